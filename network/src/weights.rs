@@ -1,0 +1,354 @@
+//! A network with its weights, and the safetensors file that holds both.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use safetensors::tensor::{SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Graph, Spec, SpecError};
+
+/// Largest weights file that is read, in bytes.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+const FORMAT: &str = "1";
+const FORMAT_KEY: &str = "portrait_network.format";
+const SPEC_KEY: &str = "portrait_network.spec";
+const PROVENANCE_KEY: &str = "portrait_network.provenance";
+
+/// A network that can run: a validated spec, finite weights of the right shape, and where they came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    graph: Graph,
+    convs: Vec<ConvWeights>,
+    /// Where the weights came from.
+    pub provenance: Provenance,
+}
+
+/// Weights of one convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvWeights {
+    /// `[out, in, kernel, kernel]`, row-major.
+    pub weight: Vec<f32>,
+    /// `[out]`.
+    pub bias: Vec<f32>,
+}
+
+/// Where weights came from, saved in the file's header.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// SHA-256 of the training config, hexadecimal.
+    pub config_sha256: String,
+    /// Commit of the code that trained them.
+    pub commit: String,
+    /// Seeds of the training data, for example `0..160`.
+    pub data_seeds: String,
+    /// Training steps.
+    pub steps: u64,
+    /// Figures on the validation set, by name.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// How weights are stored in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// 4 bytes each, exact.
+    F32,
+    /// 2 bytes each, rounded to nearest.
+    F16,
+}
+
+/// Why a weights file cannot be read or written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// The file cannot be opened, read or written.
+    #[error("weights file {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file exists and may not be replaced.
+    #[error("weights file {path} exists: choose another name or ask for it to be overwritten")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is larger than any network of ours.
+    #[error("weights of {found} bytes: expected at most {MAX_FILE_BYTES}; this is no Portrait Realism weights file")]
+    TooLarge {
+        /// Size found.
+        found: u64,
+    },
+    /// Not a safetensors file, or a truncated one.
+    #[error("not a whole safetensors file ({found_bytes} bytes): {source}; copy or export it again")]
+    Container {
+        /// Size found.
+        found_bytes: usize,
+        /// What the reader says.
+        source: safetensors::SafeTensorError,
+    },
+    /// The header lacks an entry that `portrait-train export` writes.
+    #[error("header has no `{key}`: expected a file written by `portrait-train export`")]
+    Metadata {
+        /// The entry.
+        key: &'static str,
+    },
+    /// Written by another version.
+    #[error("weights file format {found:?}: expected {FORMAT:?}; export the weights again with this version")]
+    Format {
+        /// The version found.
+        found: String,
+    },
+    /// The header's spec or provenance is not the JSON it should be.
+    #[error("header entry `{key}` is not valid: {source}")]
+    Json {
+        /// The entry.
+        key: &'static str,
+        /// What the reader says.
+        source: serde_json::Error,
+    },
+    /// The spec in the header is not a network.
+    #[error("the network in the header is not valid: {0}")]
+    Spec(#[from] SpecError),
+    /// A tensor that the spec names is not there.
+    #[error("tensor `{name}` is missing: expected shape {expected:?}")]
+    Missing {
+        /// The tensor.
+        name: String,
+        /// Its shape by the spec.
+        expected: Vec<usize>,
+    },
+    /// A tensor that no layer uses.
+    #[error("tensor `{name}` belongs to no layer of the network in the header")]
+    Unexpected {
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor of another shape.
+    #[error("tensor `{name}`: expected shape {expected:?}, found {found:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// Its shape by the spec.
+        expected: Vec<usize>,
+        /// Its shape in the file.
+        found: Vec<usize>,
+    },
+    /// A tensor of another type.
+    #[error("tensor `{name}`: expected F32 or F16, found {found}")]
+    Type {
+        /// The tensor.
+        name: String,
+        /// Its type in the file.
+        found: String,
+    },
+    /// A weight that is NaN or infinite.
+    #[error(
+        "tensor `{name}` holds {value} at {index}: expected finite numbers; the training run diverged or the file is damaged"
+    )]
+    NonFinite {
+        /// The tensor.
+        name: String,
+        /// Position in the tensor.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+}
+
+impl Model {
+    /// A model from weights in the order of the graph's convolutions.
+    ///
+    /// # Errors
+    /// A tensor that is missing, of another length or not finite.
+    pub fn new(graph: Graph, convs: Vec<ConvWeights>, provenance: Provenance) -> Result<Self, WeightsError> {
+        let mut given = convs.iter();
+        for shape in graph.convs() {
+            let expected = vec![shape.out_channels, shape.in_channels, shape.kernel, shape.kernel];
+            let name = |part: &str| format!("{}.{part}", shape.name);
+            let Some(conv) = given.next() else {
+                return Err(WeightsError::Missing { name: name("weight"), expected });
+            };
+            check(name("weight"), &conv.weight, expected)?;
+            check(name("bias"), &conv.bias, vec![shape.out_channels])?;
+        }
+        if given.next().is_some() {
+            return Err(WeightsError::Unexpected { name: format!("convolution {}", graph.convs().count()) });
+        }
+        Ok(Self { graph, convs, provenance })
+    }
+
+    /// He-initialised weights from a seed: for tests, benchmarks and as a place to start.
+    pub fn random(graph: Graph, seed: u64) -> Self {
+        let mut state = seed;
+        // SplitMix64 (Steele et al. 2014), to −1–1.
+        let mut uniform = move || {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((z ^ (z >> 31)) >> 40) as f32 / (1_u32 << 23) as f32 - 1.0
+        };
+        let convs = graph
+            .convs()
+            .map(|shape| {
+                let bound = (6.0 / (shape.in_channels * shape.kernel * shape.kernel) as f32).sqrt();
+                ConvWeights {
+                    weight: (0..shape.weight_count()).map(|_| uniform() * bound).collect(),
+                    bias: (0..shape.out_channels).map(|_| uniform() * 0.1).collect(),
+                }
+            })
+            .collect();
+        Self { graph, convs, provenance: Provenance::default() }
+    }
+
+    /// The network.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Weights in the order of [`Graph::convs`].
+    pub fn convs(&self) -> &[ConvWeights] {
+        &self.convs
+    }
+
+    /// Reads a weights file from memory.
+    ///
+    /// # Errors
+    /// Anything that is missing, truncated, of another shape or type, or not finite.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(WeightsError::TooLarge { found: bytes.len() as u64 });
+        }
+        let container = |source| WeightsError::Container { found_bytes: bytes.len(), source };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(container)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(container)?;
+        let entries = header.metadata().clone().unwrap_or_default();
+        let entry = |key: &'static str| entries.get(key).ok_or(WeightsError::Metadata { key });
+        let format = entry(FORMAT_KEY)?;
+        if format != FORMAT {
+            return Err(WeightsError::Format { found: format.clone() });
+        }
+        let json = |key| move |source| WeightsError::Json { key, source };
+        let spec: Spec = serde_json::from_str(entry(SPEC_KEY)?).map_err(json(SPEC_KEY))?;
+        let provenance = serde_json::from_str(entry(PROVENANCE_KEY)?).map_err(json(PROVENANCE_KEY))?;
+        let graph = spec.validate()?;
+
+        let mut wanted = HashSet::new();
+        let mut read = |name: String, expected: Vec<usize>| {
+            let values = tensor(&tensors, &name, expected)?;
+            wanted.insert(name);
+            Ok::<_, WeightsError>(values)
+        };
+        let mut convs = Vec::new();
+        for shape in graph.convs() {
+            convs.push(ConvWeights {
+                weight: read(
+                    format!("{}.weight", shape.name),
+                    vec![shape.out_channels, shape.in_channels, shape.kernel, shape.kernel],
+                )?,
+                bias: read(format!("{}.bias", shape.name), vec![shape.out_channels])?,
+            });
+        }
+        if let Some(name) = tensors.names().into_iter().find(|name| !wanted.contains(*name)) {
+            return Err(WeightsError::Unexpected { name: name.to_string() });
+        }
+        Self::new(graph, convs, provenance)
+    }
+
+    /// The weights file, in memory.
+    ///
+    /// # Errors
+    /// When the container cannot be written.
+    pub fn to_bytes(&self, dtype: Dtype) -> Result<Vec<u8>, WeightsError> {
+        let encode = |values: &[f32]| -> Vec<u8> {
+            match dtype {
+                Dtype::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+                Dtype::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+            }
+        };
+        let stored = match dtype {
+            Dtype::F32 => safetensors::Dtype::F32,
+            Dtype::F16 => safetensors::Dtype::F16,
+        };
+        let mut tensors = Vec::new();
+        for (shape, conv) in self.graph.convs().zip(&self.convs) {
+            let dims = vec![shape.out_channels, shape.in_channels, shape.kernel, shape.kernel];
+            tensors.push((format!("{}.weight", shape.name), dims, encode(&conv.weight)));
+            tensors.push((format!("{}.bias", shape.name), vec![shape.out_channels], encode(&conv.bias)));
+        }
+        let container = |source| WeightsError::Container { found_bytes: 0, source };
+        let views = tensors
+            .iter()
+            .map(|(name, dims, bytes)| Ok((name, TensorView::new(stored, dims.clone(), bytes).map_err(container)?)))
+            .collect::<Result<Vec<_>, WeightsError>>()?;
+        let json = |key| move |source| WeightsError::Json { key, source };
+        let header = HashMap::from([
+            (FORMAT_KEY.to_string(), FORMAT.to_string()),
+            (SPEC_KEY.to_string(), serde_json::to_string(self.graph.spec()).map_err(json(SPEC_KEY))?),
+            (PROVENANCE_KEY.to_string(), serde_json::to_string(&self.provenance).map_err(json(PROVENANCE_KEY))?),
+        ]);
+        safetensors::serialize(views, Some(header)).map_err(container)
+    }
+
+    /// Reads a weights file.
+    ///
+    /// # Errors
+    /// As [`Model::from_bytes`], or when the file cannot be read.
+    pub fn load(path: &Path) -> Result<Self, WeightsError> {
+        let io = |source| WeightsError::Io { path: path.to_path_buf(), source };
+        let found = std::fs::metadata(path).map_err(io)?.len();
+        if found > MAX_FILE_BYTES {
+            return Err(WeightsError::TooLarge { found });
+        }
+        Self::from_bytes(&std::fs::read(path).map_err(io)?)
+    }
+
+    /// Writes a weights file: whole, or not at all.
+    ///
+    /// # Errors
+    /// When it exists and `overwrite` is false, or cannot be written.
+    pub fn save(&self, path: &Path, dtype: Dtype, overwrite: bool) -> Result<(), WeightsError> {
+        if path.exists() && !overwrite {
+            return Err(WeightsError::Exists { path: path.to_path_buf() });
+        }
+        let io = |source| WeightsError::Io { path: path.to_path_buf(), source };
+        let partial = path.with_extension("safetensors.partial");
+        std::fs::write(&partial, self.to_bytes(dtype)?).map_err(io)?;
+        std::fs::rename(&partial, path).map_err(io)
+    }
+}
+
+fn check(name: String, values: &[f32], expected: Vec<usize>) -> Result<(), WeightsError> {
+    if values.len() != expected.iter().product::<usize>() {
+        return Err(WeightsError::Shape { name, expected, found: vec![values.len()] });
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(WeightsError::NonFinite { name, index, value: values[index] }),
+        None => Ok(()),
+    }
+}
+
+fn tensor(tensors: &SafeTensors, name: &str, expected: Vec<usize>) -> Result<Vec<f32>, WeightsError> {
+    let Ok(view) = tensors.tensor(name) else {
+        return Err(WeightsError::Missing { name: name.into(), expected });
+    };
+    if view.shape() != expected {
+        return Err(WeightsError::Shape { name: name.into(), expected, found: view.shape().to_vec() });
+    }
+    let bytes = view.data();
+    match view.dtype() {
+        safetensors::Dtype::F32 => {
+            Ok(bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
+        }
+        safetensors::Dtype::F16 => {
+            Ok(bytes.as_chunks::<2>().0.iter().map(|chunk| f16::from_le_bytes(*chunk).to_f32()).collect())
+        }
+        found => Err(WeightsError::Type { name: name.into(), found: format!("{found:?}") }),
+    }
+}

@@ -1,0 +1,134 @@
+//! The weights file: exact round trips, and an error that names the thing for whatever is wrong with it.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+
+use portrait_network::{ConvWeights, Dtype, Model, Plane, Provenance, Spec, WeightsError};
+
+fn model() -> Model {
+    let mut model = Model::random(Spec::tiny(&[Plane::Color, Plane::Normal, Plane::Depth]).validate().unwrap(), 7);
+    model.provenance = Provenance {
+        config_sha256: "ab".into(),
+        commit: "cd".into(),
+        data_seeds: "0..160".into(),
+        steps: 12,
+        metrics: [("l1".to_string(), 0.25)].into(),
+    };
+    model
+}
+
+/// The same file with one change to its header and tensors.
+fn rewritten(change: impl FnOnce(&mut HashMap<String, String>, &mut Vec<(String, Vec<usize>, Vec<u8>)>)) -> Vec<u8> {
+    use safetensors::SafeTensors;
+    use safetensors::tensor::TensorView;
+    let bytes = model().to_bytes(Dtype::F32).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let mut header = header.metadata().clone().unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors: Vec<_> =
+        file.tensors().into_iter().map(|(name, view)| (name, view.shape().to_vec(), view.data().to_vec())).collect();
+    change(&mut header, &mut tensors);
+    let views = tensors.iter().map(|(name, shape, data)| {
+        let dtype = if data.len() == shape.iter().product::<usize>() * 4 {
+            safetensors::Dtype::F32
+        } else {
+            safetensors::Dtype::F64
+        };
+        (name, TensorView::new(dtype, shape.clone(), data).unwrap())
+    });
+    safetensors::serialize(views.collect::<Vec<_>>(), Some(header)).unwrap()
+}
+
+fn error(bytes: &[u8]) -> String {
+    Model::from_bytes(bytes).unwrap_err().to_string()
+}
+
+#[test]
+fn f32_round_trip_is_exact_and_f16_rounds() {
+    let model = model();
+    assert_eq!(Model::from_bytes(&model.to_bytes(Dtype::F32).unwrap()).unwrap(), model);
+    let rounded = Model::from_bytes(&model.to_bytes(Dtype::F16).unwrap()).unwrap();
+    for (a, b) in model.convs().iter().zip(rounded.convs()) {
+        for (a, b) in a.weight.iter().chain(&a.bias).zip(b.weight.iter().chain(&b.bias)) {
+            assert!((a - b).abs() <= a.abs() / 1024.0 + 1e-7, "{a} became {b}");
+        }
+    }
+}
+
+#[test]
+fn truncated_and_foreign_files_are_refused() {
+    let bytes = model().to_bytes(Dtype::F32).unwrap();
+    for length in [0, 4, 100, bytes.len() / 2, bytes.len() - 1] {
+        assert!(error(&bytes[..length]).contains("not a whole safetensors file"), "at {length} bytes");
+    }
+    assert!(error(b"this is a text file, and no network at all").contains("not a whole safetensors file"));
+}
+
+#[test]
+fn wrong_headers_are_refused_by_name() {
+    assert!(error(&rewritten(|header, _| header.clear())).contains("portrait_network.format"));
+    let format = rewritten(|header, _| drop(header.insert("portrait_network.format".into(), "9".into())));
+    assert!(error(&format).contains("format \"9\""));
+    let json = rewritten(|header, _| drop(header.insert("portrait_network.spec".into(), "{".into())));
+    assert!(error(&json).contains("portrait_network.spec"));
+    let spec = rewritten(|header, _| {
+        let spec = header["portrait_network.spec"].replace("\"kernel\":3", "\"kernel\":7");
+        header.insert("portrait_network.spec".into(), spec);
+    });
+    assert!(error(&spec).contains("kernel: expected 1 or 3, found 7"));
+}
+
+#[test]
+fn wrong_tensors_are_refused_by_name() {
+    let at = |tensors: &[(String, Vec<usize>, Vec<u8>)], name: &str| {
+        tensors.iter().position(|tensor| tensor.0 == name).unwrap()
+    };
+    let missing = rewritten(|_, tensors| drop(tensors.remove(at(tensors, "mid0.weight"))));
+    assert!(error(&missing).contains("`mid0.weight` is missing: expected shape [12, 12, 3, 3]"));
+    let extra = rewritten(|_, tensors| tensors.push(("extra".into(), vec![1], vec![0; 4])));
+    assert!(error(&extra).contains("`extra` belongs to no layer"));
+    let reshaped = rewritten(|_, tensors| {
+        let index = at(tensors, "mid0.weight");
+        tensors[index].1 = vec![12, 3, 3, 12];
+    });
+    assert!(error(&reshaped).contains("expected shape [12, 12, 3, 3], found [12, 3, 3, 12]"));
+    let double = rewritten(|_, tensors| {
+        let index = at(tensors, "head.bias");
+        tensors[index].2 = vec![0; 12 * 8];
+    });
+    assert!(error(&double).contains("expected F32 or F16, found F64"));
+    let nan = rewritten(|_, tensors| {
+        let index = at(tensors, "enc0.weight");
+        tensors[index].2[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    assert!(error(&nan).contains("`enc0.weight` holds NaN at 2"));
+}
+
+#[test]
+fn a_model_cannot_be_built_from_weights_that_do_not_fit() {
+    let good = model();
+    let build = |convs: Vec<ConvWeights>| Model::new(good.graph().clone(), convs, Provenance::default()).unwrap_err();
+    assert!(matches!(build(Vec::new()), WeightsError::Missing { .. }));
+    let mut short = good.convs().to_vec();
+    short[2].weight.pop();
+    assert!(matches!(build(short), WeightsError::Shape { .. }));
+    let mut infinite = good.convs().to_vec();
+    infinite[1].bias[0] = f32::INFINITY;
+    assert!(matches!(build(infinite), WeightsError::NonFinite { .. }));
+    let mut long = good.convs().to_vec();
+    long.push(long[0].clone());
+    assert!(matches!(build(long), WeightsError::Unexpected { .. }));
+}
+
+#[test]
+fn files_are_not_overwritten_unless_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    assert!(Model::load(&path).unwrap_err().to_string().contains("a.safetensors"));
+    model().save(&path, Dtype::F16, false).unwrap();
+    let first = std::fs::read(&path).unwrap();
+    assert!(matches!(model().save(&path, Dtype::F32, false), Err(WeightsError::Exists { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), first);
+    model().save(&path, Dtype::F32, true).unwrap();
+    assert_eq!(Model::load(&path).unwrap(), model());
+}
