@@ -1,2 +1,102 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask demo` and `cargo xtask test`: everything a fresh machine needs, and then the thing itself.
+
+mod head_studio;
+mod packages;
+mod run;
+mod smoke;
+mod vulkan;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::run::{cargo, workspace_root};
+
+/// Packages that are built together, so that Bevy is compiled once and with one set of features.
+const BEVY_PACKAGES: [&str; 4] = ["--package", "bevy_portrait_realism", "--package", "portrait_dataset"];
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Sets a fresh machine up and runs the project")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Shows a face before and after: a window where there is a display, three pictures where there is none.
+    Demo {
+        /// Write pictures even where there is a display.
+        #[arg(long)]
+        headless: bool,
+        /// Folder for before.png, after.png and side_by_side.png [default: <target>/demo]
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Every test: network, plugin on a Vulkan device, data set, training, and a data set and weights made end to end.
+    Test,
+    /// Makes a data set: heads and references with Blender, then first images with Bevy. Resumes where it stopped.
+    Dataset {
+        /// Seeds to make, half-open.
+        #[arg(long, value_name = "A..B")]
+        seeds: String,
+        /// Take every N-th seed only.
+        #[arg(long, default_value_t = 1)]
+        stride: u64,
+        /// The data folder.
+        #[arg(long)]
+        out: PathBuf,
+        /// Width and height of the images.
+        #[arg(long, default_value_t = 256)]
+        size: u32,
+        /// Path-tracing samples for each pixel of the reference.
+        #[arg(long, default_value_t = 24)]
+        samples: u32,
+    },
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().task {
+        Task::Demo { headless, out } => demo(headless, out),
+        Task::Test => test(),
+        Task::Dataset { seeds, stride, out, size, samples } => {
+            let request = head_studio::Request { seeds, stride, out, size, samples };
+            vulkan::ensure()?;
+            head_studio::render(&request)?;
+            head_studio::first_images(&request)
+        }
+    }
+}
+
+fn demo(headless: bool, out: Option<PathBuf>) -> Result<()> {
+    vulkan::ensure()?;
+    let display = !cfg!(target_os = "linux") || std::env::var_os("DISPLAY").is_some_and(|name| !name.is_empty());
+    if display && !headless {
+        return cargo("run", &["--package", "bevy_portrait_realism", "--example", "portrait"]);
+    }
+    let out = out.unwrap_or_else(|| run::target_folder().join("demo"));
+    let out = out.to_string_lossy().into_owned();
+    cargo("run", &["--package", "bevy_portrait_realism", "--example", "headless", "--", "--out", &out])
+}
+
+fn test() -> Result<()> {
+    vulkan::ensure()?;
+    let studio = head_studio::ensure()?;
+    cargo("test", &[&BEVY_PACKAGES[..], &["--package", "portrait_network"]].concat())?;
+    cargo("test", &["--package", "portrait_training", "--package", "xtask"])?;
+    run::run(
+        std::process::Command::new(&studio)
+            .args([
+                "-m",
+                "unittest",
+                "discover",
+                "--start-directory",
+                "head_studio/tests",
+                "--top-level-directory",
+                ".",
+            ])
+            .current_dir(workspace_root().join("training/dataset")),
+    )?;
+    smoke::end_to_end()
+}

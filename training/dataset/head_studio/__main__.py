@@ -1,0 +1,81 @@
+"""Command line: python -m head_studio render|calibration|demo. See `--help` of each."""
+
+import argparse
+import sys
+import time
+import traceback
+
+from . import storage
+from .storage import UsageError
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="head_studio", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    render = verbs.add_parser("render", help="make training pairs; finished seeds are skipped")
+    render.add_argument("--seeds", required=True, metavar="A..B", help="half-open range, such as 0..180")
+    render.add_argument("--stride", type=int, default=1, help="take every N-th seed (4 = one for each identity)")
+    render.add_argument("--out", required=True, help="folder; existing files of other seeds are left alone")
+    render.add_argument("--size", type=int, default=256, help="image width and height in pixels, 32..4096")
+    render.add_argument("--samples", type=int, default=24, help="path-tracer samples for each pixel, 1 or more")
+    render.add_argument("--identity-textures", type=int, default=1024, help="skin texture size in pixels, 64..8192")
+    calibration = verbs.add_parser("calibration", help="a grey sphere for each kind of light")
+    calibration.add_argument("--out", required=True)
+    demo = verbs.add_parser("demo", help="one head with morph targets")
+    demo.add_argument("--seed", type=int, required=True)
+    demo.add_argument("--out", required=True)
+    return parser
+
+
+def _within(option, value, low, high):
+    if not low <= value <= high:
+        raise UsageError(f"{option}: expected {low}..{high}, found {value}")
+
+
+def _render(arguments):
+    from .pairs import is_made, make_pair
+
+    seeds = storage.parse_seed_range(arguments.seeds, arguments.stride)
+    _within("--size", arguments.size, 32, 4096)
+    _within("--samples", arguments.samples, 1, 65536)
+    _within("--identity-textures", arguments.identity_textures, 64, 8192)
+    out = storage.output_folder(arguments.out)
+    pending = [seed for seed in seeds if not is_made(out, seed, arguments.size, arguments.samples)]
+    print(f"{len(seeds)} seeds, {len(seeds) - len(pending)} already finished", flush=True)
+    failed, start, cpu = [], time.time(), time.process_time()
+    for count, seed in enumerate(pending, 1):
+        try:
+            make_pair(out, seed, arguments.size, arguments.samples, arguments.identity_textures)
+        except Exception as error:
+            failed.append(seed)
+            traceback.print_exc()
+            print(f"seed {seed} failed: {error}", file=sys.stderr, flush=True)
+        mean_s, mean_cpu_s = (time.time() - start) / count, (time.process_time() - cpu) / count
+        print(f"[{count}/{len(pending)}] seed {seed}: {mean_s:.1f} s and {mean_cpu_s:.1f} CPU-s a seed, "
+              f"{mean_s * (len(pending) - count) / 60:.1f} min left", flush=True)
+    if failed:
+        print(f"{len(failed)} seeds failed: {', '.join(map(str, failed))}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def main():
+    arguments = _parser().parse_args()
+    try:
+        if arguments.verb == "render":
+            return _render(arguments)
+        out = storage.output_folder(arguments.out)
+        if arguments.verb == "calibration":
+            from .calibration import make_calibration
+
+            return make_calibration(out)
+        from .demo import make_demo
+
+        _within("--seed", arguments.seed, 0, 10**8 - 1)
+        return make_demo(out, arguments.seed)
+    except UsageError as error:
+        print(f"head_studio: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

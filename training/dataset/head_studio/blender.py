@@ -1,0 +1,132 @@
+"""The bridge to Blender: fresh scenes, meshes, curves, images, lights, camera and world.
+
+The only place that converts glTF axes (Y up) to Blender's (Z up): (x, y, z) -> (x, -z, y).
+"""
+
+import math
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+TO_BLENDER = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+
+
+def fresh_scene():
+    """An empty scene; everything of the previous one is freed."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.outliner.orphans_purge(do_recursive=True)
+    return bpy.context.scene
+
+
+def _link(name, data, material):
+    thing = bpy.data.objects.new(name, data)
+    bpy.context.scene.collection.objects.link(thing)
+    if material is not None:
+        data.materials.append(material)
+    return thing
+
+
+def add_mesh(name, positions_m, quads, material, corner_uvs=None):
+    """A smooth mesh of quads; `corner_uvs` [F, 4, 2] has v up."""
+    mesh = bpy.data.meshes.new(name)
+    mesh.vertices.add(len(positions_m))
+    mesh.vertices.foreach_set("co", (positions_m @ TO_BLENDER.T).astype(np.float32).ravel())
+    mesh.loops.add(quads.size)
+    mesh.loops.foreach_set("vertex_index", quads.astype(np.int32).ravel())
+    mesh.polygons.add(len(quads))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, quads.size, 4, dtype=np.int32))
+    if corner_uvs is not None:
+        layer = mesh.uv_layers.new(name="UVMap")
+        layer.uv.foreach_set("vector", corner_uvs.astype(np.float32).ravel())
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(quads), bool))
+    mesh.update(calc_edges=True)
+    return _link(name, mesh, material)
+
+
+def add_curves(strands, material):
+    """Hair strands as curves with a radius for each point and `grey` for each strand."""
+    count, length = strands.points.shape[:2]
+    curves = bpy.data.hair_curves.new(strands.name)
+    curves.add_curves([length] * count)
+    points = strands.points.reshape(-1, 3) @ TO_BLENDER.T
+    curves.position_data.foreach_set("vector", points.astype(np.float32).ravel())
+    radius = curves.attributes.get("radius") or curves.attributes.new("radius", "FLOAT", "POINT")
+    radius.data.foreach_set("value", strands.radii_m().astype(np.float32).ravel())
+    grey = curves.attributes.new("grey", "FLOAT", "CURVE")
+    grey.data.foreach_set("value", strands.grey.astype(np.float32))
+    return _link(strands.name, curves, material)
+
+
+def make_image(name, values, linear):
+    """A float image of [H, W, C] values, row 0 on top; `linear` colour, or plain data when C is 1."""
+    height, width = values.shape[:2]
+    pixels = np.ones((height, width, 4), np.float32)
+    pixels[..., :3] = values if values.ndim == 3 else values[..., None]
+    image = bpy.data.images.new(name, width, height, float_buffer=True, is_data=not linear)
+    if linear:
+        image.colorspace_settings.name = "Linear Rec.709"
+    image.pixels.foreach_set(pixels[::-1].ravel())
+    image.update()
+    image.pack()
+    return image
+
+
+def load_linear_image(path):
+    """Linear [H, W, 3] float32 of an image file Blender can read, row 0 on top."""
+    image = bpy.data.images.load(str(path))
+    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    values = pixels.reshape(image.size[1], image.size[0], 4)[::-1, :, :3].copy()
+    bpy.data.images.remove(image)
+    return values
+
+
+def pose(thing, rotation, translation_m, scale=1.0):
+    """Sets an object's transform, whose local axes stay its own, from world-space glTF values."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = TO_BLENDER @ rotation * scale
+    matrix[:3, 3] = TO_BLENDER @ translation_m
+    thing.matrix_world = Matrix(matrix.tolist())
+
+
+def add_area_light(light):
+    """A disk area light that shines along its direction."""
+    data = bpy.data.lights.new(light.name, "AREA")
+    data.shape, data.size, data.energy = "DISK", light.diameter_m, light.power_w
+    data.color = light.colour_linear
+    backward = -light.direction
+    helper = np.array([0, 1.0, 0]) if abs(backward[1]) < 0.95 else np.array([1.0, 0, 0])
+    right = np.cross(helper, backward)
+    right /= np.linalg.norm(right)
+    thing = _link(light.name, data, None)
+    pose(thing, np.stack([right, np.cross(backward, right), backward], 1), light.position_m)
+
+
+def set_camera(camera):
+    """Makes the scene's camera; the image is square."""
+    data = bpy.data.cameras.new("Camera")
+    data.sensor_fit, data.angle, data.clip_start = "HORIZONTAL", camera.fov_rad, camera.near_m
+    thing = _link("Camera", data, None)
+    pose(thing, camera.axes, camera.position_m)
+    bpy.context.scene.camera = thing
+
+
+def set_world(environment, image_path):
+    """Lights the scene with an equirectangular EXR, by the convention of `lighting.py`; None is black."""
+    world = bpy.data.worlds.new("World")
+    bpy.context.scene.world = world
+    world.use_nodes = True
+    nodes, links = world.node_tree.nodes, world.node_tree.links
+    background = nodes["Background"]
+    if environment is None:
+        background.inputs["Color"].default_value = (0, 0, 0, 1)
+        return
+    texture, mapping, place = (nodes.new(f"ShaderNode{kind}") for kind in ("TexEnvironment", "Mapping", "TexCoord"))
+    texture.image = bpy.data.images.load(str(image_path), check_existing=True)
+    texture.image.colorspace_settings.name = "Linear Rec.709"
+    mapping.inputs["Rotation"].default_value = (0, 0, math.radians(environment.rotation_deg))
+    background.inputs["Strength"].default_value = environment.strength
+    links.new(place.outputs["Generated"], mapping.inputs["Vector"])
+    links.new(mapping.outputs["Vector"], texture.inputs["Vector"])
+    links.new(texture.outputs["Color"], background.inputs["Color"])

@@ -1,0 +1,158 @@
+"""A figure as glTF meshes for a rasteriser: indexed skin with tangents, eyes, cloth, and ribbons."""
+
+import functools
+import io
+
+import numpy as np
+from PIL import Image
+
+from . import eyes, materials, strands
+from .anatomy import head_part
+from .clothes import collar_height
+from .gltf import Material, Mesh
+from .identity import generator
+from .subdivision import triangles_of, unit, vertex_normals
+from .texture_space import head_uvs
+
+HAIR_TRIANGLES, BROW_RIBBONS, LASH_RIBBONS, STUBBLE_RIBBONS = 70_000, 1100, 420, 5000
+HAIR_POINTS = {"buzz": 3, "short": 5, "side": 7, "bob": 11, "long": 14}
+HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
+COVERAGE = 0.62                # ribbons overlap less than strands, so less width covers alike
+
+
+def to_srgb(linear):
+    """sRGB-encoded 0..1 of linear 0..1."""
+    linear = np.clip(linear, 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def encode_image(values, quality=92):
+    """JPEG bytes of [H, W, 3] values 0..1; full chroma resolution."""
+    stream = io.BytesIO()
+    Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)).save(
+        stream, "JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()
+
+
+@functools.cache
+def _head_layout(coarse):
+    """Vertices split at texture seams: source vertex [W], uvs [W, 2] (v up), triangles [T, 3].
+
+    `coarse` joins each four quads of the last subdivision: the first corners of four sibling quads
+    are the corners of their parent.
+    """
+    quads, uvs = head_part().mesh.quads, head_uvs()
+    if coarse:
+        quads, uvs = quads[:, 0].reshape(-1, 4), uvs[:, 0].reshape(-1, 4, 2)
+    rest = head_part().rest
+    visible = (rest[quads, 1] > collar_height(rest[quads]) - HIDDEN_BELOW_COLLAR).any(1)
+    quads, uvs = quads[visible], uvs[visible]
+    keys = np.concatenate([quads.reshape(-1, 1), np.round(uvs.reshape(-1, 2) * 65536).astype(int)], 1)
+    _, first, index = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    split_quads = index.reshape(quads.shape)
+    return quads.ravel()[first], uvs.reshape(-1, 2)[first], triangles_of(split_quads)
+
+
+def _tangents(positions, normals, uvs, triangles):
+    """[V, 4]: unit tangent along +u, and the sign of the bitangent along +v (up)."""
+    p, t = positions[triangles], uvs[triangles]
+    edge1, edge2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
+    uv1, uv2 = t[:, 1] - t[:, 0], t[:, 2] - t[:, 0]
+    area = uv1[:, 0] * uv2[:, 1] - uv2[:, 0] * uv1[:, 1]
+    along_u = unit((edge1 * uv2[:, 1:] - edge2 * uv1[:, 1:]) * np.sign(area)[:, None])
+    along_v = unit((edge2 * uv1[:, :1] - edge1 * uv2[:, :1]) * np.sign(area)[:, None])
+    weight = np.linalg.norm(np.cross(edge1, edge2), axis=1)[:, None]
+    sums = np.zeros((2, len(positions), 3))
+    for corner in range(3):
+        for axis in range(3):
+            for k, direction in enumerate((along_u, along_v)):
+                sums[k, :, axis] += np.bincount(triangles[:, corner], (direction * weight)[:, axis], len(positions))
+    tangent = unit(sums[0] - normals * (sums[0] * normals).sum(1, keepdims=True))
+    degenerate = np.linalg.norm(tangent, axis=1) < 0.5
+    tangent[degenerate] = unit(np.cross(normals[degenerate], [0.31, 0.52, 0.79]))
+    sign = np.where((np.cross(normals, tangent) * sums[1]).sum(1) >= 0, 1.0, -1.0)
+    return np.concatenate([tangent, sign[:, None]], 1)
+
+
+def skin_material(textures):
+    surface = np.stack([np.ones_like(textures.roughness), textures.roughness, np.zeros_like(textures.roughness)], 2)
+    return Material("Skin", roughness=1.0, colour_image=encode_image(to_srgb(textures.albedo_linear)),
+                    surface_image=encode_image(surface, 90), normal_image=encode_image(textures.normal * 0.5 + 0.5, 94))
+
+
+def _head_mesh(figure, material, moved, coarse):
+    source, uvs, triangles = _head_layout(coarse)
+    normals_of = head_part().normals
+    positions, normals = figure.head[source], normals_of(figure.head)[source]
+    return Mesh("Head", positions, normals, triangles, material, uvs * [1, -1] + [0, 1],
+                _tangents(positions, normals, uvs, triangles),
+                {name: (other.head - figure.head)[source] for name, other in moved.items()},
+                {name: normals_of(other.head)[source] - normals for name, other in moved.items()})
+
+
+def _plain_mesh(name, positions, quads, material, morphs=None):
+    return Mesh(name, positions, vertex_normals(positions, quads), triangles_of(quads), material, morphs=morphs or {})
+
+
+def _eye_meshes(figure, eye_albedo):
+    material = Material("Eye", roughness=0.12, colour_image=encode_image(to_srgb(eye_albedo)))
+    vertices, quads, uvs = eyes.globe(flat_iris=False)
+    for place in figure.eyes:
+        local = vertices @ place.rotation.T * place.radius_m
+        yield Mesh(f"Eye.{place.side}", local, vertex_normals(local, quads), triangles_of(quads), material,
+                   uvs * [1, -1] + [0, 1], translation=tuple(place.centre_m))
+
+
+def _ribbon_plan(bundle, identity, triangle_share):
+    """Which strands become ribbons, how many points each, half widths and twists."""
+    count, length = bundle.points.shape[:2]
+    draw = generator(identity.number, "ribbons " + bundle.name)
+    if bundle.kind == "hair":
+        points = HAIR_POINTS[identity.hair_style]
+        keep = int(HAIR_TRIANGLES * triangle_share / (2 * (points - 1)))
+    else:
+        points = min(length, 4)
+        keep = int({"Brows": BROW_RIBBONS, "Lashes": LASH_RIBBONS}.get(bundle.name, STUBBLE_RIBBONS) * triangle_share)
+    chosen = strands.subset(bundle, keep, draw)
+    gain = max(1.0, count / len(chosen) * COVERAGE) if len(chosen) < count else 1.0
+    widths = bundle.root_radius_m * gain * draw.uniform(0.75, 1.25, len(chosen))
+    return chosen, points, widths, draw.normal(0, 0.55, len(chosen))
+
+
+def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share):
+    chosen, points, widths, twist = _ribbon_plan(bundle, figure.identity, triangle_share)
+    make = lambda source: strands.ribbons(strands.resample(source.points[chosen], points),
+                                          bundle.root_normals[chosen], widths, twist)
+    positions, normals, triangles = make(bundle)
+    morphs = {}
+    for name, moved in moved_bundles.items():
+        offsets = make(moved)[0] - positions
+        if abs(offsets).max() > 1e-5:
+            morphs[name] = offsets
+    melanin, redness, roughness, _ = materials.strand_shades(figure.identity)[bundle.kind]
+    colour = materials.hair_albedo_linear(melanin, redness, roughness + 0.05)
+    bleached = materials.hair_albedo_linear(melanin * 0.2, redness, roughness + 0.05)
+    grey = float(bundle.grey.mean())
+    material = Material(bundle.name, tuple(colour * (1 - grey) + bleached * grey), 0.55, double_sided=True)
+    return Mesh(bundle.name, positions, normals, triangles, material, morphs=morphs)
+
+
+def figure_meshes(figure, material, eye_albedo, moved=None, triangle_share=1.0, coarse_head=False):
+    """All glTF meshes of a figure. `moved` {morph name: Figure at weight one} adds morph targets.
+
+    Strands of a moved figure must match the figure's own, one to one.
+    """
+    moved = moved or {}
+    meshes = [_head_mesh(figure, material, moved, coarse_head), *_eye_meshes(figure, eye_albedo)]
+    positions, normals, quads = figure.shirt
+    cloth = Material("Cloth", figure.identity.cloth_linear, 0.85)
+    meshes.append(Mesh("Shirt", positions, normals, triangles_of(quads), cloth))
+    teeth, tongue = Material("Teeth", materials.TEETH_LINEAR, 0.25), Material("Tongue", materials.TONGUE_LINEAR, 0.35)
+    for name, (positions, quads) in figure.mouth.items():
+        morphs = {morph: other.mouth[name][0] - positions for morph, other in moved.items()}
+        morphs = {morph: offsets for morph, offsets in morphs.items() if abs(offsets).max() > 1e-5}
+        meshes.append(_plain_mesh(name, positions, quads, tongue if name == "Tongue" else teeth, morphs))
+    for index, bundle in enumerate(figure.strands):
+        bundles = {name: other.strands[index] for name, other in moved.items()}
+        meshes.append(_ribbon_mesh(bundle, figure, bundles, triangle_share))
+    return meshes

@@ -1,0 +1,147 @@
+"""Light sources, environment and camera of a variation, as numbers in world space (glTF axes).
+
+Area lights are disks. A disk of power P watts shines radiance P / (pi * area) from its front, so a
+small one at distance d gives the irradiance P / (pi * d^2) at normal incidence.
+
+Environment convention. The file is equirectangular, row 0 on top; (u, v) in 0..1 from the top left.
+With `rotation_deg` = r, texel (u, v) lights from, and is seen in, the direction
+
+    phi = 2 pi (0.5 - u) - radians(r),   theta = pi v
+    direction(u, v) = (cos(phi) sin(theta), cos(theta), -sin(phi) sin(theta))
+
+in glTF/Bevy space (+X right, +Y up, -Z forward). Inverse, for a direction (x, y, z):
+
+    u = 0.5 - (atan2(-z, x) + radians(r)) / (2 pi)  modulo 1,   v = acos(y) / pi
+
+So at r = 0 the middle of the image lies towards +X, and its first quarter (u = 0.25) towards -Z.
+Positive r turns the surroundings clockwise as seen from above.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+KEY_DISTANCE_M, FILL_DISTANCE_M, RIM_DISTANCE_M = 1.2, 1.6, 1.2
+SENSOR_MM = 36.0
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+
+
+@dataclass(frozen=True)
+class AreaLight:
+    name: str
+    position_m: np.ndarray
+    direction: np.ndarray      # unit, the way the light shines
+    diameter_m: float
+    power_w: float
+    colour_linear: tuple       # luminance one
+
+    def as_json(self):
+        return {"kind": "area", "name": self.name, "position": self.position_m.tolist(),
+                "direction": self.direction.tolist(), "diameter_m": self.diameter_m, "power_w": self.power_w,
+                "color_linear": [float(c) for c in self.colour_linear]}
+
+
+@dataclass(frozen=True)
+class Environment:
+    file: str                  # relative to the output folder
+    rotation_deg: float
+    strength: float
+
+    def as_json(self):
+        return {"file": self.file, "rotation_deg": self.rotation_deg, "strength": self.strength}
+
+
+@dataclass(frozen=True)
+class Camera:
+    position_m: np.ndarray
+    axes: np.ndarray           # [3, 3], columns: right, up, backward
+    fov_rad: float             # the image is square
+    near_m: float = 0.05
+
+    def as_json(self):
+        return {"position": self.position_m.tolist(), "rotation_xyzw": quaternion_xyzw(self.axes).tolist(),
+                "fov_y_rad": self.fov_rad, "near_m": self.near_m}
+
+
+def quaternion_xyzw(matrix):
+    """The unit quaternion of a rotation matrix."""
+    k = np.array([[matrix[0, 0] - matrix[1, 1] - matrix[2, 2], 0, 0, 0],
+                  [matrix[0, 1] + matrix[1, 0], matrix[1, 1] - matrix[0, 0] - matrix[2, 2], 0, 0],
+                  [matrix[0, 2] + matrix[2, 0], matrix[1, 2] + matrix[2, 1],
+                   matrix[2, 2] - matrix[0, 0] - matrix[1, 1], 0],
+                  [matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1],
+                   np.trace(matrix)]]) / 3
+    values, vectors = np.linalg.eigh(k, UPLO="L")
+    quaternion = vectors[:, values.argmax()]
+    return quaternion * (1 if quaternion[3] >= 0 else -1)
+
+
+def spherical(azimuth_deg, elevation_deg):
+    """Unit vector: azimuth 0 is +Z (in front of the face), positive to the person's left."""
+    azimuth, elevation = math.radians(azimuth_deg), math.radians(elevation_deg)
+    return np.array([math.sin(azimuth) * math.cos(elevation), math.sin(elevation),
+                     math.cos(azimuth) * math.cos(elevation)])
+
+
+def kelvin_to_linear(temperature_k):
+    """Linear colour of a black body, luminance one (Tanner Helland's fit, 1000 K to 40000 K)."""
+    t = temperature_k / 100
+    red = 1.0 if t <= 66 else 1.2929 * (t - 60) ** -0.1332
+    green = 0.39 * math.log(t) - 0.6318 if t <= 66 else 1.1299 * (t - 60) ** -0.0755
+    blue = 1.0 if t >= 66 else (0.5432 * math.log(t - 10) - 1.1962 if t > 19 else 0.0)
+    linear = np.clip([red, green, blue], 0, 1) ** 2.2
+    return tuple(float(c) for c in linear / (linear @ LUMINANCE))
+
+
+def aim_camera(variation, target_m):
+    """The camera that sees `target_m` in its middle."""
+    backward = spherical(variation.yaw_deg, variation.pitch_deg)
+    right = np.cross([0, 1.0, 0], backward)
+    right /= np.linalg.norm(right)
+    up = np.cross(backward, right)
+    roll = math.radians(variation.roll_deg)
+    rolled = np.stack([math.cos(roll) * right + math.sin(roll) * up,
+                       math.cos(roll) * up - math.sin(roll) * right, backward], 1)
+    distance = variation.frame_m * variation.lens_mm / SENSOR_MM
+    return Camera(target_m + backward * distance, rolled, 2 * math.atan(SENSOR_MM / 2 / variation.lens_mm))
+
+
+def directions(height, width, rotation_deg):
+    """World direction [H, W, 3] of each texel of an environment image, and its solid angle [H, 1]."""
+    phi = 2 * np.pi * (0.5 - (np.arange(width) + 0.5) / width) - math.radians(rotation_deg)
+    theta = np.pi * (np.arange(height) + 0.5) / height
+    sin, cos = np.sin(theta)[:, None], np.cos(theta)[:, None]
+    solid_angle = sin * (np.pi / height) * (2 * np.pi / width)
+    return np.stack(np.broadcast_arrays(np.cos(phi) * sin, cos, -np.sin(phi) * sin), -1), solid_angle
+
+
+def environment_irradiance(image, rotation_deg, normal):
+    """Irradiance [3] on a surface with this normal, lit by an environment of strength one."""
+    towards, solid_angle = directions(*image.shape[:2], rotation_deg)
+    return (image * (np.maximum(towards @ normal, 0) * solid_angle)[..., None]).sum((0, 1))
+
+
+def _area_light(name, target, azimuth_deg, elevation_deg, distance_m, diameter_m, power_w, colour):
+    towards = spherical(azimuth_deg, elevation_deg)
+    return AreaLight(name, target + towards * distance_m, -towards, float(diameter_m), float(power_w), colour)
+
+
+def light_face(variation, target_m, environment_image, environment_file, wanted_irradiance):
+    """Area lights and environment that give the lit side of the face this irradiance (W/m2, luminance)."""
+    toward_camera = spherical(variation.yaw_deg, 0)
+    sky = float(environment_irradiance(environment_image, variation.environment_rotation_deg, toward_camera) @ LUMINANCE)
+    strength = wanted_irradiance * variation.environment_share / max(sky, 1e-3)
+    lamps = wanted_irradiance * (1 - variation.environment_share)
+    key_power = lamps * (1 - variation.fill_share) * math.pi * KEY_DISTANCE_M ** 2
+    fill_power = lamps * variation.fill_share * math.pi * FILL_DISTANCE_M ** 2
+    azimuth, yaw = variation.key_azimuth_deg, variation.yaw_deg
+    lights = [
+        _area_light("Key", target_m, azimuth + yaw, variation.key_elevation_deg, KEY_DISTANCE_M,
+                    variation.key_diameter_m, key_power, kelvin_to_linear(variation.key_kelvin)),
+        _area_light("Fill", target_m, yaw - 1.1 * azimuth, 5, FILL_DISTANCE_M, 1.0, fill_power, kelvin_to_linear(5800)),
+    ]
+    if variation.rim_ratio > 0:
+        lights.append(_area_light("Rim", target_m, yaw + 180 - math.copysign(35, azimuth), 30, RIM_DISTANCE_M, 0.4,
+                                  key_power * variation.rim_ratio, kelvin_to_linear(6500)))
+    return lights, Environment(environment_file, variation.environment_rotation_deg, float(strength))

@@ -1,0 +1,155 @@
+"""Cycles materials. Each also writes the AOV `importance`, from which `mask.png` is made."""
+
+import bpy
+import numpy as np
+
+from . import blender
+
+IMPORTANCE_HAIR, IMPORTANCE_SKIN, IMPORTANCE_FEATURE = 64 / 255, 160 / 255, 1.0
+SUBSURFACE_RADIUS = (1.0, 0.36, 0.20)
+SUBSURFACE_SCALE_M = 0.0024
+TEETH_LINEAR, TONGUE_LINEAR = (0.60, 0.54, 0.44), (0.38, 0.13, 0.115)
+EUMELANIN_ABSORPTION = np.array([0.506, 0.841, 1.653])
+PHEOMELANIN_ABSORPTION = np.array([0.343, 0.733, 1.924])
+
+
+class Graph:
+    """A material's node tree with short ways to add and join nodes."""
+
+    def __init__(self, name, importance):
+        self.material = bpy.data.materials.new(name)
+        self.material.use_nodes = True
+        self.tree = self.material.node_tree
+        self.tree.nodes.clear()
+        self.output = self.node("OutputMaterial")
+        aov = self.node("OutputAOV")
+        aov.aov_name = "importance"
+        self.join(importance, aov.inputs["Value"])
+
+    def node(self, kind, **inputs):
+        node = self.tree.nodes.new(f"ShaderNode{kind}")
+        for name, value in inputs.items():
+            self.join(value, node.inputs[name.replace("_", " ")])
+        return node
+
+    def join(self, value, socket):
+        if isinstance(value, bpy.types.NodeSocket):
+            self.tree.links.new(value, socket)
+        elif isinstance(value, tuple) and len(value) == 3 and socket.type == "RGBA":
+            socket.default_value = (*value, 1)
+        else:
+            socket.default_value = value
+
+    def image(self, image):
+        node = self.node("TexImage")
+        node.image = image
+        return node.outputs["Color"]
+
+    def finish(self, shader):
+        self.join(shader, self.output.inputs["Surface"])
+        return self.material
+
+
+def skin(textures):
+    """Random-walk subsurface skin from an identity's textures."""
+    feature = blender.make_image("feature", IMPORTANCE_SKIN + (IMPORTANCE_FEATURE - IMPORTANCE_SKIN) * textures.feature,
+                                 linear=False)
+    graph = Graph("Skin", 0.0)
+    importance = graph.image(feature)
+    graph.join(importance, next(n for n in graph.tree.nodes if n.type == "OUTPUT_AOV").inputs["Value"])
+    relief = graph.image(blender.make_image("normal", textures.normal * 0.5 + 0.5, linear=False))
+    normal = graph.node("NormalMap", Color=relief).outputs["Normal"]
+    roughness = graph.image(blender.make_image("roughness", textures.roughness, linear=False))
+    colour = graph.image(blender.make_image("albedo", textures.albedo_linear, linear=True))
+    shader = graph.node("BsdfPrincipled", Base_Color=colour, Roughness=roughness, Normal=normal, IOR=1.4,
+                        Subsurface_Weight=1.0, Subsurface_Radius=SUBSURFACE_RADIUS,
+                        Subsurface_Scale=SUBSURFACE_SCALE_M, Coat_Weight=0.04, Coat_Roughness=0.3, Coat_Normal=normal)
+    shader.subsurface_method = "RANDOM_WALK"
+    return graph.finish(shader.outputs[0])
+
+
+def eye(albedo_linear):
+    """The globe under the cornea."""
+    graph = Graph("Eye", IMPORTANCE_FEATURE)
+    colour = graph.image(blender.make_image("eye", albedo_linear, linear=True))
+    return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour, Roughness=0.45, Specular_IOR_Level=0.2,
+                                   Subsurface_Weight=0.2, Subsurface_Scale=0.002).outputs[0])
+
+
+def cornea():
+    """Clear and refractive to the camera; transparent to shadow and diffuse rays, so the iris is lit."""
+    graph = Graph("Cornea", IMPORTANCE_FEATURE)
+    ray = graph.node("LightPath")
+    either = graph.node("Math")
+    either.operation = "MAXIMUM"
+    graph.join(ray.outputs["Is Shadow Ray"], either.inputs[0])
+    graph.join(ray.outputs["Is Diffuse Ray"], either.inputs[1])
+    glass = graph.node("BsdfPrincipled", Base_Color=(1.0, 1.0, 1.0), Roughness=0.02, IOR=1.376, Transmission_Weight=1.0)
+    mix = graph.node("MixShader", Fac=either.outputs[0])
+    graph.join(glass.outputs[0], mix.inputs[1])
+    graph.join(graph.node("BsdfTransparent").outputs[0], mix.inputs[2])
+    return graph.finish(mix.outputs[0])
+
+
+def mouth(name, colour_linear, roughness):
+    graph = Graph(name, IMPORTANCE_FEATURE)
+    return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour_linear, Roughness=roughness,
+                                   Subsurface_Weight=0.4, Subsurface_Scale=0.002).outputs[0])
+
+
+def cloth(colour_linear):
+    """Rough cloth with a fine weave."""
+    graph = Graph("Cloth", IMPORTANCE_HAIR)
+    place = graph.node("TexCoord").outputs["Object"]
+    weave = graph.node("TexNoise", Vector=place, Scale=900.0, Detail=2.0).outputs[0]
+    bump = graph.node("Bump", Strength=0.4, Distance=0.0008, Height=weave).outputs[0]
+    return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour_linear, Roughness=0.85, Normal=bump,
+                                   Sheen_Weight=0.2).outputs[0])
+
+
+def matte(colour_linear):
+    """Pure diffuse, for calibration."""
+    graph = Graph("Matte", IMPORTANCE_SKIN)
+    return graph.finish(graph.node("BsdfDiffuse", Color=colour_linear, Roughness=0.0).outputs[0])
+
+
+def strand_shades(identity):
+    """Melanin, redness, roughness and importance of each kind of strand."""
+    melanin, redness = identity.hair_melanin, identity.hair_redness
+    return {"hair": (melanin, redness, 0.30, IMPORTANCE_HAIR),
+            "brow": (min(0.97, 0.7 * melanin + 0.3), redness, 0.38, IMPORTANCE_FEATURE),
+            "lash": (max(0.93, melanin), 0.1, 0.25, IMPORTANCE_FEATURE)}
+
+
+def hair(identity, kind):
+    """Principled hair; the strand attribute `grey` removes its melanin."""
+    melanin, redness, roughness, importance = strand_shades(identity)[kind]
+    graph = Graph("Strands " + kind, importance)
+    remaining = graph.node("Math")
+    remaining.operation = "MULTIPLY_ADD"
+    attribute = graph.node("Attribute")
+    attribute.attribute_name = "grey"
+    graph.join(attribute.outputs["Fac"], remaining.inputs[0])
+    graph.join(-melanin, remaining.inputs[1])
+    graph.join(melanin, remaining.inputs[2])
+    shader = graph.tree.nodes.new("ShaderNodeBsdfHairPrincipled")
+    shader.parametrization = "MELANIN"
+    for name, value in (("Melanin", remaining.outputs[0]), ("Melanin Redness", redness), ("Roughness", roughness),
+                        ("Radial Roughness", roughness + 0.05), ("Random Color", 0.3), ("Random Roughness", 0.25),
+                        ("Coat", 0.05)):
+        graph.join(value, shader.inputs[name])
+    return graph.finish(shader.outputs[0])
+
+
+def hair_albedo_linear(melanin, redness, radial_roughness):
+    """Diffuse colour that makes a rasteriser's hair look like Principled Hair with this melanin.
+
+    The albedo follows Chiang et al. 2016, "A Practical and Controllable Hair and Fur Model",
+    equation 9, solved for the colour. Its square root, scaled and lifted, was fitted to rendered
+    references: a diffuse ribbon lacks the light that passes through and glances off strands.
+    """
+    amount = -np.log(max(1 - melanin, 1e-4))
+    absorption = amount * ((1 - redness) * EUMELANIN_ABSORPTION + redness * PHEOMELANIN_ABSORPTION)
+    b = radial_roughness
+    scale = 5.969 - 0.215 * b + 2.532 * b**2 - 10.73 * b**3 + 5.574 * b**4 + 0.245 * b**5
+    return np.minimum(0.02 + 1.1 * np.sqrt(np.exp(-np.sqrt(absorption) * scale)), 0.8)

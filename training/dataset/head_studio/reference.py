@@ -1,0 +1,96 @@
+"""The reference image: Cycles' scene of a figure, its render, and the importance mask."""
+
+import tempfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+from PIL import Image
+
+from . import blender, eyes, materials
+from .anatomy import head_part
+from .exr import read_exr, write_exr
+from .storage import replacing
+from .texture_space import head_uvs
+
+BOUNCES = {"max_bounces": 6, "diffuse_bounces": 2, "glossy_bounces": 2, "transmission_bounces": 5,
+           "transparent_max_bounces": 6}
+
+
+def add_figure(figure, textures, eye_albedo):
+    """Puts a figure into the current Blender scene."""
+    identity = figure.identity
+    blender.add_mesh("Head", figure.head, head_part().mesh.quads, materials.skin(textures), head_uvs())
+    positions, _, quads = figure.shirt
+    blender.add_mesh("Shirt", positions, quads, materials.cloth(identity.cloth_linear))
+    teeth = materials.mouth("Teeth", materials.TEETH_LINEAR, 0.25)
+    tongue = materials.mouth("Tongue", materials.TONGUE_LINEAR, 0.35)
+    for name, (positions, quads) in figure.mouth.items():
+        blender.add_mesh(name, positions, quads, tongue if name == "Tongue" else teeth)
+    globe_material, cornea_material = materials.eye(eye_albedo), materials.cornea()
+    for place in figure.eyes:
+        for name, cornea, material in (("Eye", False, globe_material), ("Cornea", True, cornea_material)):
+            vertices, quads, uvs = eyes.globe(cornea)
+            world = vertices @ place.rotation.T * place.radius_m + place.centre_m
+            blender.add_mesh(f"{name}.{place.side}", world, quads, material, uvs[quads])
+    kinds = {strands.kind for strands in figure.strands}
+    shades = {kind: materials.hair(identity, kind) for kind in sorted(kinds)}
+    for strands in figure.strands:
+        blender.add_curves(strands, shades[strands.kind])
+
+
+def add_lights(lights, environment, environment_path):
+    for light in lights:
+        blender.add_area_light(light)
+    blender.set_world(environment, environment_path)
+
+
+def cycles_settings(samples, seed):
+    """What `scene.json` records about the render."""
+    return {"samples": samples, "seed": seed, "denoiser": "OPENIMAGEDENOISE", "denoiser_inputs": "RGB_ALBEDO_NORMAL",
+            "sample_clamp_indirect": 4.0, "filter": "BLACKMAN_HARRIS", "filter_width_px": 1.5} | BOUNCES
+
+
+def _configure(size_px, samples, seed, denoise):
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    cycles = scene.cycles
+    cycles.device, cycles.samples, cycles.seed = "CPU", samples, seed % 2**31
+    cycles.use_adaptive_sampling = False
+    cycles.use_denoising = denoise
+    cycles.denoiser, cycles.denoising_input_passes = "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL"
+    cycles.denoising_prefilter = "ACCURATE"
+    for name, value in BOUNCES.items():
+        setattr(cycles, name, value)
+    cycles.sample_clamp_indirect = 4.0
+    cycles.caustics_reflective = cycles.caustics_refractive = False
+    cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 1.5
+    render = scene.render
+    render.film_transparent, render.hair_type = True, "STRIP"
+    render.resolution_x = render.resolution_y = size_px
+    render.resolution_percentage = 100
+    aov = scene.view_layers[0].aovs.add()
+    aov.name, aov.type = "importance", "VALUE"
+    settings = render.image_settings
+    settings.media_type = "MULTI_LAYER_IMAGE"
+    settings.file_format = "OPEN_EXR_MULTILAYER"
+    settings.exr_codec, settings.color_depth, settings.use_exr_interleave = "NONE", "32", True
+    return scene
+
+
+def render(folder, image_name, size_px, samples, seed, mask_name=None, denoise=True):
+    """Renders the current scene to `folder/image_name` (linear RGBA half EXR) and the mask beside it."""
+    scene = _configure(size_px, samples, seed, denoise)
+    with tempfile.TemporaryDirectory() as scratch:
+        layers_path = Path(scratch) / "layers.exr"
+        scene.render.filepath = str(layers_path)
+        bpy.ops.render.render(write_still=True)
+        layers = {name.split(".", 1)[1]: plane for name, plane in read_exr(layers_path).items()}
+    image = np.stack([layers[f"Combined.{channel}"] for channel in "RGBA"], axis=2)
+    with replacing(folder / image_name) as path:
+        write_exr(path, image)
+    if mask_name is not None:
+        importance = next(plane for name, plane in layers.items() if name.startswith("importance"))
+        with replacing(folder / mask_name) as path:
+            Image.fromarray((importance.clip(0, 1) * 255 + 0.5).astype(np.uint8)).save(path)
+    return image

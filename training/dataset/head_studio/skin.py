@@ -1,0 +1,114 @@
+"""The textures of an identity's skin: albedo, roughness, normal, and the importance of each texel.
+
+Colour is melanin and hemoglobin in a Beer-Lambert mix over a fair base; height is pores, cells, lip
+creases and age lines. Everything is evaluated at the rest position of each texel.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from . import masks
+from .anatomy import METRES_PER_BASE_UNIT
+from .identity import generator
+from .noise import cells, smoothstep, value_noise
+from .texture_space import texture_space
+
+BASE_LINEAR = np.array([0.86, 0.70, 0.57])
+MELANIN_ABSORPTION = np.array([0.75, 1.2, 1.75])
+HEMOGLOBIN_ABSORPTION = np.array([0.07, 0.66, 0.60])
+LIP_TINT = np.array([0.83, 0.56, 0.60])
+MOUTH_LINEAR = np.array([0.30, 0.085, 0.08])
+RELIEF_M = 0.00022
+
+
+@dataclass
+class SkinTextures:
+    """Square, row 0 on top. `albedo_linear` [S, S, 3]; `roughness` [S, S];
+    `normal` [S, S, 3] tangent space, +Y up the image, unit length; `feature` [S, S] 0..1."""
+
+    albedo_linear: np.ndarray
+    roughness: np.ndarray
+    normal: np.ndarray
+    feature: np.ndarray
+
+
+def _spots(rest, draw, cells_per_unit, radius, edge):
+    nearest, _, _ = cells(rest, cells_per_unit, draw)
+    return smoothstep(radius, edge, nearest)
+
+
+def _albedo(identity, rest, base_uv, draw, lips):
+    broad, middle = value_noise(rest, 2.2, draw, 4), value_noise(rest, 9, draw, 4, 0.65)
+    fine = value_noise(rest, 40, draw, 2)
+    hemoglobin = (identity.hemoglobin + 0.38 * masks.redness(rest) + 0.30 * broad + 0.55 * middle + 0.30 * fine
+                  + 0.22 * masks.under_eye(rest) + 0.06 * masks.eyelid(rest))
+    blemishes = _spots(rest, draw, 9, 0.075, 0.02) * smoothstep(0.0, 0.2, value_noise(rest, 1.7, draw, 1))
+    hemoglobin += 0.45 * blemishes
+    melanin = identity.melanin
+    amount = (melanin + 0.10 + 0.35 * max(0.12, melanin) * broad + 0.25 * max(0.15, melanin) * middle
+              + (0.12 + 0.16 * melanin) * masks.under_eye(rest) + (0.05 + 0.1 * melanin) * masks.eyelid(rest))
+    if identity.freckles > 0.05:
+        freckles = _spots(rest, draw, 26, 0.33, 0.1) * smoothstep(-0.08, 0.12, value_noise(rest, 3, draw, 2))
+        amount = amount + 0.4 * identity.freckles * freckles
+    moles = _spots(rest, draw, 2.1, 0.035, 0.018) * (value_noise(rest, 2.0, draw, 1) > 0)
+    amount = np.maximum(amount + 1.1 * moles, 0)
+    colour = BASE_LINEAR * np.exp(-(amount[:, None] * MELANIN_ABSORPTION
+                                    + np.maximum(hemoglobin, 0.05)[:, None] * HEMOGLOBIN_ABSORPTION))
+    lip_amount = (lips * identity.lip_strength * (1 + 0.5 * value_noise(rest, 30, draw, 2)))[:, None]
+    colour = colour * (1 - lip_amount * (1 - LIP_TINT))
+    beard = masks.beard(rest, base_uv)[:, None]
+    colour = colour * (1 - 0.26 * identity.stubble * beard * np.array([1.0, 0.85, 0.65]))
+    roots = {"bald": 0.12, "buzz": 0.5}.get(identity.hair_style, 0.85 * identity.hair_melanin) * masks.scalp(rest, base_uv)[:, None]
+    colour = colour * (1 - roots * np.array([0.9, 0.9, 0.88]))
+    mouth = smoothstep(0.3, 0.7, masks.inside_mouth(base_uv))[:, None]
+    return colour * (1 - mouth) + MOUTH_LINEAR * mouth, middle
+
+
+def _height(identity, rest, draw, lips):
+    """Relief in units of RELIEF_M."""
+    nearest, second, _ = cells(rest, 62, draw)
+    oily = masks.oily_zone(rest)
+    pores = smoothstep(0.05, 0.42, nearest) * (0.45 + 0.75 * oily)
+    borders = smoothstep(0.0, 0.25, second - nearest) * 0.3
+    skin = pores + borders + 1.2 * value_noise(rest, 28, draw, 3)
+    creases = 2.6 * value_noise(rest * np.array([60, 7, 14]), 1.0, draw, 2)
+    age = np.clip((identity.age - 0.5) * 2.5, 0, 1)
+    lines = smoothstep(-0.15, 0.12, value_noise(rest * np.array([1.4, 26, 4]), 1.0, draw, 3))
+    return skin * (1 - lips) + creases * lips + 3.2 * age * lines * masks.age_lines(rest)
+
+
+def _tangent_normals(height_m, space):
+    """Tangent-space normals of a height map, with the metric of the rest surface under the texels."""
+    position = space.spread(space.rest) * METRES_PER_BASE_UNIT
+    along_u = np.gradient(position, axis=1)
+    along_v = -np.gradient(position, axis=0)
+    length_u = np.linalg.norm(along_u, axis=2)
+    tangent = along_u / np.maximum(length_u, 1e-9)[..., None]
+    shear = (along_v * tangent).sum(2)
+    upright = along_v - shear[..., None] * tangent
+    length_v = np.linalg.norm(upright, axis=2)
+    usual_u, usual_v = np.median(length_u[space.covered]), np.median(length_v[space.covered])
+    slope_u = np.gradient(height_m, axis=1) / np.maximum(length_u, 0.2 * usual_u)
+    slope_v = (-np.gradient(height_m, axis=0) - shear * slope_u) / np.maximum(length_v, 0.2 * usual_v)
+    inner = ndimage.binary_erosion(space.covered, iterations=2)
+    sane = inner & (length_u < 4 * usual_u) & (length_v < 4 * usual_v)
+    slopes = np.clip(np.stack([slope_u, slope_v], 2), -0.7, 0.7) * sane[..., None]
+    normal = np.concatenate([-slopes, np.ones_like(slopes[..., :1])], axis=2)
+    return normal / np.linalg.norm(normal, axis=2, keepdims=True)
+
+
+def make_skin(identity, size_px):
+    """The skin textures of an identity."""
+    space = texture_space(size_px)
+    draw = generator(identity.number, "skin texture")
+    rest, base_uv = space.rest, space.base_uv
+    lips = masks.lips(rest, base_uv)
+    albedo, middle = _albedo(identity, rest, base_uv, draw, lips)
+    roughness = (identity.roughness + 0.25 * middle - 0.09 * masks.oily_zone(rest) - 0.10 * lips
+                 - 0.05 * masks.eyelid(rest))
+    height = space.spread(_height(identity, rest, draw, lips)) * RELIEF_M
+    return SkinTextures(space.spread(albedo.clip(0.004, 0.95)), space.spread(roughness.clip(0.22, 0.85)),
+                        _tangent_normals(ndimage.gaussian_filter(height, 0.6), space),
+                        space.spread(masks.features(rest, base_uv)))

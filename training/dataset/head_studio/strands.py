@@ -1,0 +1,73 @@
+"""Strand bundles and the ribbons a rasteriser draws instead of them."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .subdivision import unit
+
+
+@dataclass
+class Strands:
+    """`points` [N, K, 3] metres, root first; radii in metres; `root_normals` [N, 3] of the skin below.
+
+    `grey` [N] 0..1 bleaches single strands. `kind` names the material: hair, brow, lash or fuzz.
+    """
+
+    name: str
+    kind: str
+    points: np.ndarray
+    root_normals: np.ndarray
+    root_radius_m: float
+    tip_radius_m: float
+    grey: np.ndarray
+    anchors: tuple | None = None   # head vertices [N, 3] and weights [N, 3] that carry the roots
+
+    def moved_with(self, skin_offsets_m):
+        """The same strands when the head's vertices have moved by these offsets [V, 3]."""
+        vertices, weights = self.anchors
+        offset = (skin_offsets_m[vertices] * weights[:, :, None]).sum(1)
+        return replace(self, points=self.points + offset[:, None])
+
+    def radii_m(self):
+        """[N, K]: thick for most of its length, then thin."""
+        count, length = self.points.shape[:2]
+        taper = np.linspace(1, 0, length) ** 0.7
+        return np.broadcast_to(self.tip_radius_m + (self.root_radius_m - self.tip_radius_m) * taper, (count, length))
+
+
+def subset(strands, keep, draw):
+    """At most `keep` strands, chosen at random, as indices."""
+    return np.sort(draw.permutation(len(strands.points))[:keep])
+
+
+def resample(points, length):
+    """Strands [N, K, 3] with `length` points each, linear in between."""
+    at = np.linspace(0, points.shape[1] - 1, length)
+    low = np.floor(at).astype(int).clip(0, points.shape[1] - 2)
+    part = (at - low)[None, :, None]
+    return points[:, low] * (1 - part) + points[:, low + 1] * part
+
+
+def ribbons(points, root_normals, half_width_m, twist):
+    """Flat strips along strands: positions [V, 3], normals [V, 3], triangles [T, 3].
+
+    `half_width_m` [N] is the half width, kept for most of the length and narrowed at the tip.
+    `twist` [N] in radians turns a strip about its strand away from lying on the skin. Normals are
+    the skin's root normal bent towards the strand's own outward side, so that light falls on the
+    hair as on a volume and not as on thousands of randomly turned cards.
+    """
+    count, length, _ = points.shape
+    along = unit(np.gradient(points, axis=1))
+    outward = root_normals[:, None] - along * (root_normals[:, None] * along).sum(-1, keepdims=True)
+    outward = unit(outward + 1e-4 * np.array([0.3, 0.5, 0.8]))
+    across = np.cross(along, outward)
+    side = across * np.cos(twist)[:, None, None] + outward * np.sin(twist)[:, None, None]
+    taper = (1 - 0.85 * np.linspace(0, 1, length) ** 3)[None, :, None]
+    offset = side * half_width_m[:, None, None] * taper
+    positions = np.stack([points - offset, points + offset], 2).reshape(-1, 3)
+    rounded = np.stack([outward - 0.5 * side, outward + 0.5 * side], 2)
+    normals = unit(0.5 * rounded + 0.7 * root_normals[:, None, None]).reshape(-1, 3)
+    first = (np.arange(count) * length * 2)[:, None] + np.arange(length - 1) * 2
+    quads = np.stack([first, first + 1, first + 3, first + 2], -1).reshape(-1, 4)
+    return positions, normals, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
