@@ -1,1 +1,122 @@
-//! Placeholder.
+//! Makes real-time 3D faces look photographed: after tone mapping, on the GPU, a small convolutional network looks at
+//! the part of the frame around each face and adds what it finds missing. No frame is read back.
+//!
+//! ```no_run
+//! use bevy::prelude::*;
+//! use bevy_portrait_realism::prelude::*;
+//!
+//! fn main() {
+//!     App::new().add_plugins((DefaultPlugins, PortraitRealismPlugin)).add_systems(Startup, setup).run();
+//! }
+//!
+//! fn setup(mut commands: Commands, assets: Res<AssetServer>) {
+//!     commands.spawn((Camera3d::default(), PortraitRealism::default()));
+//!     commands.spawn((WorldAssetRoot(assets.load("head.glb#Scene0")), PortraitFace::default()));
+//! }
+//! ```
+//!
+//! Words: the *first rendered image* is what the camera shows without the plugin, the *second rendered image* what it
+//! shows with it.
+
+pub mod execute;
+mod extract;
+pub mod gpu_state;
+pub mod model_asset;
+mod pass;
+pub mod pipeline;
+pub mod plan;
+mod prepare;
+pub mod region;
+mod settings;
+pub mod shaders;
+
+use bevy::anti_alias::contrast_adaptive_sharpening::cas;
+use bevy::anti_alias::fxaa::fxaa;
+use bevy::anti_alias::smaa::smaa;
+use bevy::app::{App, Plugin};
+use bevy::asset::io::embedded::EmbeddedAssetRegistry;
+use bevy::asset::{AssetApp, AssetServer};
+use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
+use bevy::core_pipeline::tonemapping::tonemapping;
+use bevy::ecs::prelude::*;
+use bevy::render::extract_component::ExtractComponentPlugin;
+use bevy::render::render_asset::RenderAssetPlugin;
+use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, RenderStartup, RenderSystems};
+
+pub use model_asset::{PortraitModel, PortraitModelLoader};
+pub use pass::portrait_realism;
+pub use prepare::PortraitView;
+pub use settings::{PortraitFace, PortraitRealism};
+
+/// What an application needs.
+pub mod prelude {
+    pub use crate::{PortraitFace, PortraitModel, PortraitRealism, PortraitRealismPlugin};
+}
+
+/// Adds the effect to every camera with [`PortraitRealism`]. Add it after `DefaultPlugins`; without a renderer it does
+/// nothing.
+pub struct PortraitRealismPlugin;
+
+impl Plugin for PortraitRealismPlugin {
+    fn build(&self, app: &mut App) {
+        app.register_type::<PortraitRealism>().register_type::<PortraitFace>();
+        if !app.world().contains_resource::<AssetServer>() {
+            return;
+        }
+        app.init_asset::<PortraitModel>().init_asset_loader::<PortraitModelLoader>();
+        #[cfg(feature = "embedded_weights")]
+        insert_embedded_weights(app);
+
+        if app.get_sub_app(RenderApp).is_none() {
+            return;
+        }
+        let world = app.world();
+        let shaders = shaders::PortraitShaders::load(
+            world.resource::<EmbeddedAssetRegistry>(),
+            world.resource::<AssetServer>(),
+        );
+        app.add_plugins((
+            ExtractComponentPlugin::<PortraitRealism>::default(),
+            RenderAssetPlugin::<model_asset::PreparedPortraitModel>::default(),
+        ));
+        let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
+        render_app
+            .insert_resource(shaders)
+            .init_resource::<extract::ExtractedFaces>()
+            .init_gpu_resource::<gpu_state::PortraitGpuState>()
+            .init_gpu_resource::<pipeline::PortraitPipelineCache>()
+            .add_systems(RenderStartup, pipeline::init_portrait_pipelines)
+            .add_systems(ExtractSchedule, extract::extract_faces)
+            .add_systems(
+                Render,
+                prepare::prepare_portrait_views
+                    .in_set(RenderSystems::PrepareBindGroups)
+                    .run_if(resource_exists::<pipeline::PortraitPipelines>),
+            )
+            .add_systems(
+                Core3d,
+                portrait_realism
+                    .after(tonemapping)
+                    .before(fxaa)
+                    .before(smaa)
+                    .before(cas)
+                    .in_set(Core3dSystems::PostProcess)
+                    .run_if(resource_exists::<pipeline::PortraitPipelines>),
+            );
+    }
+}
+
+/// Puts the default weights at `Handle::default()`.
+#[cfg(feature = "embedded_weights")]
+fn insert_embedded_weights(app: &mut App) {
+    use bevy::asset::{Assets, Handle};
+    use bevy::log::error;
+
+    let mut models = app.world_mut().resource_mut::<Assets<PortraitModel>>();
+    let inserted = PortraitModel::embedded().map(|model| models.insert(&Handle::default(), model));
+    match inserted {
+        Ok(Ok(())) => {}
+        Ok(Err(source)) => error!("portrait realism: the default weights are not there: {source}"),
+        Err(source) => error!("portrait realism: the default weights are damaged: {source}"),
+    }
+}

@@ -1,2 +1,227 @@
-//! Placeholder.
-fn main() {}
+//! `portrait-train`: trains, evaluates, exports and inspects the weights of Portrait Realism.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use portrait_network::Model;
+use portrait_training::backend::{Inner, Training, device, name};
+use portrait_training::config::{Config, ConfigFile};
+use portrait_training::evaluate::{EvaluateOptions, evaluate, is_empty};
+use portrait_training::export::{describe, export};
+use portrait_training::report::Event;
+use portrait_training::seeds::Seeds;
+use portrait_training::toy;
+use portrait_training::train::{TrainOptions, train};
+
+/// Seconds between lines when the output is no terminal.
+const LINE_INTERVAL_S: u64 = 30;
+
+#[derive(Parser)]
+#[command(version, about = "Trains, evaluates, exports and inspects the weights of Portrait Realism")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train until the parameters converge, or the config's limits are reached
+    Train {
+        /// The run as a TOML file, such as training/configs/portrait.toml
+        #[arg(long)]
+        config: PathBuf,
+        /// Folder of pairs that `portrait-dataset render` wrote
+        #[arg(long)]
+        data: PathBuf,
+        /// New folder for checkpoints, metrics.jsonl and pictures
+        #[arg(long)]
+        out: PathBuf,
+        /// Go on from the newest checkpoint in --out
+        #[arg(long)]
+        resume: bool,
+    },
+    /// Measure weights beside the first image and a fitted colour look-up table
+    Evaluate {
+        /// The weights file
+        #[arg(long)]
+        weights: PathBuf,
+        /// Folder of pairs
+        #[arg(long)]
+        data: PathBuf,
+        /// The config of the training run, for its seeds (default: those of a config that names none)
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Seeds to measure, such as 1000000..1000100 (default: the config's validation seeds)
+        #[arg(long)]
+        seeds: Option<Seeds>,
+        /// New folder for report.json and pairs.png
+        #[arg(long)]
+        out: PathBuf,
+        /// Write into a folder that has files
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Write a checkpoint's averaged weights as the file that the plugin reads
+    Export {
+        /// A checkpoint, or a run's folder for its best one
+        #[arg(long)]
+        checkpoint: PathBuf,
+        /// The weights file to write
+        #[arg(long)]
+        out: PathBuf,
+        /// How weights are stored
+        #[arg(long, value_enum, default_value_t = Dtype::F32)]
+        dtype: Dtype,
+        /// Replace the file
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Print what a weights file holds
+    Inspect {
+        /// The weights file
+        file: PathBuf,
+    },
+    /// Write procedural pairs, to try everything without Blender
+    Toy {
+        /// New folder for the pairs
+        #[arg(long)]
+        out: PathBuf,
+        /// Seeds to make
+        #[arg(long, default_value = "0..24, 900000..900004")]
+        seeds: Seeds,
+        /// Width and height in pixels
+        #[arg(long, default_value_t = 64)]
+        size_px: usize,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Dtype {
+    F32,
+    F16,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Train { config, data, out, resume } => {
+            let config = ConfigFile::load(&config)?;
+            let stop = Arc::new(AtomicBool::new(false));
+            let asked = stop.clone();
+            ctrlc::set_handler(move || {
+                // A second Ctrl-C does not wait for the checkpoint.
+                if asked.swap(true, Ordering::Relaxed) {
+                    std::process::exit(130);
+                }
+            })
+            .context("cannot listen for Ctrl-C")?;
+            let options = TrainOptions { config: &config, data: &data, out: &out, resume, stop: &stop };
+            let mut console = Console::new(config.config.run.max_steps);
+            let summary = train::<Training>(&options, &device(), &mut |event| console.show(event))?;
+            console.bar.finish_and_clear();
+            println!("step {}: converged: {}; {}", summary.step, summary.converged, summary.reason);
+            if let Some(best) = summary.best {
+                println!("best: step {} with a validation L1 of {:.5}", best.step, best.weighted_l1);
+            }
+            println!("checkpoint {}", summary.checkpoint.display());
+        }
+        Command::Evaluate { weights, data, config, seeds, out, overwrite } => {
+            let config = match config {
+                Some(path) => ConfigFile::load(&path)?.config,
+                None => Config::default(),
+            };
+            let options =
+                EvaluateOptions { weights: &weights, data: &data, out: &out, config: &config, seeds, overwrite };
+            let report = evaluate::<Inner>(&options, &device())?;
+            print!("{}", report.table());
+            println!("written to {}", out.display());
+        }
+        Command::Export { checkpoint, out, dtype, overwrite } => {
+            let dtype = match dtype {
+                Dtype::F32 => portrait_network::Dtype::F32,
+                Dtype::F16 => portrait_network::Dtype::F16,
+            };
+            let used = export(&checkpoint, &out, dtype, overwrite)?;
+            println!("{} written from {}", out.display(), used.display());
+        }
+        Command::Inspect { file } => {
+            let model = Model::load(&file).with_context(|| file.display().to_string())?;
+            print!("{}", describe(&model));
+        }
+        Command::Toy { out, seeds, size_px } => {
+            if !is_empty(&out) {
+                bail!("{} exists and is not empty: name another folder", out.display());
+            }
+            for seed in seeds.iter() {
+                toy::write(&out, &toy::pair(seed, size_px)).with_context(|| format!("pair {seed}"))?;
+            }
+            println!("{} pairs written to {}", seeds.iter().count(), out.display());
+        }
+    }
+    Ok(())
+}
+
+/// Shows a run: a progress bar on a terminal, else a line now and then.
+struct Console {
+    bar: ProgressBar,
+    last_line: Option<Instant>,
+}
+
+impl Console {
+    fn new(max_steps: u64) -> Self {
+        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(max_steps) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {eta} left at most  {msg}") {
+            bar.set_style(style);
+        }
+        Self { bar, last_line: None }
+    }
+
+    fn line(&self, text: String) {
+        if self.bar.is_hidden() { println!("{text}") } else { self.bar.println(text) }
+    }
+
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::Started { step, train_pairs, train_identities, validation_pairs, parameters, .. } => {
+                self.bar.set_position(*step);
+                self.bar.reset_eta();
+                self.line(format!(
+                    "{train_pairs} training pairs of {train_identities} identities, {validation_pairs} validation \
+                     pairs; {parameters} parameters; backend {}; from step {step}",
+                    name()
+                ));
+            }
+            Event::Step { step, max_steps, losses, seconds_per_step } => {
+                let text = format!(
+                    "L1 {:.4} L_G {:.3} W {:.3} GP {:.3} {seconds_per_step:.2} s/step",
+                    losses.l1, losses.adversarial, losses.wasserstein, losses.penalty
+                );
+                let due = self.last_line.is_none_or(|last| last.elapsed() >= Duration::from_secs(LINE_INTERVAL_S));
+                if self.bar.is_hidden() && due {
+                    let left_min = (max_steps - step) as f64 * seconds_per_step / 60.0;
+                    println!("step {step}/{max_steps} {text}, {left_min:.0} min left at most");
+                    self.last_line = Some(Instant::now());
+                }
+                self.bar.set_position(*step);
+                self.bar.set_message(text);
+            }
+            Event::Rejected { step, reason, in_a_row } => {
+                self.line(format!("step {step} rejected: {reason} ({in_a_row} in a row)"));
+            }
+            Event::Validated { validation } => self.line(format!(
+                "step {}: validation L1 {:.5}, in the face {:.5} (first image {:.5}), sharpness {:.3} of the reference's",
+                validation.step,
+                validation.weighted_l1,
+                validation.face_l1,
+                validation.first_face_l1,
+                validation.face_sharpness
+            )),
+            _ => {}
+        }
+    }
+}

@@ -9,7 +9,7 @@ from .scene import build_figure
 MORPHS = ("mouthSmileLeft", "mouthSmileRight", "eyeBlinkLeft", "eyeBlinkRight", "browInnerUp", "jawOpen")
 EXPRESSION = {"mouthSmileLeft": 0.35, "mouthSmileRight": 0.32, "browInnerUp": 0.1}
 SIZE_PX, SAMPLES, TEXTURE_PX = 512, 64, 1024
-TRIANGLE_SHARE = 0.45          # of the ribbons a training scene has
+TRIANGLE_SHARE = 0.65          # of the ribbons a training scene has
 BYTE_LIMIT = 9_000_000
 
 

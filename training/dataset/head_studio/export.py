@@ -17,7 +17,9 @@ from .texture_space import head_uvs
 HAIR_TRIANGLES, BROW_RIBBONS, LASH_RIBBONS, STUBBLE_RIBBONS = 70_000, 1100, 420, 5000
 HAIR_POINTS = {"buzz": 3, "short": 5, "side": 7, "bob": 11, "long": 14}
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
-COVERAGE = 0.62                # ribbons overlap less than strands, so less width covers alike
+RIBBON_ROUGHNESS = 0.8         # broad: a narrow highlight on wide ribbons reads as wire
+# Ribbon area over strand area, by kind: a rasteriser drops hair thinner than a sample, lashes and stubble are opaque enough.
+COVERAGE = {"hair": 1.5, "brow": 0.9, "lash": 0.62, "fuzz": 0.62}
 
 
 def to_srgb(linear):
@@ -114,14 +116,15 @@ def _ribbon_plan(bundle, identity, triangle_share):
         points = min(length, 4)
         keep = int({"Brows": BROW_RIBBONS, "Lashes": LASH_RIBBONS}.get(bundle.name, STUBBLE_RIBBONS) * triangle_share)
     chosen = strands.subset(bundle, keep, draw)
-    gain = max(1.0, count / len(chosen) * COVERAGE) if len(chosen) < count else 1.0
+    gain = max(1.0, count / len(chosen) * COVERAGE[bundle.kind]) if len(chosen) < count else 1.0
     widths = bundle.root_radius_m * gain * draw.uniform(0.75, 1.25, len(chosen))
     return chosen, points, widths, draw.normal(0, 0.55, len(chosen))
 
 
 def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share):
     chosen, points, widths, twist = _ribbon_plan(bundle, figure.identity, triangle_share)
-    make = lambda source: strands.ribbons(strands.resample(source.points[chosen], points),
+    first = 1 if bundle.kind == "hair" else 0     # its first point lies under the skin
+    make = lambda source: strands.ribbons(strands.resample(source.points[chosen, first:], points),
                                           bundle.root_normals[chosen], widths, twist)
     positions, normals, triangles = make(bundle)
     morphs = {}
@@ -133,7 +136,7 @@ def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share):
     colour = materials.hair_albedo_linear(melanin, redness, roughness + 0.05)
     bleached = materials.hair_albedo_linear(melanin * 0.2, redness, roughness + 0.05)
     grey = float(bundle.grey.mean())
-    material = Material(bundle.name, tuple(colour * (1 - grey) + bleached * grey), 0.55, double_sided=True)
+    material = Material(bundle.name, tuple(colour * (1 - grey) + bleached * grey), RIBBON_ROUGHNESS, double_sided=True)
     return Mesh(bundle.name, positions, normals, triangles, material, morphs=morphs)
 
 

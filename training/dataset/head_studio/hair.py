@@ -17,6 +17,8 @@ from .subdivision import unit
 from .surface import HeadSurface
 
 GUIDES = 2200
+PARTING_WIDTH, PARTING_LOWEST, PARTING_CROWDING = 0.11, 7.8, 2.5   # decimetres, decimetres, factor
+ROOT_DEPTH_M, ROOT_RISE_M = 0.0005, 0.0012   # strands leave the skin upright, or the first chord stays under it
 LONG_HAIR_M = 0.06             # longer hair is combed off the face
 
 
@@ -36,7 +38,7 @@ class Style:
 
 STYLES = {
     "buzz": Style(26000, 0.003, 0.008, 3, 0.0, 0.000065, 0.0, 0.0),
-    "short": Style(26000, 0.020, 0.038, 6, 0.10, 0.000085, 0.45, 0.002),
+    "short": Style(30000, 0.020, 0.038, 6, 0.10, 0.000095, 0.45, 0.002),
     "side": Style(26000, 0.045, 0.080, 9, 0.16, 0.000085, 0.5, 0.005),
     "bob": Style(24000, 0.15, 0.20, 14, 0.45, 0.000095, 0.5, 0.006),
     "long": Style(24000, 0.24, 0.34, 18, 0.55, 0.000095, 0.5, 0.005),
@@ -121,20 +123,25 @@ def _head_hair(surface, identity, grey_of):
     guide_roots = surface.roots("scalp", GUIDES, draw)
     guides = _grow_guides(surface, identity.hair_style, style, guide_roots, identity.parting, draw)
     kept = ~surface.hangs_over_face(guides)
-    roots = surface.roots("scalp", style.strands, draw)
+    crowding = None
+    if style.longest_m > LONG_HAIR_M:   # combed both ways, a parting is covered by its own roots only
+        away = (surface.rest[:, 0] - identity.parting) / PARTING_WIDTH
+        crowding = 1 + PARTING_CROWDING * np.exp(-away ** 2) * (surface.rest[:, 1] > PARTING_LOWEST)
+    roots = surface.roots("scalp", style.strands, draw, crowding)
     points = _follow(guides[kept], _with_side(guide_roots, identity.parting)[kept],
                      _with_side(roots, identity.parting), style, draw)
     if identity.hair_style != "buzz":
         points = np.concatenate([points[:, :1], surface.push_out(points[:, 1:], 0.0012)], 1)
     free = ~surface.hangs_over_face(points)
-    points[:, 0] -= roots.normals * 0.001
+    points = np.concatenate([(roots.positions - ROOT_DEPTH_M * roots.normals)[:, None],
+                             (roots.positions + ROOT_RISE_M * roots.normals)[:, None], points[:, 1:]], 1)
     return Strands("Hair", "hair", points[free], roots.normals[free], style.root_radius_m, 0.00003,
                    grey_of(int(free.sum()), 1.0), (roots.vertices[free], roots.weights[free]))
 
 
 def _brows(surface, identity, grey_of):
     draw = generator(identity.number, "brows")
-    count = int(1900 * identity.brow_density)
+    count = int(2300 * identity.brow_density)
     roots = surface.roots("brows", count, draw)
     normals, rest = roots.normals, roots.rest
     side = np.sign(rest[:, :1])

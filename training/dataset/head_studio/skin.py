@@ -60,8 +60,10 @@ def _albedo(identity, rest, base_uv, draw, lips):
     colour = colour * (1 - lip_amount * (1 - LIP_TINT))
     beard = masks.beard(rest, base_uv)[:, None]
     colour = colour * (1 - 0.26 * identity.stubble * beard * np.array([1.0, 0.85, 0.65]))
-    roots = {"bald": 0.12, "buzz": 0.5}.get(identity.hair_style, 0.85 * identity.hair_melanin) * masks.scalp(rest, base_uv)[:, None]
+    roots = {"bald": 0.12, "buzz": 0.5}.get(identity.hair_style, 0.97 * identity.hair_melanin) * masks.scalp(rest, base_uv)[:, None]
     colour = colour * (1 - roots * np.array([0.9, 0.9, 0.88]))
+    brow = 0.28 * identity.hair_melanin * min(1.0, identity.brow_density) * masks.brows(rest)[:, None]
+    colour = colour * (1 - brow)
     mouth = smoothstep(0.3, 0.7, masks.inside_mouth(base_uv))[:, None]
     return colour * (1 - mouth) + MOUTH_LINEAR * mouth, middle
 

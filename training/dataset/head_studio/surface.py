@@ -65,9 +65,10 @@ class HeadSurface:
         self.areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
         self.tree = cKDTree(positions_m[::2])
 
-    def roots(self, region, count, draw):
-        """`count` random points of a region."""
-        density = self.areas * vertex_mask(region)[self.triangles].mean(1)
+    def roots(self, region, count, draw, crowding=None):
+        """`count` random points of a region; `crowding` [V] is a relative density."""
+        mask = vertex_mask(region) * (1 if crowding is None else crowding)
+        density = self.areas * mask[self.triangles].mean(1)
         vertices = self.triangles[draw.choice(len(density), count, p=density / density.sum())]
         u, v = np.sqrt(draw.random(count)), draw.random(count)
         weights = np.stack([1 - u, u * (1 - v), u * v], 1)

@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Renders the *first rendered image* and its G-buffer with Bevy, pixel for pixel aligned with the path-traced
+//! *reference image* that head_studio made, and shows the reference through the same tone mapping.
+//!
+//! A seed's folder holds a scene (`scene.glb`, `scene.json`, `reference.exr`, `mask.png`, `done.json`); [`pair::make`]
+//! adds `first.png`, `reference.png`, `normal.png`, `depth.png` and, last, `pair.json`.
+
+pub mod calibrate;
+mod cameras;
+mod environment;
+mod error;
+mod lights;
+pub mod linear_image;
+pub mod manifest;
+mod mipmaps;
+pub mod pair;
+mod readback;
+pub mod scene;
+pub mod seeds;
+pub mod studio;
+pub mod verify;
+
+pub use error::DatasetError;

@@ -1,2 +1,164 @@
-//! Placeholder.
-fn main() {}
+//! `portrait-dataset`: from folders of scenes to folders of training pairs.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use portrait_dataset::DatasetError;
+use portrait_dataset::calibrate::{KINDS, TOLERANCE, calibrate};
+use portrait_dataset::pair::{self, Outcome};
+use portrait_dataset::seeds::{SeedRange, seed_folder};
+use portrait_dataset::studio::Studio;
+use portrait_dataset::verify::{PairReport, WANTED_IOU, measure};
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Render first image, normals and depth of each seed, and tone-map its reference
+    Render(Seeds),
+    /// Compare Bevy's light with Cycles' on grey spheres
+    Calibrate {
+        /// Folder with area.glb, area.exr, area.json, environment.glb, ...
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Measure finished pairs: silhouettes and brightness
+    Verify(Seeds),
+}
+
+#[derive(Args)]
+struct Seeds {
+    /// Half-open range A..B; shards take disjoint ranges
+    #[arg(long)]
+    seeds: SeedRange,
+    /// Take every N-th seed of the range
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    stride: u32,
+    /// Folder that head_studio wrote
+    #[arg(long)]
+    data: PathBuf,
+}
+
+impl Seeds {
+    fn list(&self) -> Result<Vec<u64>, DatasetError> {
+        if !self.data.is_dir() {
+            return Err(DatasetError::DataFolderMissing { path: self.data.clone() });
+        }
+        let seeds: Vec<u64> = self.seeds.seeds(self.stride as usize).collect();
+        if !seeds.iter().any(|seed| seed_folder(&self.data, *seed).is_dir()) {
+            return Err(DatasetError::DataFolderEmpty { folder: self.data.clone(), wanted: seeds.len() });
+        }
+        Ok(seeds)
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Render(seeds) => render(&seeds),
+        Command::Calibrate { data } => run_calibration(&data),
+        Command::Verify(seeds) => verify(&seeds),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("portrait-dataset: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn render(arguments: &Seeds) -> Result<bool> {
+    let seeds = arguments.list()?;
+    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} pairs, {elapsed} gone, {eta} left {msg}")?;
+    let bar = ProgressBar::new(seeds.len() as u64).with_style(style);
+    // Bevy starts only when there is something to draw.
+    let mut studio = None;
+    let (mut made, mut kept, mut failures) = (0, 0, Vec::new());
+    for seed in seeds {
+        match render_one(&mut studio, &arguments.data, seed) {
+            Ok(Outcome::Made(pair)) => {
+                made += 1;
+                bar.set_message(format!("(seed {seed}: silhouette IoU {:.3})", pair.silhouette_iou));
+            }
+            Ok(Outcome::Kept(_)) => kept += 1,
+            Err(error) => {
+                bar.suspend(|| eprintln!("seed {seed}: {error}"));
+                failures.push(seed);
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    println!("{made} pairs made, {kept} kept, {} failed, in {:.1?}", failures.len(), bar.elapsed());
+    if !failures.is_empty() {
+        println!("failed seeds: {failures:?}");
+    }
+    Ok(failures.is_empty())
+}
+
+fn render_one(studio: &mut Option<Studio>, data: &Path, seed: u64) -> Result<Outcome, DatasetError> {
+    if let Some(pair) = pair::finished(data, seed)? {
+        return Ok(Outcome::Kept(pair));
+    }
+    let studio = match studio {
+        Some(studio) => studio,
+        None => studio.insert(Studio::new(data)?),
+    };
+    pair::make(studio, data, seed)
+}
+
+fn run_calibration(data: &Path) -> Result<bool> {
+    let mut studio = Studio::new(data)?;
+    let mut fine = true;
+    for kind in KINDS {
+        let found = calibrate(&mut studio, data, kind)?;
+        let verdict = if found.is_fine() { "fine" } else { "OFF" };
+        println!(
+            "{kind:12} Bevy {:.5}, Cycles {:.5}, ratio {:.4}: {verdict} (tolerance {:.0} %)",
+            found.bevy,
+            found.cycles,
+            found.ratio(),
+            TOLERANCE * 100.0
+        );
+        fine &= found.is_fine();
+    }
+    Ok(fine)
+}
+
+fn verify(arguments: &Seeds) -> Result<bool> {
+    let (mut reports, mut failed): (Vec<PairReport>, usize) = (Vec::new(), 0);
+    println!("    seed  silhouette IoU  luminance first  reference");
+    for seed in arguments.list()? {
+        match measure(&arguments.data, seed) {
+            Ok(report) => {
+                let PairReport { silhouette_iou, first_luminance, reference_luminance, .. } = report;
+                let mark = if silhouette_iou < WANTED_IOU { "  low" } else { "" };
+                println!("{seed:08}  {silhouette_iou:14.4}  {first_luminance:15.4}  {reference_luminance:9.4}{mark}");
+                reports.push(report);
+            }
+            Err(error) => {
+                println!("{seed:08}  {error}");
+                failed += 1;
+            }
+        }
+    }
+    let mean = |value: fn(&PairReport) -> f32| reports.iter().map(value).sum::<f32>() / reports.len().max(1) as f32;
+    let low = reports.iter().filter(|report| report.silhouette_iou < WANTED_IOU).count();
+    println!(
+        "{} pairs: mean IoU {:.4}, {low} below {WANTED_IOU}; mean luminance first {:.4}, reference {:.4}; {failed} failed",
+        reports.len(),
+        mean(|report| report.silhouette_iou),
+        mean(|report| report.first_luminance),
+        mean(|report| report.reference_luminance),
+    );
+    Ok(failed == 0 && low == 0)
+}

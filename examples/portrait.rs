@@ -1,0 +1,54 @@
+//! The smallest use: a head turns and changes its expression; Space switches the effect.
+
+mod common;
+
+use bevy::camera::RenderTarget;
+use bevy::diagnostic::{DiagnosticsStore, FrameTimeDiagnosticsPlugin};
+use bevy::prelude::*;
+use bevy::render::diagnostic::RenderDiagnosticsPlugin;
+use bevy_portrait_realism::prelude::*;
+use common::{DemoClock, DemoPlugin};
+
+fn main() -> AppExit {
+    let window = Window { title: "Portrait Realism".into(), resolution: (720, 720).into(), ..default() };
+    App::new()
+        .add_plugins((
+            DefaultPlugins
+                .set(WindowPlugin { primary_window: Some(window), ..default() })
+                .set(AssetPlugin { file_path: common::assets_folder().to_string_lossy().into_owned(), ..default() }),
+            FrameTimeDiagnosticsPlugin::default(),
+            RenderDiagnosticsPlugin,
+            PortraitRealismPlugin,
+            DemoPlugin { target: RenderTarget::default() },
+        ))
+        .add_systems(Startup, add_label)
+        .add_systems(Update, (play, toggle, show))
+        .run()
+}
+
+fn add_label(mut commands: Commands) {
+    commands.spawn((Text::default(), Node { margin: UiRect::all(px(12)), ..default() }));
+}
+
+fn play(time: Res<Time>, mut clock: ResMut<DemoClock>) {
+    clock.0 += time.delta_secs();
+}
+
+fn toggle(keys: Res<ButtonInput<KeyCode>>, mut cameras: Query<&mut PortraitRealism>) {
+    if keys.just_pressed(KeyCode::Space) {
+        cameras.iter_mut().for_each(|mut portrait| portrait.enabled = !portrait.enabled);
+    }
+}
+
+fn show(diagnostics: Res<DiagnosticsStore>, cameras: Query<&PortraitRealism>, mut label: Query<&mut Text>) {
+    let frame_time = diagnostics.get(&FrameTimeDiagnosticsPlugin::FRAME_TIME);
+    let frame_ms = frame_time.and_then(|diagnostic| diagnostic.smoothed()).unwrap_or_default();
+    let on = cameras.iter().any(|portrait| portrait.enabled);
+    for mut text in &mut label {
+        text.0 = if on {
+            format!("Portrait Realism on (Space)\n{:.1} of {frame_ms:.1} ms", common::portrait_ms(&diagnostics))
+        } else {
+            format!("Portrait Realism off (Space)\n{frame_ms:.1} ms")
+        };
+    }
+}

@@ -1,0 +1,220 @@
+//! A network on the GPU: buffers and bind groups for a plan, and the one function that records its dispatches. The
+//! plugin's pass, the tests and the benchmarks all run this.
+
+use bevy::math::UVec2;
+use bevy::render::diagnostic::{DiagnosticsRecorder, RecordDiagnostics};
+use bevy::render::render_resource::encase::UniformBuffer;
+use bevy::render::render_resource::{
+    BindGroup, BindGroupEntries, Buffer, BufferBinding, BufferDescriptor, BufferId, BufferUsages, CachedComputePipelineId,
+    CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, PipelineCache, ShaderType,
+};
+use bevy::render::renderer::{RenderDevice, RenderQueue};
+
+use crate::model_asset::GpuPortraitModel;
+use crate::pipeline::{ComputeKey, PortraitPipelineCache, PortraitPipelines, Readiness};
+use crate::plan::{Kernel, LayerParams, Plan};
+
+/// Scratch buffers grow to multiples of this many pixels a side, so that a face that comes nearer does not allocate in
+/// every frame.
+const CAPACITY_STEP_PX: u32 = 64;
+
+/// A model's plan with everything it needs on the GPU. Runs one region after the other in the same scratch memory.
+pub struct Network {
+    plan: Plan,
+    scratch: Vec<Buffer>,
+    bind_groups: Vec<BindGroup>,
+    pipelines: Vec<CachedComputePipelineId>,
+    params: Params,
+    weights: BufferId,
+}
+
+/// Parameters of every step, once for each slot.
+struct Params {
+    buffer: Buffer,
+    stride: u32,
+    /// Padded size that each slot was written for.
+    written: Vec<Option<UVec2>>,
+}
+
+impl Network {
+    /// Plans and allocates for inputs of up to `network_px` pixels and `slots` regions in one frame, and queues the
+    /// pipelines. `None` where the device cannot bind buffers of that size.
+    pub fn new(
+        gpu: &GpuPortraitModel,
+        network_px: UVec2,
+        slots: usize,
+        device: &RenderDevice,
+        cache: &PipelineCache,
+        pipelines: &PortraitPipelines,
+        pipeline_cache: &mut PortraitPipelineCache,
+    ) -> Option<Self> {
+        let round_up = |side: u32| side.max(1).next_multiple_of(CAPACITY_STEP_PX);
+        let capacity = UVec2::new(round_up(network_px.x), round_up(network_px.y));
+        let plan = Plan::new(gpu.model.graph(), capacity);
+        let largest = plan.buffer_bytes.iter().copied().max().unwrap_or(0);
+        if largest > device.limits().max_storage_buffer_binding_size {
+            return None;
+        }
+        let scratch: Vec<Buffer> = plan
+            .buffer_bytes
+            .iter()
+            .map(|&size| {
+                device.create_buffer(&BufferDescriptor {
+                    label: Some("portrait scratch"),
+                    size,
+                    // The copies are for tests and tools: nothing is read back in a frame.
+                    usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                })
+            })
+            .collect();
+        let params = Params::new(&plan, slots.max(1), device);
+        let layout = cache.get_bind_group_layout(&pipelines.layer_layout);
+        let bind_groups = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let second = match step.kernel {
+                    Kernel::Conv { .. } => &gpu.weights,
+                    _ => &scratch[step.sources[1]],
+                };
+                let params = BufferBinding { buffer: &params.buffer, offset: 0, size: Some(LayerParams::min_size()) };
+                device.create_bind_group(
+                    step.span.as_str(),
+                    &layout,
+                    &BindGroupEntries::sequential((
+                        params,
+                        scratch[step.sources[0]].as_entire_binding(),
+                        second.as_entire_binding(),
+                        scratch[step.target].as_entire_binding(),
+                    )),
+                )
+            })
+            .collect();
+        let pipelines = plan
+            .steps
+            .iter()
+            .map(|step| pipeline_cache.compute(cache, pipelines, ComputeKey::Layer(step.kernel)))
+            .collect();
+        Some(Self { plan, scratch, bind_groups, pipelines, params, weights: gpu.weights.id() })
+    }
+
+    /// Whether it runs these weights.
+    pub fn runs(&self, gpu: &GpuPortraitModel) -> bool {
+        self.weights == gpu.weights.id()
+    }
+
+    /// The plan that is run.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether inputs of `network_px` pixels and `slots` regions in one frame fit.
+    pub fn fits(&self, network_px: UVec2, slots: usize) -> bool {
+        self.plan.fits(network_px) && slots <= self.params.written.len()
+    }
+
+    /// How many regions in one frame fit.
+    pub fn slots(&self) -> usize {
+        self.params.written.len()
+    }
+
+    /// The input planes, `[C/4, H, W] vec4<f32>`.
+    pub fn input(&self) -> &Buffer {
+        &self.scratch[self.plan.input]
+    }
+
+    /// The residual, `[1, H, W] vec4<f32>`.
+    pub fn residual(&self) -> &Buffer {
+        &self.scratch[self.plan.residual]
+    }
+
+    /// Whether all its pipelines can run.
+    pub fn readiness(&self, cache: &PipelineCache) -> Readiness {
+        let states = self.pipelines.iter().map(|&id| Readiness::of(cache.get_compute_pipeline_state(id)));
+        states.fold(Readiness::Ready, Readiness::and)
+    }
+
+    /// Writes the parameters of a slot for an input of `network_px` pixels, unless it already has them.
+    pub fn write_params(&mut self, slot: usize, network_px: UVec2, queue: &RenderQueue) {
+        let padded = self.plan.padded_px(network_px);
+        let Some(written) = self.params.written.get_mut(slot).filter(|written| **written != Some(padded)) else {
+            return;
+        };
+        *written = Some(padded);
+        let stride = self.params.stride as usize;
+        let mut bytes = vec![0; stride * self.plan.steps.len()];
+        for (step, target) in self.plan.steps.iter().zip(bytes.chunks_mut(stride)) {
+            let mut encoded = UniformBuffer::new(Vec::new());
+            // Writing to a vector of bytes cannot fail; if it did, the slot would be all zeros, and nothing would run.
+            if encoded.write(&step.params(padded)).is_ok() {
+                let encoded: Vec<u8> = encoded.into_inner();
+                target[..encoded.len()].copy_from_slice(&encoded);
+            }
+        }
+        queue.write_buffer(&self.params.buffer, (slot * bytes.len()) as u64, &bytes);
+    }
+
+    /// Records all steps for an input of `network_px` pixels whose parameters are in `slot`. Returns whether it did:
+    /// not before every pipeline is ready.
+    pub fn record(
+        &self,
+        slot: usize,
+        network_px: UVec2,
+        encoder: &mut CommandEncoder,
+        cache: &PipelineCache,
+        diagnostics: Option<&DiagnosticsRecorder>,
+    ) -> bool {
+        let pipelines: Option<Vec<&ComputePipeline>> =
+            self.pipelines.iter().map(|&id| cache.get_compute_pipeline(id)).collect();
+        let Some(pipelines) = pipelines.filter(|_| self.fits(network_px, slot + 1)) else {
+            return false;
+        };
+        let padded = self.plan.padded_px(network_px);
+        let slot_at = (slot * self.plan.steps.len()) as u32 * self.params.stride;
+        let dispatch = |pass: &mut ComputePass, index: usize| {
+            let [x, y, z] = self.plan.steps[index].workgroups(padded);
+            pass.set_pipeline(pipelines[index]);
+            pass.set_bind_group(0, &self.bind_groups[index], &[slot_at + index as u32 * self.params.stride]);
+            pass.dispatch_workgroups(x, y, z);
+        };
+        let descriptor = ComputePassDescriptor { label: Some("portrait network"), timestamp_writes: None };
+        if diagnostics.is_none() {
+            let mut pass = encoder.begin_compute_pass(&descriptor);
+            (0..self.plan.steps.len()).for_each(|index| dispatch(&mut pass, index));
+            return true;
+        }
+        // Time stamps are written between passes, so each step is one of its own while somebody measures.
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            let span = diagnostics.time_span(encoder, step.span.clone());
+            dispatch(&mut encoder.begin_compute_pass(&descriptor), index);
+            span.end(encoder);
+        }
+        true
+    }
+    /// TMP
+    pub fn record_step(&self, index: usize, slot: usize, network_px: UVec2, encoder: &mut CommandEncoder, cache: &PipelineCache) {
+        let padded = self.plan.padded_px(network_px);
+        let slot_at = (slot * self.plan.steps.len()) as u32 * self.params.stride;
+        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor { label: None, timestamp_writes: None });
+        let [x, y, z] = self.plan.steps[index].workgroups(padded);
+        if let Some(p) = cache.get_compute_pipeline(self.pipelines[index]) { pass.set_pipeline(p); }
+        pass.set_bind_group(0, &self.bind_groups[index], &[slot_at + index as u32 * self.params.stride]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+impl Params {
+    fn new(plan: &Plan, slots: usize, device: &RenderDevice) -> Self {
+        let alignment = device.limits().min_uniform_buffer_offset_alignment;
+        let stride = (LayerParams::min_size().get() as u32).next_multiple_of(alignment);
+        let size = u64::from(stride) * (plan.steps.len().max(1) * slots) as u64;
+        let buffer = device.create_buffer(&BufferDescriptor {
+            label: Some("portrait layer parameters"),
+            size,
+            usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        Self { buffer, stride, written: vec![None; slots] }
+    }
+}

@@ -1,0 +1,79 @@
+//! Faces, from the main world into the render world.
+
+use bevy::camera::primitives::Aabb;
+use bevy::camera::visibility::{InheritedVisibility, RenderLayers};
+use bevy::ecs::prelude::*;
+use bevy::math::Vec3;
+use bevy::render::Extract;
+use bevy::transform::components::GlobalTransform;
+
+use crate::region::box_corners;
+use crate::settings::{PortraitFace, PortraitRealism};
+
+/// Every visible face of this frame.
+#[derive(Resource, Default)]
+pub(crate) struct ExtractedFaces(pub Vec<ExtractedFace>);
+
+/// A face's box in world space.
+#[derive(Clone, Debug)]
+pub(crate) struct ExtractedFace {
+    pub corners: [Vec3; 8],
+    pub center: Vec3,
+    /// Radius of the sphere around the box.
+    pub radius: f32,
+    /// Layers it is on; `None` is all of them.
+    pub layers: Option<RenderLayers>,
+}
+
+impl ExtractedFace {
+    fn new(corners: [Vec3; 8], layers: Option<&RenderLayers>) -> Self {
+        let center = corners.iter().sum::<Vec3>() / 8.0;
+        let radius = corners.iter().map(|corner| corner.distance(center)).fold(0.0, f32::max);
+        Self { corners, center, radius, layers: layers.cloned() }
+    }
+}
+
+type FaceQuery = (
+    Entity,
+    &'static PortraitFace,
+    &'static GlobalTransform,
+    Option<&'static InheritedVisibility>,
+    Option<&'static RenderLayers>,
+);
+
+pub(crate) fn extract_faces(
+    mut extracted: ResMut<ExtractedFaces>,
+    cameras: Extract<Query<&PortraitRealism>>,
+    faces: Extract<Query<FaceQuery>>,
+    parts: Extract<Query<(&GlobalTransform, &Aabb)>>,
+    children: Extract<Query<&Children>>,
+) {
+    extracted.0.clear();
+    if !cameras.iter().any(PortraitRealism::is_active) {
+        return;
+    }
+    for (entity, face, transform, visibility, layers) in &faces {
+        if visibility.is_some_and(|visibility| !visibility.get()) {
+            continue;
+        }
+        let bounds = face.bounds.map(|bounds| (Vec3::from(bounds.min()), Vec3::from(bounds.max())));
+        // In the face's own space, where the box is tighter than along the axes of the world.
+        let bounds = bounds.or_else(|| {
+            let local_from_world = transform.affine().inverse();
+            let family = std::iter::once(entity).chain(children.iter_descendants(entity));
+            let boxes = family.filter_map(|part| parts.get(part).ok()).flat_map(|(part, bounds)| {
+                let local_from_part = local_from_world * part.affine();
+                let corners = box_corners(bounds.min().into(), bounds.max().into());
+                corners.map(|corner| local_from_part.transform_point3(corner))
+            });
+            boxes.fold(None, |union: Option<(Vec3, Vec3)>, corner| {
+                let (min, max) = union.unwrap_or((corner, corner));
+                Some((min.min(corner), max.max(corner)))
+            })
+        });
+        if let Some((min, max)) = bounds {
+            let corners = box_corners(min, max).map(|corner| transform.transform_point(corner));
+            extracted.0.push(ExtractedFace::new(corners, layers));
+        }
+    }
+}

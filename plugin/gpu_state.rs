@@ -1,0 +1,161 @@
+//! What stays on the GPU from frame to frame: networks, copies of the frame, uniforms and bind groups.
+
+use std::hash::Hash;
+
+use bevy::asset::AssetId;
+use bevy::ecs::prelude::*;
+use bevy::math::{Mat4, UVec2, Vec4};
+use bevy::platform::collections::{HashMap, HashSet};
+use bevy::render::render_resource::{
+    BindGroup, BufferId, DynamicUniformBuffer, Extent3d, ShaderType, Texture, TextureDescriptor, TextureDimension,
+    TextureFormat, TextureUsages, TextureView, TextureViewDescriptor, TextureViewId,
+};
+use bevy::render::renderer::RenderDevice;
+
+use crate::execute::Network;
+use crate::model_asset::PortraitModel;
+use crate::pipeline::PackKey;
+
+/// The copy of the frame grows to multiples of this many pixels a side.
+const COPY_STEP_PX: u32 = 64;
+
+/// What the kernels at both ends of the network read (WGSL: `Region` in `shaders/shared/region.wgsl`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, ShaderType)]
+pub struct RegionUniform {
+    /// Clip space → view space.
+    pub view_from_clip: Mat4,
+    /// World → view space.
+    pub view_from_world: Mat4,
+    /// Viewport of the camera in its target: x, y, width, height.
+    pub viewport_px: Vec4,
+    /// 1 for left, top, right, bottom where the edge fades out.
+    pub fading_sides: Vec4,
+    /// Top left corner in the camera's target.
+    pub origin_px: UVec2,
+    /// Size in the camera's target.
+    pub size_px: UVec2,
+    /// Size that the network sees.
+    pub network_px: UVec2,
+    /// The same, filled up to the network's alignment.
+    pub padded_px: UVec2,
+    /// How much of the change is applied, 0–1.
+    pub strength: f32,
+    /// Size of a residual of 1 in display-referred sRGB.
+    pub residual_scale: f32,
+    /// Width of the faded edge.
+    pub feather_px: f32,
+    /// Distance of the face's centre along the view.
+    pub center_distance: f32,
+    /// 1 / the face's bounding radius.
+    pub inverse_radius: f32,
+    /// [`portrait_network::transfer::COLOR_CENTER`].
+    pub color_center: f32,
+    /// [`portrait_network::transfer::COLOR_SCALE`].
+    pub color_scale: f32,
+}
+
+/// Everything on the GPU that outlives a frame.
+#[derive(Resource, Default)]
+pub struct PortraitGpuState {
+    pub(crate) networks: HashMap<AssetId<PortraitModel>, Network>,
+    pub(crate) copies: HashMap<TextureFormat, RegionCopy>,
+    pub(crate) uniforms: DynamicUniformBuffer<RegionUniform>,
+    pub(crate) pack: BindGroups<PackSource>,
+    pub(crate) composite: BindGroups<CompositeSource>,
+}
+
+impl PortraitGpuState {
+    /// The network of a model, if a camera has needed it.
+    pub fn network(&self, model: AssetId<PortraitModel>) -> Option<&Network> {
+        self.networks.get(&model)
+    }
+
+    /// GPU memory held by scratch buffers and copied regions, in bytes.
+    pub fn allocated_bytes(&self) -> u64 {
+        let scratch: u64 = self.networks.values().map(|network| network.plan().scratch_bytes()).sum();
+        let copies = self.copies.iter().map(|(format, copy)| {
+            let texel = u64::from(format.block_copy_size(None).unwrap_or_default());
+            u64::from(copy.size_px.x) * u64::from(copy.size_px.y) * texel
+        });
+        scratch + copies.sum::<u64>()
+    }
+
+    /// Makes room for a region of `size_px` pixels of a target of this format.
+    pub(crate) fn reserve_copy(&mut self, format: TextureFormat, size_px: UVec2, device: &RenderDevice) {
+        let held = self.copies.get(&format).map_or(UVec2::ZERO, |copy| copy.size_px);
+        if size_px.cmple(held).all() {
+            return;
+        }
+        let round_up = |side: u32| side.next_multiple_of(COPY_STEP_PX);
+        let limit = UVec2::splat(device.limits().max_texture_dimension_2d);
+        let size_px = held.max(UVec2::new(round_up(size_px.x), round_up(size_px.y)).min(limit));
+        self.copies.insert(format, RegionCopy::new(format, size_px, device));
+    }
+}
+
+/// The part of the frame that is being enhanced. One for each format: regions are worked on one after the other.
+pub(crate) struct RegionCopy {
+    pub texture: Texture,
+    pub view: TextureView,
+    size_px: UVec2,
+}
+
+impl RegionCopy {
+    fn new(format: TextureFormat, size_px: UVec2, device: &RenderDevice) -> Self {
+        let texture = device.create_texture(&TextureDescriptor {
+            label: Some("portrait region"),
+            size: Extent3d { width: size_px.x, height: size_px.y, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: TextureDimension::D2,
+            format,
+            usage: TextureUsages::COPY_DST | TextureUsages::TEXTURE_BINDING,
+            view_formats: &[],
+        });
+        let view = texture.create_view(&TextureViewDescriptor::default());
+        Self { texture, view, size_px }
+    }
+}
+
+/// What the bind group of the kernel that makes the input planes binds.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PackSource {
+    pub key: PackKey,
+    pub uniforms: BufferId,
+    pub copy: TextureViewId,
+    pub planes: BufferId,
+    /// Normals and depths.
+    pub prepass: [Option<TextureViewId>; 2],
+}
+
+/// What the bind group of the composite pass binds.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct CompositeSource {
+    pub uniforms: BufferId,
+    pub copy: TextureViewId,
+    pub residual: BufferId,
+}
+
+/// Bind groups by what they bind; those not asked for during a frame are dropped at its end.
+pub(crate) struct BindGroups<K> {
+    groups: HashMap<K, BindGroup>,
+    used: HashSet<K>,
+}
+
+impl<K> Default for BindGroups<K> {
+    fn default() -> Self {
+        Self { groups: HashMap::default(), used: HashSet::default() }
+    }
+}
+
+impl<K: Clone + Eq + Hash> BindGroups<K> {
+    pub fn get(&mut self, key: K, create: impl FnOnce() -> BindGroup) -> BindGroup {
+        self.used.insert(key.clone());
+        self.groups.entry(key).or_insert_with(create).clone()
+    }
+
+    pub fn drop_unused(&mut self) {
+        self.groups.retain(|key, _| self.used.contains(key));
+        self.used.clear();
+    }
+}

@@ -1,0 +1,128 @@
+//! Weights as a Bevy asset: loaded from `.safetensors` files, reloaded when the file changes.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bevy::asset::io::Reader;
+use bevy::asset::{Asset, AssetId, AssetLoader, LoadContext, RenderAssetUsages};
+use bevy::ecs::system::SystemParamItem;
+use bevy::ecs::system::lifetimeless::SRes;
+use bevy::log::error;
+use bevy::reflect::TypePath;
+use bevy::render::render_asset::{PrepareAssetError, RenderAsset};
+use bevy::render::render_resource::{Buffer, BufferInitDescriptor, BufferUsages};
+use bevy::render::renderer::RenderDevice;
+use portrait_network::{MAX_FILE_BYTES, Model, WeightsError};
+
+use crate::plan::pack_weights;
+
+/// A network with its weights. Load it with the `AssetServer` from a `.safetensors` file written by
+/// `portrait-train export`, or insert a [`Model`] into `Assets<PortraitModel>`.
+#[derive(Asset, TypePath, Clone, Debug)]
+pub struct PortraitModel(pub Arc<Model>);
+
+impl PortraitModel {
+    /// The weights inside the binary.
+    ///
+    /// # Errors
+    /// When the file that was compiled in is damaged.
+    #[cfg(feature = "embedded_weights")]
+    pub fn embedded() -> Result<Self, WeightsError> {
+        Model::from_bytes(include_bytes!("../assets/weights/portrait.safetensors")).map(Self::from)
+    }
+}
+
+impl From<Model> for PortraitModel {
+    fn from(model: Model) -> Self {
+        Self(Arc::new(model))
+    }
+}
+
+impl Deref for PortraitModel {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.0
+    }
+}
+
+/// Loads [`PortraitModel`] from `.safetensors` files.
+#[derive(Default, TypePath)]
+pub struct PortraitModelLoader;
+
+impl AssetLoader for PortraitModelLoader {
+    type Asset = PortraitModel;
+    type Settings = ();
+    type Error = WeightsError;
+
+    async fn load(
+        &self,
+        reader: &mut dyn Reader,
+        _settings: &(),
+        load_context: &mut LoadContext<'_>,
+    ) -> Result<PortraitModel, WeightsError> {
+        // One byte more than allowed is enough to know that the file is too large.
+        let mut bytes = Vec::new();
+        let read = reader.read_to_end(&mut bytes).await;
+        read.map_err(|source| WeightsError::Io { path: load_context.path().path().to_path_buf(), source })?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(WeightsError::TooLarge { found: bytes.len() as u64 });
+        }
+        Model::from_bytes(&bytes).map(PortraitModel::from)
+    }
+
+    fn extensions(&self) -> &[&str] {
+        &["safetensors"]
+    }
+}
+
+/// A model on the GPU: what every camera that uses it shares.
+pub struct GpuPortraitModel {
+    /// The network.
+    pub model: Arc<Model>,
+    /// All weights and biases in the order of [`pack_weights`], f32.
+    pub weights: Buffer,
+}
+
+impl GpuPortraitModel {
+    /// Uploads the weights. `None` where the device cannot bind a buffer of that size.
+    pub fn new(model: Arc<Model>, device: &RenderDevice) -> Option<Self> {
+        let packed = pack_weights(&model);
+        let bytes: &[u8] = bytemuck::cast_slice(&packed);
+        let limit = device.limits().max_storage_buffer_binding_size;
+        if bytes.len() as u64 > limit {
+            error!(
+                "portrait realism: {} bytes of weights, but this device binds at most {limit}: choose a smaller network",
+                bytes.len()
+            );
+            return None;
+        }
+        let weights = device.create_buffer_with_data(&BufferInitDescriptor {
+            label: Some("portrait weights"),
+            contents: bytes,
+            usage: BufferUsages::STORAGE,
+        });
+        Some(Self { model, weights })
+    }
+}
+
+/// What the render world keeps for each [`PortraitModel`]; empty where the device cannot hold it.
+pub struct PreparedPortraitModel(pub(crate) Option<GpuPortraitModel>);
+
+impl RenderAsset for PreparedPortraitModel {
+    type SourceAsset = PortraitModel;
+    type Param = SRes<RenderDevice>;
+
+    fn asset_usage(_: &PortraitModel) -> RenderAssetUsages {
+        RenderAssetUsages::MAIN_WORLD | RenderAssetUsages::RENDER_WORLD
+    }
+
+    fn prepare_asset(
+        source: PortraitModel,
+        _: AssetId<PortraitModel>,
+        device: &mut SystemParamItem<Self::Param>,
+        _: Option<&Self>,
+    ) -> Result<Self, PrepareAssetError<PortraitModel>> {
+        Ok(Self(GpuPortraitModel::new(source.0, device)))
+    }
+}

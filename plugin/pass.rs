@@ -1,0 +1,108 @@
+//! The pass: once for each camera, after tone mapping.
+
+use bevy::ecs::prelude::*;
+use bevy::log::error_once;
+use bevy::math::UVec2;
+use bevy::render::diagnostic::RecordDiagnostics;
+use bevy::render::render_resource::{
+    ComputePassDescriptor, Extent3d, LoadOp, Operations, Origin3d, PipelineCache, RenderPassColorAttachment,
+    RenderPassDescriptor, StoreOp, TexelCopyTextureInfo, Texture, TextureAspect, TextureUsages,
+};
+use bevy::render::renderer::{RenderContext, ViewQuery};
+use bevy::render::view::ViewTarget;
+
+use crate::gpu_state::PortraitGpuState;
+use crate::plan::pack_workgroups;
+use crate::prepare::PortraitView;
+
+/// For each face: copies its region out of the camera's main texture, runs the network, and draws the region back into
+/// the same texture. Everything outside stays untouched, and `ViewTarget` is not flipped.
+pub fn portrait_realism(
+    view: ViewQuery<(&ViewTarget, &PortraitView)>,
+    state: Res<PortraitGpuState>,
+    cache: Res<PipelineCache>,
+    mut ctx: RenderContext,
+) {
+    let (target, portrait) = view.into_inner();
+    let (Some(network), Some(copy)) = (state.network(portrait.model), state.copies.get(&portrait.format)) else {
+        return;
+    };
+    let (Some(pack_pipeline), Some(composite_pipeline)) = (
+        cache.get_compute_pipeline(portrait.pack_pipeline),
+        cache.get_render_pipeline(portrait.composite_pipeline),
+    ) else {
+        return;
+    };
+    let frame = target.main_texture();
+    if !frame.usage().contains(TextureUsages::COPY_SRC) {
+        error_once!("portrait realism: add `TextureUsages::COPY_SRC` to the camera's `CameraMainTextureUsages`");
+        return;
+    }
+    // A target that was resized while this frame was prepared has other textures for one frame.
+    let frame_px = UVec2::new(frame.width(), frame.height());
+    let fits = portrait.regions.iter().all(|prepared| prepared.region.rect_px.max.cmple(frame_px).all());
+    if frame.format() != portrait.format || !fits {
+        return;
+    }
+
+    let diagnostics = ctx.diagnostic_recorder();
+    let diagnostics = diagnostics.as_deref();
+    let encoder = ctx.command_encoder();
+    for prepared in &portrait.regions {
+        let rect = prepared.region.rect_px;
+        let size = rect.size();
+        let network_px = prepared.region.network_px();
+
+        let span = diagnostics.time_span(encoder, "portrait/copy");
+        let extent = Extent3d { width: size.x, height: size.y, depth_or_array_layers: 1 };
+        encoder.copy_texture_to_texture(
+            texture_at(frame, rect.min),
+            texture_at(&copy.texture, UVec2::ZERO),
+            extent,
+        );
+        span.end(encoder);
+
+        let span = diagnostics.time_span(encoder, "portrait/pack");
+        {
+            let mut pass = encoder
+                .begin_compute_pass(&ComputePassDescriptor { label: Some("portrait pack"), timestamp_writes: None });
+            let [x, y, z] = pack_workgroups(network.plan().padded_px(network_px));
+            pass.set_pipeline(pack_pipeline);
+            pass.set_bind_group(0, &portrait.pack, &[prepared.uniform_offset]);
+            pass.dispatch_workgroups(x, y, z);
+        }
+        span.end(encoder);
+
+        if !network.record(prepared.slot, network_px, encoder, &cache, diagnostics) {
+            return;
+        }
+
+        let span = diagnostics.time_span(encoder, "portrait/composite");
+        {
+            let mut pass = encoder.begin_render_pass(&RenderPassDescriptor {
+                label: Some("portrait composite"),
+                color_attachments: &[Some(RenderPassColorAttachment {
+                    view: target.main_texture_view(),
+                    depth_slice: None,
+                    resolve_target: None,
+                    ops: Operations { load: LoadOp::Load, store: StoreOp::Store },
+                })],
+                ..Default::default()
+            });
+            pass.set_pipeline(composite_pipeline);
+            pass.set_bind_group(0, &portrait.composite, &[prepared.uniform_offset]);
+            pass.set_scissor_rect(rect.min.x, rect.min.y, size.x, size.y);
+            pass.draw(0..3, 0..1);
+        }
+        span.end(encoder);
+    }
+}
+
+fn texture_at(texture: &Texture, origin: UVec2) -> TexelCopyTextureInfo<'_> {
+    TexelCopyTextureInfo {
+        texture,
+        mip_level: 0,
+        origin: Origin3d { x: origin.x, y: origin.y, z: 0 },
+        aspect: TextureAspect::All,
+    }
+}

@@ -1,0 +1,512 @@
+//! A network and a size → ordered dispatches and the scratch memory they share. Pure data: no GPU.
+//!
+//! Made once for a capacity, a plan runs at every smaller size: the size of a dispatch and the parameters it reads are
+//! computed by [`Step::workgroups`] and [`Step::params`].
+
+use bevy::math::UVec2;
+use bevy::render::render_resource::ShaderType;
+use portrait_network::pack::{OUT_TILE, out_tiles, pack_bias, pack_weight, vec4_planes};
+use portrait_network::{Graph, Model, Op, Source, Upsampling};
+
+/// Width and height of a workgroup of every kernel but the convolution.
+pub const WORKGROUP_SIDE: u32 = 8;
+/// Width and height of a convolution's workgroup, in invocations.
+pub const CONV_WORKGROUP: UVec2 = UVec2::new(8, 4);
+/// Width and height of the pixels that one invocation of the convolution makes. The kernel is unrolled for it.
+pub const CONV_TILE_PX: u32 = 4;
+/// Bytes of one pixel of one plane of four channels.
+pub const PLANE_PX_BYTES: u64 = 16;
+
+/// A shader, specialised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// Convolution with bias and activation.
+    Conv {
+        /// 1 or 3.
+        kernel: u32,
+        /// 1 or 2.
+        stride: u32,
+    },
+    /// Pixels to channels.
+    SpaceToDepth,
+    /// Channels to pixels.
+    PixelShuffle,
+    /// Each pixel four times.
+    Nearest,
+    /// A source to its place in the target.
+    Copy,
+    /// Sum of two sources.
+    Add,
+    /// A further source on top of the target.
+    Accumulate,
+}
+
+/// One tensor: `[planes, H / downscale, W / downscale] vec4<f32>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// Planes of four channels.
+    pub planes: u32,
+    /// One pixel of it covers `downscale`² pixels of the network's input.
+    pub downscale: u32,
+}
+
+impl Grid {
+    fn new(channels: usize, downscale: usize) -> Self {
+        Self { planes: vec4_planes(channels) as u32, downscale: downscale as u32 }
+    }
+
+    fn size_px(&self, padded_px: UVec2) -> UVec2 {
+        padded_px / self.downscale
+    }
+
+    /// Size in bytes when the network's padded input has `padded_px` pixels.
+    pub fn bytes(&self, padded_px: UVec2) -> u64 {
+        let size = self.size_px(padded_px);
+        u64::from(self.planes) * u64::from(size.x) * u64::from(size.y) * PLANE_PX_BYTES
+    }
+}
+
+/// One dispatch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Layer that it belongs to, as a span: `portrait/<layer>`.
+    pub span: String,
+    /// The shader.
+    pub kernel: Kernel,
+    /// Scratch buffers it reads; the second one is the first again, unless the kernel is [`Kernel::Add`].
+    pub sources: [usize; 2],
+    /// Scratch buffer it writes.
+    pub target: usize,
+    /// Shape of the sources.
+    pub source_grid: Grid,
+    /// Shape of the target, whole.
+    pub target_grid: Grid,
+    source_channels: u32,
+    target_channels: u32,
+    first_plane: u32,
+    factor: u32,
+    weight_at: u32,
+    bias_at: u32,
+    negative_slope: f32,
+}
+
+/// What a kernel reads as `layer` (WGSL: `LayerParams` in `shaders/shared/layout.wgsl`).
+#[derive(Clone, Copy, Debug, PartialEq, ShaderType)]
+pub struct LayerParams {
+    source_size_px: UVec2,
+    target_size_px: UVec2,
+    source_planes: u32,
+    target_planes: u32,
+    first_plane: u32,
+    source_channels: u32,
+    target_channels: u32,
+    factor: u32,
+    weight_at: u32,
+    bias_at: u32,
+    negative_slope: f32,
+}
+
+impl Step {
+    /// What the kernel has to know when the network's padded input has `padded_px` pixels.
+    pub fn params(&self, padded_px: UVec2) -> LayerParams {
+        LayerParams {
+            source_size_px: self.source_grid.size_px(padded_px),
+            target_size_px: self.target_grid.size_px(padded_px),
+            source_planes: self.source_grid.planes,
+            target_planes: self.target_grid.planes,
+            first_plane: self.first_plane,
+            source_channels: self.source_channels,
+            target_channels: self.target_channels,
+            factor: self.factor,
+            weight_at: self.weight_at,
+            bias_at: self.bias_at,
+            negative_slope: self.negative_slope,
+        }
+    }
+
+    /// Workgroups to dispatch when the network's padded input has `padded_px` pixels.
+    pub fn workgroups(&self, padded_px: UVec2) -> [u32; 3] {
+        let size = self.target_grid.size_px(padded_px);
+        match self.kernel {
+            Kernel::Conv { .. } => {
+                let group = CONV_WORKGROUP * CONV_TILE_PX;
+                let tiles = out_tiles(self.target_channels as usize) as u32;
+                [size.x.div_ceil(group.x), size.y.div_ceil(group.y), tiles]
+            }
+            Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => {
+                [size.x.div_ceil(WORKGROUP_SIDE), size.y.div_ceil(WORKGROUP_SIDE), self.target_grid.planes]
+            }
+            Kernel::Copy | Kernel::Add | Kernel::Accumulate => {
+                [size.x.div_ceil(WORKGROUP_SIDE), size.y.div_ceil(WORKGROUP_SIDE), self.source_grid.planes]
+            }
+        }
+    }
+}
+
+/// Workgroups of the kernel that makes the input planes.
+pub fn pack_workgroups(padded_px: UVec2) -> [u32; 3] {
+    [padded_px.x.div_ceil(WORKGROUP_SIDE), padded_px.y.div_ceil(WORKGROUP_SIDE), 1]
+}
+
+/// Everything a network does on the GPU between its input planes and its residual.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Dispatches, in order.
+    pub steps: Vec<Step>,
+    /// Size of each scratch buffer in bytes; tensors that are never alive together share one.
+    pub buffer_bytes: Vec<u64>,
+    /// Scratch buffer of the input planes.
+    pub input: usize,
+    /// Scratch buffer of the residual, `[1, H, W] vec4<f32>`.
+    pub residual: usize,
+    /// Size in display-referred sRGB of a residual of 1.
+    pub residual_scale: f32,
+    /// Largest padded input it can run at, in pixels.
+    pub capacity_px: UVec2,
+    alignment_px: u32,
+}
+
+impl Plan {
+    /// Plans a network for inputs of up to `capacity_px` pixels.
+    pub fn new(graph: &Graph, capacity_px: UVec2) -> Self {
+        let alignment_px = graph.alignment_px() as u32;
+        let capacity_px = pad(capacity_px, alignment_px);
+        let mut builder = Builder::new(graph, capacity_px);
+        let mut weights = weight_offsets(graph).into_iter();
+        let mut steps = Vec::new();
+        let mut output = (builder.input, 1.0);
+        for (index, (layer, node)) in graph.spec().layers.iter().zip(graph.nodes()).enumerate() {
+            let sources: Vec<(usize, Grid, usize)> = node.sources.iter().map(|&source| builder.tensor(source)).collect();
+            let (first, source_grid, source_channels) = sources[0];
+            if let Op::OutputResidual { scale } = layer.op {
+                output = (first, scale);
+                continue;
+            }
+            let target_grid = Grid::new(node.channels, node.downscale);
+            let target = builder.allocate(index, target_grid);
+            let base = Step {
+                span: format!("portrait/{}", layer.name),
+                kernel: Kernel::Copy,
+                sources: [first; 2],
+                target,
+                source_grid,
+                target_grid,
+                source_channels: source_channels as u32,
+                target_channels: node.channels as u32,
+                first_plane: 0,
+                factor: 1,
+                weight_at: 0,
+                bias_at: 0,
+                negative_slope: 1.0,
+            };
+            match layer.op {
+                Op::Conv { kernel, stride, activation, .. } => {
+                    let (weight_at, bias_at) = weights.next().unwrap_or_default();
+                    steps.push(Step {
+                        kernel: Kernel::Conv { kernel: kernel as u32, stride: stride as u32 },
+                        weight_at,
+                        bias_at,
+                        negative_slope: activation.negative_slope(),
+                        ..base
+                    });
+                }
+                Op::SpaceToDepth { factor } => {
+                    steps.push(Step { kernel: Kernel::SpaceToDepth, factor: factor as u32, ..base });
+                }
+                Op::Upsample { mode: Upsampling::PixelShuffle } => {
+                    steps.push(Step { kernel: Kernel::PixelShuffle, ..base });
+                }
+                Op::Upsample { mode: Upsampling::Nearest } => steps.push(Step { kernel: Kernel::Nearest, ..base }),
+                Op::Concat => {
+                    let mut first_plane = 0;
+                    for (source, source_grid, channels) in sources {
+                        steps.push(Step {
+                            sources: [source; 2],
+                            source_grid,
+                            source_channels: channels as u32,
+                            first_plane,
+                            ..base.clone()
+                        });
+                        first_plane += source_grid.planes;
+                    }
+                }
+                Op::Add => {
+                    let second = sources[1].0;
+                    steps.push(Step { kernel: Kernel::Add, sources: [first, second], ..base.clone() });
+                    for &(source, ..) in &sources[2..] {
+                        steps.push(Step { kernel: Kernel::Accumulate, sources: [source; 2], ..base.clone() });
+                    }
+                }
+                Op::OutputResidual { .. } => {}
+            }
+            builder.release_after(index);
+        }
+        Self {
+            steps,
+            buffer_bytes: builder.buffer_bytes,
+            input: builder.input,
+            residual: output.0,
+            residual_scale: output.1,
+            capacity_px,
+            alignment_px,
+        }
+    }
+
+    /// The network's grid for an input of `network_px` pixels: filled up to its alignment.
+    pub fn padded_px(&self, network_px: UVec2) -> UVec2 {
+        pad(network_px, self.alignment_px)
+    }
+
+    /// Whether the plan's buffers hold an input of `network_px` pixels.
+    pub fn fits(&self, network_px: UVec2) -> bool {
+        self.padded_px(network_px).cmple(self.capacity_px).all()
+    }
+
+    /// All scratch buffers together, in bytes.
+    pub fn scratch_bytes(&self) -> u64 {
+        self.buffer_bytes.iter().sum()
+    }
+}
+
+fn pad(size_px: UVec2, alignment_px: u32) -> UVec2 {
+    let side = |side: u32| side.max(1).next_multiple_of(alignment_px);
+    UVec2::new(side(size_px.x), side(size_px.y))
+}
+
+/// Where each convolution's weights and biases begin, in vec4.
+fn weight_offsets(graph: &Graph) -> Vec<(u32, u32)> {
+    let mut at = 0;
+    graph
+        .convs()
+        .map(|conv| {
+            let tiles = out_tiles(conv.out_channels);
+            let weights = tiles * vec4_planes(conv.in_channels) * conv.kernel * conv.kernel * OUT_TILE;
+            let offsets = (at as u32, (at + weights) as u32);
+            at += weights + tiles * OUT_TILE / 4;
+            offsets
+        })
+        .collect()
+}
+
+/// All weights and biases of a model in the order that [`Plan`] reads them: for each convolution its weights (see
+/// [`portrait_network::pack`]), then its biases.
+pub fn pack_weights(model: &Model) -> Vec<f32> {
+    let mut packed = Vec::new();
+    for (shape, conv) in model.graph().convs().zip(model.convs()) {
+        packed.extend(pack_weight(&shape, &conv.weight));
+        packed.extend(pack_bias(&conv.bias));
+    }
+    if packed.is_empty() {
+        // A network without a convolution is legal; a buffer of zero bytes is not.
+        packed.resize(4, 0.0);
+    }
+    packed
+}
+
+/// Gives each tensor a buffer, and takes it back after its last reader.
+struct Builder<'a> {
+    graph: &'a Graph,
+    capacity_px: UVec2,
+    buffer_bytes: Vec<u64>,
+    free: Vec<usize>,
+    input: usize,
+    /// Buffer of each layer's tensor.
+    placed: Vec<usize>,
+    /// Last layer that reads the input planes, and each layer's tensor.
+    input_last_read: usize,
+    last_read: Vec<usize>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(graph: &'a Graph, capacity_px: UVec2) -> Self {
+        let layers = graph.nodes().len();
+        // A tensor that nothing reads still has to exist while it is written.
+        let mut last_read: Vec<usize> = (0..layers).collect();
+        let mut input_last_read = 0;
+        for (index, node) in graph.nodes().iter().enumerate() {
+            for source in &node.sources {
+                match *source {
+                    Source::Input => input_last_read = index,
+                    Source::Layer(layer) => last_read[layer] = index,
+                }
+            }
+        }
+        let input_grid = Grid::new(graph.spec().input_channels(), 1);
+        Self {
+            graph,
+            capacity_px,
+            buffer_bytes: vec![input_grid.bytes(capacity_px)],
+            free: Vec::new(),
+            input: 0,
+            placed: Vec::new(),
+            input_last_read,
+            last_read,
+        }
+    }
+
+    /// Buffer, shape and channels of what a layer reads.
+    fn tensor(&self, source: Source) -> (usize, Grid, usize) {
+        match source {
+            Source::Input => {
+                let channels = self.graph.spec().input_channels();
+                (self.input, Grid::new(channels, 1), channels)
+            }
+            Source::Layer(layer) => {
+                let node = &self.graph.nodes()[layer];
+                (self.placed[layer], Grid::new(node.channels, node.downscale), node.channels)
+            }
+        }
+    }
+
+    /// The free buffer that wastes least, else the one that has to grow least, else a new one.
+    fn allocate(&mut self, layer: usize, grid: Grid) -> usize {
+        debug_assert_eq!(self.placed.len(), layer);
+        let bytes = grid.bytes(self.capacity_px);
+        let size = |&at: &usize| self.buffer_bytes[self.free[at]];
+        let fitting = (0..self.free.len()).filter(|at| size(at) >= bytes).min_by_key(size);
+        let chosen = fitting.or_else(|| (0..self.free.len()).max_by_key(size));
+        let buffer = match chosen {
+            Some(at) => self.free.swap_remove(at),
+            None => {
+                self.buffer_bytes.push(0);
+                self.buffer_bytes.len() - 1
+            }
+        };
+        self.buffer_bytes[buffer] = self.buffer_bytes[buffer].max(bytes);
+        self.placed.push(buffer);
+        buffer
+    }
+
+    fn release_after(&mut self, layer: usize) {
+        if self.input_last_read == layer {
+            self.free.push(self.input);
+        }
+        let done = (0..=layer).filter(|&made| self.last_read[made] == layer).map(|made| self.placed[made]);
+        self.free.extend(done);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portrait_network::{Activation, Layer, Plane, Spec};
+
+    use super::*;
+
+    /// Who wrote each buffer last, replayed: every step must find the tensors it expects.
+    fn assert_no_live_overlap(graph: &Graph, plan: &Plan) {
+        let mut holds: Vec<Option<Source>> = vec![None; plan.buffer_bytes.len()];
+        holds[plan.input] = Some(Source::Input);
+        let mut steps = plan.steps.iter().peekable();
+        for (index, (layer, node)) in graph.spec().layers.iter().zip(graph.nodes()).enumerate() {
+            let span = format!("portrait/{}", layer.name);
+            if matches!(layer.op, Op::OutputResidual { .. }) {
+                assert_eq!(holds[plan.residual], Some(node.sources[0]), "residual");
+                continue;
+            }
+            let mut read = Vec::new();
+            let mut target = None;
+            while let Some(step) = steps.next_if(|step| step.span == span) {
+                assert!(!step.sources.contains(&step.target), "{span} reads what it writes");
+                let once = if step.kernel == Kernel::Add { 2 } else { 1 };
+                read.extend(step.sources[..once].iter().map(|&buffer| holds[buffer]));
+                target = Some(step.target);
+            }
+            let expected: Vec<_> = node.sources.iter().map(|&source| Some(source)).collect();
+            assert_eq!(read, expected, "{span}");
+            holds[target.expect("a step")] = Some(Source::Layer(index));
+        }
+        assert!(steps.next().is_none());
+    }
+
+    fn every_op() -> Spec {
+        let none = Activation::None;
+        Spec {
+            name: "every_op".into(),
+            inputs: vec![Plane::Color, Plane::Normal, Plane::Depth],
+            layers: vec![
+                Layer::new("unshuffle", Op::SpaceToDepth { factor: 4 }),
+                Layer::conv3x3("a", 12, 1, none),
+                Layer::conv1x1("b", 12, none).from(&["unshuffle"]),
+                Layer::conv1x1("c", 12, Activation::Relu).from(&["a"]),
+                Layer::new("sum", Op::Add).from(&["a", "b", "c", "a"]),
+                Layer::new("joined", Op::Concat).from(&["sum", "b", "a"]),
+                Layer::conv3x3("down", 16, 2, none),
+                Layer::new("up", Op::Upsample { mode: Upsampling::Nearest }),
+                Layer::conv1x1("lift", 48, none),
+                Layer::new("shuffle1", Op::Upsample { mode: Upsampling::PixelShuffle }),
+                Layer::new("shuffle0", Op::Upsample { mode: Upsampling::PixelShuffle }),
+                Layer::new("out", Op::OutputResidual { scale: 0.5 }),
+            ],
+        }
+    }
+
+    #[test]
+    fn no_tensor_is_overwritten_while_it_is_needed() {
+        let specs = [Spec::portrait(), Spec::tiny(&[Plane::Color, Plane::Depth]), every_op()];
+        for spec in specs {
+            let graph = spec.validate().unwrap();
+            for size in [UVec2::ONE, UVec2::new(7, 5), UVec2::new(512, 288)] {
+                assert_no_live_overlap(&graph, &Plan::new(&graph, size));
+            }
+        }
+    }
+
+    #[test]
+    fn every_tensor_fits_its_buffer_at_every_smaller_size() {
+        let graph = every_op().validate().unwrap();
+        let plan = Plan::new(&graph, UVec2::new(70, 33));
+        assert_eq!(plan.capacity_px, UVec2::new(72, 40));
+        for size in [UVec2::ONE, UVec2::new(7, 5), UVec2::new(70, 33), UVec2::new(72, 1)] {
+            assert!(plan.fits(size));
+            let padded = plan.padded_px(size);
+            assert!(Grid::new(7, 1).bytes(padded) <= plan.buffer_bytes[plan.input]);
+            for step in &plan.steps {
+                assert!(step.target_grid.bytes(padded) <= plan.buffer_bytes[step.target], "{step:?}");
+                assert!(step.workgroups(padded).iter().all(|&count| count > 0), "{step:?}");
+            }
+        }
+        assert!(!plan.fits(UVec2::new(73, 1)));
+    }
+
+    #[test]
+    fn odd_sizes_are_padded_to_the_alignment() {
+        let graph = Spec::portrait().validate().unwrap();
+        let plan = Plan::new(&graph, UVec2::new(33, 65));
+        let params = plan.steps[0].params(plan.padded_px(UVec2::new(33, 65)));
+        assert_eq!((params.source_size_px, params.target_size_px), (UVec2::new(40, 72), UVec2::new(20, 36)));
+    }
+
+    #[test]
+    fn sharing_saves_most_of_the_memory() {
+        let graph = Spec::portrait().validate().unwrap();
+        let plan = Plan::new(&graph, UVec2::new(256, 256));
+        let each_its_own: u64 = plan.steps.iter().map(|step| step.target_grid.bytes(plan.capacity_px)).sum();
+        assert!(plan.scratch_bytes() * 2 < each_its_own, "{} of {each_its_own}", plan.scratch_bytes());
+        // 16 MiB is what the README promises for the default network at 256².
+        assert!(plan.scratch_bytes() <= 16 << 20, "{}", plan.scratch_bytes());
+    }
+
+    #[test]
+    fn concatenated_sources_lie_one_behind_the_other() {
+        let graph = every_op().validate().unwrap();
+        let plan = Plan::new(&graph, UVec2::splat(8));
+        let first_planes: Vec<u32> =
+            plan.steps.iter().filter(|step| step.kernel == Kernel::Copy).map(|step| step.first_plane).collect();
+        assert_eq!(first_planes, [0, 3, 6]);
+    }
+
+    #[test]
+    fn weights_lie_where_the_steps_read_them() {
+        let graph = every_op().validate().unwrap();
+        let model = Model::random(graph.clone(), 1);
+        let packed = pack_weights(&model);
+        let plan = Plan::new(&graph, UVec2::splat(8));
+        let convs: Vec<&Step> = plan.steps.iter().filter(|s| matches!(s.kernel, Kernel::Conv { .. })).collect();
+        for (step, conv) in convs.iter().zip(model.convs()) {
+            assert_eq!(packed[step.bias_at as usize * 4], conv.bias[0], "{}", step.span);
+            assert_eq!(packed[step.weight_at as usize * 4], conv.weight[0], "{}", step.span);
+        }
+        let last = convs.last().unwrap();
+        assert_eq!(packed.len(), last.bias_at as usize * 4 + out_tiles(last.target_channels as usize) * OUT_TILE);
+    }
+}

@@ -1,0 +1,313 @@
+//! Before a frame is recorded: the regions of each camera, and the memory and bind groups they need. Nothing is
+//! allocated for a frame that is like the one before.
+
+use bevy::asset::AssetId;
+use bevy::camera::CompositingSpace;
+use bevy::camera::visibility::RenderLayers;
+use bevy::core_pipeline::prepass::ViewPrepassTextures;
+use bevy::ecs::prelude::*;
+use bevy::log::error_once;
+use bevy::math::{Mat4, URect, UVec2, Vec3, Vec4};
+use bevy::platform::collections::{HashMap, HashSet};
+use bevy::render::camera::ExtractedCamera;
+use bevy::render::render_asset::RenderAssets;
+use bevy::render::render_resource::{
+    BindGroup, BindGroupEntries, CachedComputePipelineId, CachedRenderPipelineId, DynamicBindGroupEntries,
+    PipelineCache, TextureFormat, TextureView,
+};
+use bevy::render::renderer::{RenderDevice, RenderQueue};
+use bevy::render::view::{ExtractedView, Msaa};
+use portrait_network::Plane;
+use portrait_network::transfer::{COLOR_CENTER, COLOR_SCALE};
+
+use crate::execute::Network;
+use crate::extract::{ExtractedFace, ExtractedFaces};
+use crate::gpu_state::{CompositeSource, PackSource, PortraitGpuState, RegionUniform};
+use crate::model_asset::{GpuPortraitModel, PortraitModel, PreparedPortraitModel};
+use crate::pipeline::{ComputeKey, PackKey, PortraitPipelineCache, PortraitPipelines, Readiness};
+use crate::region::{MAX_FACES, Region, face_region};
+use crate::settings::PortraitRealism;
+
+/// On a view in the render world: what the pass does for it in this frame.
+#[derive(Component)]
+pub struct PortraitView {
+    pub(crate) model: AssetId<PortraitModel>,
+    pub(crate) format: TextureFormat,
+    pub(crate) pack_pipeline: CachedComputePipelineId,
+    pub(crate) composite_pipeline: CachedRenderPipelineId,
+    pub(crate) pack: BindGroup,
+    pub(crate) composite: BindGroup,
+    pub(crate) regions: Vec<PreparedRegion>,
+}
+
+/// One face of one view.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PreparedRegion {
+    pub region: Region,
+    /// Which of the network's parameter slots is its own.
+    pub slot: usize,
+    /// Dynamic offset of its [`RegionUniform`].
+    pub uniform_offset: u32,
+}
+
+type ViewItem = (
+    Entity,
+    &'static PortraitRealism,
+    &'static ExtractedCamera,
+    &'static ExtractedView,
+    Option<&'static RenderLayers>,
+    Option<&'static ViewPrepassTextures>,
+    &'static Msaa,
+);
+
+/// A view with something to enhance.
+struct Work<'a> {
+    entity: Entity,
+    settings: &'a PortraitRealism,
+    view: &'a ExtractedView,
+    gpu: &'a GpuPortraitModel,
+    pack_key: PackKey,
+    normals: Option<&'a TextureView>,
+    depths: Option<&'a TextureView>,
+    faces: Vec<(Region, &'a ExtractedFace)>,
+}
+
+impl Work<'_> {
+    fn model(&self) -> AssetId<PortraitModel> {
+        self.settings.model.id()
+    }
+}
+
+/// The GPU and Bevy's pipelines, as every function here needs them.
+#[derive(bevy::ecs::system::SystemParam)]
+pub(crate) struct Gpu<'w> {
+    device: Res<'w, RenderDevice>,
+    queue: Res<'w, RenderQueue>,
+    cache: Res<'w, PipelineCache>,
+    pipelines: Res<'w, PortraitPipelines>,
+    pipeline_cache: ResMut<'w, PortraitPipelineCache>,
+}
+
+pub(crate) fn prepare_portrait_views(
+    mut commands: Commands,
+    mut state: ResMut<PortraitGpuState>,
+    mut gpu: Gpu,
+    views: Query<ViewItem>,
+    prepared: Query<Entity, With<PortraitView>>,
+    faces: Res<ExtractedFaces>,
+    models: Res<RenderAssets<PreparedPortraitModel>>,
+) {
+    let state = &mut *state;
+    let uploaded = |model: AssetId<PortraitModel>| models.get(model).and_then(|model| model.0.as_ref());
+    // A model that no camera names any more, or whose weights changed, takes its buffers with it.
+    state.networks.retain(|&model, network| {
+        let named = views.iter().any(|(_, settings, ..)| settings.model.id() == model);
+        named && uploaded(model).is_some_and(|gpu| network.runs(gpu))
+    });
+    state.copies.retain(|&format, _| views.iter().any(|(_, _, _, view, ..)| view.target_format == format));
+    let mut work: Vec<Work> = views
+        .iter()
+        .filter(|(_, settings, ..)| settings.is_active())
+        .filter_map(|item| find_work(item, uploaded(item.1.model.id())?, &faces.0))
+        .collect();
+    reserve_networks(state, &work, &mut gpu);
+    work.retain(|work| is_runnable(state, work, &gpu));
+
+    let regions: Vec<Vec<PreparedRegion>> = write_uniforms(state, &work, &gpu);
+    for (work, regions) in work.iter().zip(&regions) {
+        let size_px = regions.iter().fold(UVec2::ZERO, |size, region| size.max(region.region.rect_px.size()));
+        state.reserve_copy(work.view.target_format, size_px, &gpu.device);
+    }
+    let busy: HashSet<Entity> = work.iter().map(|work| work.entity).collect();
+    for entity in prepared.iter().filter(|entity| !busy.contains(entity)) {
+        commands.entity(entity).remove::<PortraitView>();
+    }
+    for (work, regions) in work.iter().zip(regions) {
+        if let Some(view) = portrait_view(state, work, regions, &mut gpu) {
+            commands.entity(work.entity).insert(view);
+        }
+    }
+    state.pack.drop_unused();
+    state.composite.drop_unused();
+}
+
+/// The faces a view sees, if it can be enhanced.
+fn find_work<'a>(
+    (entity, settings, camera, view, layers, prepass, msaa): <ViewItem as bevy::ecs::query::QueryData>::Item<'a, '_>,
+    gpu: &'a GpuPortraitModel,
+    faces: &'a [ExtractedFace],
+) -> Option<Work<'a>> {
+    if !matches!(camera.compositing_space, None | Some(CompositingSpace::Linear)) {
+        error_once!("portrait realism: a camera with another `CompositingSpace` than `Linear` is left as it is");
+        return None;
+    }
+    let inputs = &gpu.model.graph().spec().inputs;
+    let normals = prepass.and_then(ViewPrepassTextures::normal_view).filter(|_| inputs.contains(&Plane::Normal));
+    let depths = prepass.and_then(ViewPrepassTextures::depth_view).filter(|_| inputs.contains(&Plane::Depth));
+    if inputs.contains(&Plane::Normal) && normals.is_none() {
+        error_once!("portrait realism: these weights read normals: add `NormalPrepass` to the camera");
+        return None;
+    }
+    if inputs.contains(&Plane::Depth) && depths.is_none() {
+        error_once!("portrait realism: these weights read depth: add `DepthPrepass` to the camera");
+        return None;
+    }
+    let clip_from_world = view.clip_from_world.unwrap_or_else(|| view.clip_from_view * view_from_world(view));
+    let viewport = view.viewport;
+    let viewport_px = URect::new(viewport.x, viewport.y, viewport.x + viewport.z, viewport.y + viewport.w);
+    let camera_layers = layers.unwrap_or_default();
+    let mut faces: Vec<_> = faces
+        .iter()
+        .filter(|face| face.layers.as_ref().is_none_or(|layers| layers.intersects(camera_layers)))
+        .filter_map(|face| Some((face_region(&face.corners, clip_from_world, viewport_px)?, face)))
+        .collect();
+    let area = |region: &Region| u64::from(region.rect_px.width()) * u64::from(region.rect_px.height());
+    faces.sort_by_key(|(region, _)| std::cmp::Reverse(area(region)));
+    faces.truncate(MAX_FACES);
+    let pack_key = PackKey::new(gpu.model.graph().spec(), msaa.samples() > 1);
+    (!faces.is_empty()).then_some(Work { entity, settings, view, gpu, pack_key, normals, depths, faces })
+}
+
+fn view_from_world(view: &ExtractedView) -> Mat4 {
+    view.world_from_view.to_matrix().inverse()
+}
+
+/// Sees to it that each model's network has room for all its regions of this frame.
+fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) {
+    let mut needs: HashMap<AssetId<PortraitModel>, (UVec2, usize, &GpuPortraitModel)> = HashMap::default();
+    for work in work {
+        let (size, slots, _) = needs.entry(work.model()).or_insert((UVec2::ONE, 0, work.gpu));
+        *slots += work.faces.len();
+        *size = work.faces.iter().fold(*size, |size, (region, _)| size.max(region.network_px()));
+    }
+    for (model, (size, slots, weights)) in needs {
+        let held = state.networks.get(&model);
+        if held.is_some_and(|network| network.fits(size, slots)) {
+            continue;
+        }
+        let size = held.map_or(size, |network| size.max(network.plan().capacity_px));
+        let slots = slots.max(held.map_or(0, Network::slots));
+        // The old buffers go before the new ones come.
+        state.networks.remove(&model);
+        let network =
+            Network::new(weights, size, slots, &gpu.device, &gpu.cache, &gpu.pipelines, &mut gpu.pipeline_cache);
+        match network {
+            Some(network) => _ = state.networks.insert(model, network),
+            None => error_once!(
+                "portrait realism: the network's planes of {size} pixels are larger than this device can bind: the \
+                 frame stays as it is"
+            ),
+        }
+    }
+}
+
+/// Whether a network is there and its shaders are compiled.
+fn is_runnable(state: &PortraitGpuState, work: &Work, gpu: &Gpu) -> bool {
+    let readiness = state.network(work.model()).map(|network| network.readiness(&gpu.cache));
+    if readiness == Some(Readiness::Failed) {
+        error_once!("portrait realism: a shader does not compile (see above): the frame stays as it is");
+    }
+    readiness == Some(Readiness::Ready)
+}
+
+/// Gives each region its parameter slot and its uniform.
+fn write_uniforms(state: &mut PortraitGpuState, work: &[Work], gpu: &Gpu) -> Vec<Vec<PreparedRegion>> {
+    state.uniforms.clear();
+    let mut next_slot: HashMap<AssetId<PortraitModel>, usize> = HashMap::default();
+    let mut prepared = Vec::new();
+    for work in work {
+        let mut regions = Vec::new();
+        let network = state.networks.get_mut(&work.model());
+        let Some(network) = network else {
+            prepared.push(regions);
+            continue;
+        };
+        for (region, face) in &work.faces {
+            let next_slot = next_slot.entry(work.model()).or_default();
+            let slot = *next_slot;
+            *next_slot += 1;
+            network.write_params(slot, region.network_px(), &gpu.queue);
+            let uniform = region_uniform(work, region, face, network);
+            regions.push(PreparedRegion { region: *region, slot, uniform_offset: state.uniforms.push(&uniform) });
+        }
+        prepared.push(regions);
+    }
+    if !state.uniforms.is_empty() {
+        state.uniforms.write_buffer(&gpu.device, &gpu.queue);
+    }
+    prepared
+}
+
+fn region_uniform(work: &Work, region: &Region, face: &ExtractedFace, network: &Network) -> RegionUniform {
+    let view_from_world = view_from_world(work.view);
+    let center: Vec3 = view_from_world.transform_point3(face.center);
+    RegionUniform {
+        view_from_clip: work.view.clip_from_view.inverse(),
+        view_from_world,
+        viewport_px: work.view.viewport.as_vec4(),
+        fading_sides: Vec4::from_array(region.fading_sides.map(|fades| if fades { 1.0 } else { 0.0 })),
+        origin_px: region.rect_px.min,
+        size_px: region.rect_px.size(),
+        network_px: region.network_px(),
+        padded_px: network.plan().padded_px(region.network_px()),
+        strength: work.settings.strength.min(1.0),
+        residual_scale: network.plan().residual_scale,
+        feather_px: region.feather_px(),
+        center_distance: -center.z,
+        inverse_radius: face.radius.max(f32::MIN_POSITIVE).recip(),
+        color_center: COLOR_CENTER,
+        color_scale: COLOR_SCALE,
+    }
+}
+
+/// Pipelines and bind groups of a view.
+fn portrait_view(
+    state: &mut PortraitGpuState,
+    work: &Work,
+    regions: Vec<PreparedRegion>,
+    gpu: &mut Gpu,
+) -> Option<PortraitView> {
+    let PortraitGpuState { networks, copies, uniforms, pack, composite } = state;
+    let format = work.view.target_format;
+    let network = networks.get(&work.model())?;
+    let copy = copies.get(&format)?;
+    let uniform = uniforms.binding()?;
+    let uniforms = uniforms.buffer()?.id();
+    let pack_source = PackSource {
+        key: work.pack_key,
+        uniforms,
+        copy: copy.view.id(),
+        planes: network.input().id(),
+        prepass: [work.normals.map(TextureView::id), work.depths.map(TextureView::id)],
+    };
+    let pack = pack.get(pack_source, || {
+        let layout = gpu.cache.get_bind_group_layout(&gpu.pipelines.pack_layout(work.pack_key));
+        let planes = network.input().as_entire_binding();
+        let mut entries =
+            DynamicBindGroupEntries::new_with_indices(((0, uniform.clone()), (1, &copy.view), (2, planes)));
+        if let Some(normals) = work.normals {
+            entries = entries.extend_with_indices(((3, normals),));
+        }
+        if let Some(depths) = work.depths {
+            entries = entries.extend_with_indices(((4, depths),));
+        }
+        gpu.device.create_bind_group("portrait pack", &layout, &entries)
+    });
+    let composite_source = CompositeSource { uniforms, copy: copy.view.id(), residual: network.residual().id() };
+    let composite = composite.get(composite_source, || {
+        let layout = gpu.cache.get_bind_group_layout(&gpu.pipelines.composite_layout);
+        let residual = network.residual().as_entire_binding();
+        let entries = BindGroupEntries::sequential((uniform.clone(), &copy.view, residual));
+        gpu.device.create_bind_group("portrait composite", &layout, &entries)
+    });
+    let (cache, pipelines) = (&gpu.cache, &gpu.pipelines);
+    Some(PortraitView {
+        model: work.model(),
+        format,
+        pack_pipeline: gpu.pipeline_cache.compute(cache, pipelines, ComputeKey::Pack(work.pack_key)),
+        composite_pipeline: gpu.pipeline_cache.composite(cache, pipelines, format),
+        pack,
+        composite,
+        regions,
+    })
+}

@@ -1,0 +1,77 @@
+//! The WGSL files: the only place that names them.
+
+use std::path::{Path, PathBuf};
+
+use bevy::asset::io::embedded::EmbeddedAssetRegistry;
+use bevy::asset::{AssetServer, Handle};
+use bevy::ecs::prelude::*;
+use bevy::shader::Shader;
+
+/// A WGSL file that ships inside the library.
+#[derive(Clone, Copy, Debug)]
+pub struct ShaderFile {
+    /// Path below the crate's root.
+    pub path: &'static str,
+    /// The text.
+    pub source: &'static str,
+}
+
+macro_rules! shader_file {
+    ($path:literal) => {
+        ShaderFile { path: $path, source: include_str!(concat!("../", $path)) }
+    };
+}
+
+/// What kernels import; each before the ones that import it.
+pub const LIBRARY: [ShaderFile; 3] = [
+    shader_file!("shaders/shared/layout.wgsl"),
+    shader_file!("shaders/shared/transfer.wgsl"),
+    shader_file!("shaders/shared/region.wgsl"),
+];
+/// Makes the input planes.
+pub const PACK_PLANES: ShaderFile = shader_file!("shaders/pack_planes.wgsl");
+/// Convolutions.
+pub const CONV: ShaderFile = shader_file!("shaders/conv.wgsl");
+/// Space-to-depth and upsampling.
+pub const REARRANGE: ShaderFile = shader_file!("shaders/rearrange.wgsl");
+/// Concatenation and sum.
+pub const JOIN: ShaderFile = shader_file!("shaders/join.wgsl");
+/// Adds the residual to the frame.
+pub const COMPOSITE: ShaderFile = shader_file!("shaders/composite.wgsl");
+
+impl ShaderFile {
+    fn asset_path(&self) -> String {
+        format!("bevy_portrait_realism/{}", self.path)
+    }
+}
+
+/// Handles of the shaders. They are kept alive here: the imports have no other user.
+#[derive(Resource, Clone)]
+pub struct PortraitShaders {
+    pub(crate) pack_planes: Handle<Shader>,
+    pub(crate) conv: Handle<Shader>,
+    pub(crate) rearrange: Handle<Shader>,
+    pub(crate) join: Handle<Shader>,
+    pub(crate) composite: Handle<Shader>,
+    _library: [Handle<Shader>; 3],
+}
+
+impl PortraitShaders {
+    /// Registers the files as embedded assets and starts loading them.
+    pub(crate) fn load(registry: &EmbeddedAssetRegistry, server: &AssetServer) -> Self {
+        let load = |file: ShaderFile| {
+            // The full path is what Bevy's `embedded_watcher` reloads while shaders are being written.
+            let full_path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/")).join(file.path);
+            registry.insert_asset(full_path, Path::new(&file.asset_path()), file.source.as_bytes());
+            server.load(format!("embedded://{}", file.asset_path()))
+        };
+        Self {
+            _library: LIBRARY.map(load),
+            pack_planes: load(PACK_PLANES),
+            conv: load(CONV),
+            rearrange: load(REARRANGE),
+            join: load(JOIN),
+            composite: load(COMPOSITE),
+        }
+    }
+}

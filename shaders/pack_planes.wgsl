@@ -1,0 +1,98 @@
+// Purpose: the region of the frame -> the network's input planes.
+// Inputs:  the copied region (linear colour); with NORMAL_CHANNEL or DEPTH_CHANNEL the camera's prepass textures.
+// Outputs: [C/4, H, W] vec4<f32>; colour display-referred sRGB, centred and scaled; normals in view space; depth in
+//          bounding radii in front of the face's centre. Beyond the region's edge its last pixel is repeated.
+// Dispatch: one invocation a pixel of the padded network grid, all planes.
+// Memory:  reads each texel of the region once (area average where it is scaled down), writes 16 bytes a plane and pixel.
+#import portrait::layout::plane_index
+#import portrait::region::Region
+#import portrait::transfer::srgb_encode
+
+@group(0) @binding(0) var<uniform> region: Region;
+@group(0) @binding(1) var frame: texture_2d<f32>;
+@group(0) @binding(2) var<storage, read_write> planes: array<vec4<f32>>;
+#ifdef NORMAL_CHANNEL
+#ifdef MULTISAMPLED
+@group(0) @binding(3) var normals: texture_multisampled_2d<f32>;
+#else
+@group(0) @binding(3) var normals: texture_2d<f32>;
+#endif
+#endif
+#ifdef DEPTH_CHANNEL
+#ifdef MULTISAMPLED
+@group(0) @binding(4) var depths: texture_depth_multisampled_2d;
+#else
+@group(0) @binding(4) var depths: texture_depth_2d;
+#endif
+#endif
+
+// How much of the texel [texel, texel + 1) lies between `low` and `high`.
+fn coverage(texel: u32, low: f32, high: f32) -> f32 {
+    return max(min(high, f32(texel) + 1.0) - max(low, f32(texel)), 0.0);
+}
+
+// Area average of the frame under one network pixel, linear. At scale 1 exactly one texel.
+fn average_color(pixel: vec2<u32>) -> vec3<f32> {
+    if all(region.network_px == region.size_px) {
+        return saturate(textureLoad(frame, pixel, 0).rgb);
+    }
+    let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
+    let low = vec2<f32>(pixel) * scale;
+    let high = low + scale;
+    let first = vec2<u32>(low);
+    let last = min(vec2<u32>(ceil(high)), region.size_px);
+    var sum = vec4<f32>(0.0);
+    for (var y = first.y; y < last.y; y += 1u) {
+        for (var x = first.x; x < last.x; x += 1u) {
+            let weight = coverage(x, low.x, high.x) * coverage(y, low.y, high.y);
+            sum += weight * vec4<f32>(saturate(textureLoad(frame, vec2<u32>(x, y), 0).rgb), 1.0);
+        }
+    }
+    return sum.rgb / max(sum.a, 1e-6);
+}
+
+@compute @workgroup_size(#{WORKGROUP_SIDE}, #{WORKGROUP_SIDE}, 1)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if any(id.xy >= region.padded_px) {
+        return;
+    }
+    let pixel = min(id.xy, region.network_px - 1u);
+    var channels: array<f32, 8>;
+    let color = (srgb_encode(average_color(pixel)) - region.color_center) * region.color_scale;
+    channels[0] = color.r;
+    channels[1] = color.g;
+    channels[2] = color.b;
+
+    // Geometry is taken from the middle of the pixel: an average of two surfaces would be neither.
+    let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
+    let texel = region.origin_px + min(vec2<u32>((vec2<f32>(pixel) + 0.5) * scale), region.size_px - 1u);
+#ifdef NORMAL_CHANNEL
+    let stored = textureLoad(normals, texel, 0).xyz;
+    var normal = vec3<f32>(0.0);
+    // The prepass clears to 0, which is no normal.
+    if any(stored != vec3<f32>(0.0)) {
+        let world = normalize(stored * 2.0 - 1.0);
+        normal = (region.view_from_world * vec4<f32>(world, 0.0)).xyz;
+    }
+    channels[#{NORMAL_CHANNEL}] = normal.x;
+    channels[#{NORMAL_CHANNEL} + 1] = normal.y;
+    channels[#{NORMAL_CHANNEL} + 2] = normal.z;
+#endif
+#ifdef DEPTH_CHANNEL
+    // Depth is reversed: 0 is infinitely far, where nothing was drawn.
+    let depth = textureLoad(depths, texel, 0);
+    var in_front = -1.0;
+    if depth > 0.0 {
+        let uv = (vec2<f32>(texel) + 0.5 - region.viewport_px.xy) / region.viewport_px.zw;
+        let clip = vec4<f32>(uv.x * 2.0 - 1.0, 1.0 - uv.y * 2.0, depth, 1.0);
+        let view = region.view_from_clip * clip;
+        in_front = clamp((region.center_distance + view.z / view.w) * region.inverse_radius, -1.0, 1.0);
+    }
+    channels[#{DEPTH_CHANNEL}] = in_front;
+#endif
+
+    planes[plane_index(0u, id.xy, region.padded_px)] = vec4<f32>(channels[0], channels[1], channels[2], channels[3]);
+#if INPUT_PLANES == 2
+    planes[plane_index(1u, id.xy, region.padded_px)] = vec4<f32>(channels[4], channels[5], channels[6], channels[7]);
+#endif
+}

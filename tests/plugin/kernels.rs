@@ -1,0 +1,171 @@
+//! The shipped kernels, run by the shipped plan, against `portrait_network::reference`.
+
+use std::sync::Arc;
+
+use bevy::ecs::system::SystemState;
+use bevy::prelude::*;
+use bevy::render::render_resource::{CommandEncoderDescriptor, PipelineCache};
+use bevy::render::renderer::{RenderDevice, RenderQueue};
+use bevy_portrait_realism::execute::Network;
+use bevy_portrait_realism::model_asset::GpuPortraitModel;
+use bevy_portrait_realism::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use bevy_portrait_realism::prelude::*;
+use portrait_network::reference::{Tensor, forward};
+use portrait_network::transfer::normalize_color;
+use portrait_network::{Activation, Graph, Layer, Model, Op, Plane, Spec, Upsampling};
+
+use crate::common::{headless, read_buffer, render_world_mut};
+
+/// Largest difference allowed between the GPU and the reference, in display-referred sRGB.
+const TOLERANCE: f32 = 1e-4;
+
+/// A network that uses every operation, kernel size, stride and activation.
+fn every_op(inputs: &[Plane]) -> Spec {
+    let leaky = Activation::LeakyRelu { slope: 0.2 };
+    Spec {
+        name: "every_op".into(),
+        inputs: inputs.to_vec(),
+        layers: vec![
+            Layer::new("unshuffle", Op::SpaceToDepth { factor: 4 }),
+            Layer::conv3x3("a", 12, 1, leaky),
+            Layer::conv1x1("b", 12, Activation::None).from(&["unshuffle"]),
+            Layer::conv1x1("c", 12, Activation::Relu).from(&["a"]),
+            Layer::new("sum", Op::Add).from(&["a", "b", "c", "a"]),
+            Layer::new("joined", Op::Concat).from(&["sum", "b", "a"]),
+            Layer::conv3x3("down", 20, 2, leaky),
+            Layer::new("half", Op::Conv { out_channels: 16, kernel: 1, stride: 2, activation: leaky }),
+            Layer::new("up1", Op::Upsample { mode: Upsampling::Nearest }),
+            Layer::new("up0", Op::Upsample { mode: Upsampling::Nearest }),
+            Layer::conv1x1("lift", 48, Activation::None),
+            Layer::new("shuffle1", Op::Upsample { mode: Upsampling::PixelShuffle }),
+            Layer::new("shuffle0", Op::Upsample { mode: Upsampling::PixelShuffle }),
+            Layer::new("out", Op::OutputResidual { scale: 0.05 }),
+        ],
+    }
+}
+
+/// Noise of 0–1 from a position and a seed.
+fn noise(seed: u32, c: usize, y: usize, x: usize) -> f32 {
+    let spread = |at: usize, by: u32| (at as u32 + 1).wrapping_mul(by);
+    let mut value = seed ^ spread(c, 0x9E37_79B1) ^ spread(y, 0x85EB_CA77) ^ spread(x, 0xC2B2_AE3D);
+    for _ in 0..3 {
+        value ^= value >> 15;
+        value = value.wrapping_mul(0x2C1B_3C6D);
+    }
+    (value >> 8) as f32 / (1 << 24) as f32
+}
+
+/// Runs the plan for `planes` and returns the second rendered image, as the reference does.
+fn run_on_gpu(world: &mut World, network: &mut Network, model: &Model, planes: &Tensor) -> Tensor {
+    let network_px = UVec2::new(planes.width as u32, planes.height as u32);
+    let padded = network.plan().padded_px(network_px);
+    let (width, height) = (padded.x as usize, padded.y as usize);
+    let mut input = vec![0.0; planes.channels.div_ceil(4) * height * width * 4];
+    for c in 0..planes.channels {
+        for y in 0..height {
+            for x in 0..width {
+                let value = planes.at(c, y.min(planes.height - 1), x.min(planes.width - 1));
+                let value = if c < 3 { normalize_color(value) } else { value };
+                input[((c / 4 * height + y) * width + x) * 4 + c % 4] = value;
+            }
+        }
+    }
+    let queue = world.resource::<RenderQueue>();
+    let device = world.resource::<RenderDevice>();
+    queue.write_buffer(network.input(), 0, bytemuck::cast_slice(&input));
+    let slot = network.slots() - 1;
+    network.write_params(slot, network_px, queue);
+    let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
+    let cache = world.resource::<PipelineCache>();
+    assert!(network.record(slot, network_px, &mut encoder, cache, None), "the plan runs");
+    queue.submit([encoder.finish()]);
+    let residual = read_buffer(device, queue, network.residual());
+    let scale = network.plan().residual_scale;
+    assert_eq!(planes.channels, model.graph().spec().input_channels());
+    Tensor::from_fn(3, planes.height, planes.width, |c, y, x| {
+        planes.at(c, y, x) + scale * residual[(y * width + x) * 4 + c]
+    })
+}
+
+/// A network on the GPU with room for `capacity_px`, ready to run.
+pub fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Network {
+    // The first frame sets the renderer up.
+    app.update();
+    let world = render_world_mut(app);
+    let gpu = GpuPortraitModel::new(model.clone(), world.resource::<RenderDevice>()).expect("weights fit");
+    let mut params = SystemState::<(
+        Res<RenderDevice>,
+        Res<PipelineCache>,
+        Res<PortraitPipelines>,
+        ResMut<PortraitPipelineCache>,
+    )>::new(world);
+    let network = {
+        let (device, cache, pipelines, mut pipeline_cache) = params.get_mut(world).expect("the plugin's resources");
+        Network::new(&gpu, capacity_px, 2, &device, &cache, &pipelines, &mut pipeline_cache).expect("planes fit")
+    };
+    for _ in 0..500 {
+        app.update();
+        match network.readiness(render_world_mut(app).resource::<PipelineCache>()) {
+            Readiness::Ready => return network,
+            Readiness::Failed => panic!("a kernel does not compile"),
+            Readiness::Compiling => std::thread::sleep(std::time::Duration::from_millis(5)),
+        }
+    }
+    panic!("kernels are still being compiled");
+}
+
+fn assert_matches_reference(app: &mut App, graph: Graph, capacity_px: UVec2, sizes: &[UVec2]) {
+    let name = graph.spec().name.clone();
+    let model = Arc::new(Model::random(graph, 11));
+    assert_model_matches_reference(app, &name, &model, capacity_px, sizes);
+}
+
+fn assert_model_matches_reference(app: &mut App, name: &str, model: &Arc<Model>, capacity_px: UVec2, sizes: &[UVec2]) {
+    let mut network = network(app, model, capacity_px);
+    let channels = model.graph().spec().input_channels();
+    for (seed, size) in sizes.iter().enumerate() {
+        let planes = Tensor::from_fn(channels, size.y as usize, size.x as usize, |c, y, x| {
+            let value = noise(seed as u32 + 1, c, y, x);
+            if c < 3 { value } else { value * 2.0 - 1.0 }
+        });
+        let expected = forward(model, &planes).expect("planes fit the spec");
+        let found = run_on_gpu(render_world_mut(app), &mut network, model, &planes);
+        let spread = expected.data.iter().zip(&planes.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(spread > 1e-3, "{name} at {size}: a residual of {spread} proves nothing");
+        let errors = expected.data.iter().zip(&found.data).map(|(a, b)| (a - b).abs());
+        let error = errors.fold(0.0, f32::max);
+        println!("{name} at {size}: largest difference {error:.1e}, residual up to {spread:.2}");
+        assert!(error <= TOLERANCE, "{name} at {size}: differs by {error}");
+    }
+}
+
+const SIZES: [UVec2; 6] =
+    [UVec2::new(1, 1), UVec2::new(7, 5), UVec2::new(33, 65), UVec2::new(64, 64), UVec2::new(64, 1), UVec2::new(61, 40)];
+
+#[test]
+fn every_operation_and_plane_set_matches_the_reference_at_every_size() {
+    let mut app = headless("assets", true);
+    use Plane::{Color, Depth, Normal};
+    for inputs in [vec![Color], vec![Color, Depth], vec![Color, Normal, Depth], vec![Color, Depth, Normal]] {
+        let graph = every_op(&inputs).validate().expect("a valid spec");
+        assert_matches_reference(&mut app, graph, UVec2::new(64, 65), &SIZES);
+    }
+}
+
+#[test]
+fn default_network_with_random_and_with_shipped_weights_matches_the_reference() {
+    let mut app = headless("assets", true);
+    let graph = Spec::portrait().validate().expect("a valid spec");
+    assert_matches_reference(&mut app, graph, UVec2::new(64, 65), &SIZES);
+    let shipped = PortraitModel::embedded().expect("the shipped weights");
+    assert_model_matches_reference(&mut app, "shipped", &shipped.0, UVec2::new(64, 65), &SIZES);
+}
+
+#[test]
+fn tiny_network_matches_the_reference_in_buffers_that_are_too_large() {
+    let mut app = headless("assets", true);
+    let graph = Spec::tiny(&[Plane::Color, Plane::Normal]).validate().expect("a valid spec");
+    assert_matches_reference(&mut app, graph, UVec2::new(200, 190), &SIZES);
+    let graph = Spec::portrait().validate().expect("a valid spec");
+    assert_matches_reference(&mut app, graph, UVec2::new(200, 190), &[UVec2::new(152, 130)]);
+}

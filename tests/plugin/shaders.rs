@@ -1,0 +1,87 @@
+//! Every shipped kernel, composed and validated by naga, against the Rust side of its bindings.
+
+use std::collections::HashMap;
+
+use bevy::render::render_resource::ShaderType;
+use bevy::shader::ShaderDefVal;
+use bevy_portrait_realism::gpu_state::RegionUniform;
+use bevy_portrait_realism::pipeline::{PackKey, layer_defs, pack_defs};
+use bevy_portrait_realism::plan::{Kernel, LayerParams};
+use bevy_portrait_realism::shaders::{COMPOSITE, CONV, JOIN, LIBRARY, PACK_PLANES, REARRANGE, ShaderFile};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga_oil::compose::{ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue};
+
+fn compose(file: ShaderFile, defs: &[ShaderDefVal]) -> naga::Module {
+    let mut composer = Composer::default();
+    for library in LIBRARY {
+        let descriptor =
+            ComposableModuleDescriptor { source: library.source, file_path: library.path, ..Default::default() };
+        composer.add_composable_module(descriptor).expect(library.path);
+    }
+    let shader_defs: HashMap<String, ShaderDefValue> = defs
+        .iter()
+        .map(|def| match def.clone() {
+            ShaderDefVal::Bool(name, value) => (name, ShaderDefValue::Bool(value)),
+            ShaderDefVal::Int(name, value) => (name, ShaderDefValue::Int(value)),
+            ShaderDefVal::UInt(name, value) => (name, ShaderDefValue::UInt(value)),
+        })
+        .collect();
+    let descriptor =
+        NagaModuleDescriptor { source: file.source, file_path: file.path, shader_defs, ..Default::default() };
+    let composed = composer.make_naga_module(descriptor);
+    composed.unwrap_or_else(|error| panic!("{}", error.emit_to_string(&composer)))
+}
+
+/// Validates the module, and returns the size of the struct in uniform binding 0 and the numbers of all bindings.
+fn check(file: ShaderFile, defs: &[ShaderDefVal]) -> (u64, Vec<u32>) {
+    let module = compose(file, defs);
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::MULTISAMPLED_SHADING);
+    validator.validate(&module).unwrap_or_else(|error| panic!("{} {defs:?}: {error:?}", file.path));
+    let mut bindings = Vec::new();
+    let mut uniform_bytes = 0;
+    for (_, global) in module.global_variables.iter() {
+        let Some(binding) = &global.binding else { continue };
+        assert_eq!(binding.group, 0, "{}", file.path);
+        bindings.push(binding.binding);
+        if global.space == naga::AddressSpace::Uniform {
+            assert_eq!(binding.binding, 0, "{}", file.path);
+            let naga::TypeInner::Struct { span, .. } = module.types[global.ty].inner else { panic!("a struct") };
+            uniform_bytes = u64::from(span);
+        }
+    }
+    bindings.sort_unstable();
+    (uniform_bytes, bindings)
+}
+
+#[test]
+fn every_layer_kernel_validates_and_agrees_with_rust() {
+    let layer_bytes = LayerParams::min_size().get();
+    for kernel in [1, 3] {
+        for stride in [1, 2] {
+            let found = check(CONV, &layer_defs(Kernel::Conv { kernel, stride }));
+            assert_eq!(found, (layer_bytes, vec![0, 1, 2, 3]), "{kernel}×{kernel}, stride {stride}");
+        }
+    }
+    for kernel in [Kernel::SpaceToDepth, Kernel::PixelShuffle, Kernel::Nearest] {
+        assert_eq!(check(REARRANGE, &layer_defs(kernel)), (layer_bytes, vec![0, 1, 3]), "{kernel:?}");
+    }
+    for kernel in [Kernel::Copy, Kernel::Accumulate] {
+        assert_eq!(check(JOIN, &layer_defs(kernel)), (layer_bytes, vec![0, 1, 3]), "{kernel:?}");
+    }
+    assert_eq!(check(JOIN, &layer_defs(Kernel::Add)), (layer_bytes, vec![0, 1, 2, 3]));
+}
+
+#[test]
+fn pack_and_composite_validate_and_agree_with_rust() {
+    let region_bytes = RegionUniform::min_size().get();
+    for multisampled in [false, true] {
+        for (normal_channel, depth_channel) in [(None, None), (Some(3), None), (None, Some(3)), (Some(4), Some(3))] {
+            let key = PackKey { input_planes: 2, normal_channel, depth_channel, multisampled };
+            let mut expected = vec![0, 1, 2];
+            expected.extend(normal_channel.map(|_| 3));
+            expected.extend(depth_channel.map(|_| 4));
+            assert_eq!(check(PACK_PLANES, &pack_defs(key)), (region_bytes, expected), "{key:?}");
+        }
+    }
+    assert_eq!(check(COMPOSITE, &[]), (region_bytes, vec![0, 1, 2]));
+}

@@ -1,0 +1,66 @@
+//! Compares Bevy's light with Cycles' on a grey sphere, for each kind of light.
+
+use std::path::Path;
+
+use crate::error::DatasetError;
+use crate::linear_image::{LinearImage, luminance};
+use crate::scene::Scene;
+use crate::studio::Studio;
+
+/// The kinds of light that head_studio writes spheres for.
+pub const KINDS: [&str; 2] = ["area", "environment"];
+/// Largest deviation of the ratio from one.
+pub const TOLERANCE: f32 = 0.05;
+/// Pixels this much covered count; the edge does not.
+const INSIDE_ALPHA: f32 = 0.999;
+
+/// Mean luminance of one sphere in both engines.
+#[derive(Clone, Copy, Debug)]
+pub struct Calibration {
+    /// The kind of light.
+    pub kind: &'static str,
+    /// Bevy's mean linear luminance.
+    pub bevy: f32,
+    /// Cycles' mean linear luminance.
+    pub cycles: f32,
+}
+
+impl Calibration {
+    /// Bevy over Cycles.
+    pub fn ratio(&self) -> f32 {
+        self.bevy / self.cycles.max(1e-9)
+    }
+
+    /// Whether the ratio is within [`TOLERANCE`] of one.
+    pub fn is_fine(&self) -> bool {
+        (self.ratio() - 1.0).abs() <= TOLERANCE
+    }
+}
+
+/// Renders `<kind>.glb` as `<kind>.json` says and compares with `<kind>.exr`.
+///
+/// # Errors
+/// When a file is missing or broken, or rendering fails.
+pub fn calibrate(studio: &mut Studio, data: &Path, kind: &'static str) -> Result<Calibration, DatasetError> {
+    let files = ["json", "exr", "glb"].map(|ending| data.join(format!("{kind}.{ending}")));
+    if let Some(path) = files.iter().find(|path| !path.exists()) {
+        return Err(DatasetError::FileMissing { path: path.clone(), needed_by: "a calibration" });
+    }
+    let scene = Scene::read(&files[0])?;
+    let reference = LinearImage::read_exr(&files[1])?;
+    let expected = [scene.size_px; 2];
+    if reference.size != expected {
+        let [_, path, _] = files;
+        return Err(DatasetError::ImageSize { path, expected, said_by: "its .json", found: reference.size });
+    }
+    let radiance = studio.shoot_radiance(&scene, &format!("{kind}.glb"))?;
+    let mean = |image: &LinearImage| mean_inside(image, &reference);
+    Ok(Calibration { kind, bevy: mean(&radiance), cycles: mean(&reference) })
+}
+
+fn mean_inside(image: &LinearImage, reference: &LinearImage) -> f32 {
+    let inside = image.pixels.iter().zip(&reference.pixels).filter(|(_, pixel)| pixel[3] >= INSIDE_ALPHA);
+    let (sum, count) =
+        inside.fold((0.0, 0), |(sum, count), (pixel, _)| (sum + luminance([pixel[0], pixel[1], pixel[2]]), count + 1));
+    sum / (count.max(1) as f32)
+}

@@ -1,0 +1,184 @@
+//! The cameras and what only they see: the background, and the reference on a screen.
+
+use bevy::asset::RenderAssetUsages;
+use bevy::camera::visibility::RenderLayers;
+use bevy::camera::{Hdr, RenderTarget, ScalingMode, ShadowLodOrigin};
+use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
+use bevy::core_pipeline::tonemapping::{DebandDither, Tonemapping};
+use bevy::image::ImageSampler;
+use bevy::light::{NotShadowCaster, NotShadowReceiver, ShadowFilteringMethod};
+use bevy::mesh::{Indices, PrimitiveTopology};
+use bevy::prelude::*;
+use bevy::render::render_resource::{Extent3d, TextureDimension, TextureFormat, TextureUsages};
+use half::f16;
+
+use crate::lights;
+use crate::linear_image::LinearImage;
+use crate::scene::Scene;
+
+/// Bevy's default. `pair.json` names it by [`TONEMAPPING_NAME`].
+pub const TONEMAPPING: Tonemapping = Tonemapping::TonyMcMapface;
+/// What `pair.json` says.
+pub const TONEMAPPING_NAME: &str = "tony_mc_mapface";
+
+const HEAD_LAYER: usize = 0;
+const BACKGROUND_LAYER: usize = 1;
+const SCREEN_LAYER: usize = 2;
+/// Metres from the camera; behind any scene.
+const BACKGROUND_DISTANCE_M: f32 = 50.0;
+/// How far the background reaches beyond the picture.
+const BACKGROUND_MARGIN: f32 = 1.1;
+
+/// A camera and the image it draws into.
+pub struct Shooting {
+    /// The camera.
+    pub entity: Entity,
+    /// Its target.
+    pub target: Handle<Image>,
+}
+
+/// What a camera's target holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Tone-mapped, `Rgba8UnormSrgb`, in front of the background.
+    Display,
+    /// Linear radiance, `Rgba16Float`, in front of nothing.
+    Radiance,
+}
+
+fn target(world: &mut World, size_px: [u32; 2], format: TextureFormat) -> Handle<Image> {
+    let mut image = Image::new_target_texture(size_px[0], size_px[1], format, None);
+    image.texture_descriptor.usage |= TextureUsages::COPY_SRC;
+    world.resource_mut::<Assets<Image>>().add(image)
+}
+
+fn camera(order: isize) -> Camera {
+    Camera { order, clear_color: ClearColorConfig::Custom(Color::BLACK), ..default() }
+}
+
+fn pose(scene: &Scene) -> (Transform, Projection) {
+    let rotation = Quat::from_array(scene.camera.rotation_xyzw).normalize();
+    let transform = Transform::from_translation(Vec3::from(scene.camera.position)).with_rotation(rotation);
+    let projection = PerspectiveProjection {
+        fov: scene.camera.fov_y_rad,
+        aspect_ratio: 1.0,
+        near: scene.camera.near_m,
+        ..default()
+    };
+    (transform, Projection::Perspective(projection))
+}
+
+/// The camera of the first rendered image.
+pub fn spawn_beauty(world: &mut World, stage: Entity, scene: &Scene, output: Output) -> Shooting {
+    let (format, tonemapping) = match output {
+        Output::Display => (TextureFormat::Rgba8UnormSrgb, TONEMAPPING),
+        Output::Radiance => (TextureFormat::Rgba16Float, Tonemapping::None),
+    };
+    let target = target(world, [scene.size_px; 2], format);
+    let entity = world.spawn((
+        Camera3d::default(),
+        camera(0),
+        Hdr,
+        RenderTarget::Image(target.clone().into()),
+        pose(scene),
+        lights::unit_exposure(),
+        Msaa::Sample4,
+        tonemapping,
+        DebandDither::Disabled,
+        ShadowFilteringMethod::Gaussian,
+        ShadowLodOrigin,
+        RenderLayers::from_layers(&[HEAD_LAYER, BACKGROUND_LAYER]),
+        ChildOf(stage),
+    ));
+    let entity = entity.id();
+    if output == Output::Display {
+        let mesh = world.resource_mut::<Assets<Mesh>>().add(background_mesh(scene));
+        let material = world.resource_mut::<Assets<StandardMaterial>>().add(unlit());
+        world.spawn((
+            Mesh3d(mesh),
+            MeshMaterial3d(material),
+            Transform::from_xyz(0.0, 0.0, -BACKGROUND_DISTANCE_M),
+            RenderLayers::layer(BACKGROUND_LAYER),
+            NotShadowCaster,
+            NotShadowReceiver,
+            ChildOf(entity),
+        ));
+    }
+    Shooting { entity, target }
+}
+
+fn unlit() -> StandardMaterial {
+    StandardMaterial { unlit: true, fog_enabled: false, double_sided: true, cull_mode: None, ..default() }
+}
+
+/// A quad facing the camera whose linear vertex colours make the gradient.
+fn background_mesh(scene: &Scene) -> Mesh {
+    let edge = (scene.camera.fov_y_rad / 2.0).tan() * BACKGROUND_DISTANCE_M * BACKGROUND_MARGIN;
+    let corners = [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0_f32]];
+    let positions: Vec<[f32; 3]> = corners.iter().map(|[x, y]| [x * edge, y * edge, 0.0]).collect();
+    let colors: Vec<[f32; 4]> = corners
+        .iter()
+        .map(|[_, y]| {
+            let [r, g, b] = scene.background.at((1.0 - y * BACKGROUND_MARGIN) / 2.0);
+            [r, g, b, 1.0]
+        })
+        .collect();
+    Mesh::new(PrimitiveTopology::TriangleList, RenderAssetUsages::default())
+        .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, positions)
+        .with_inserted_attribute(Mesh::ATTRIBUTE_NORMAL, vec![[0.0, 0.0, 1.0]; 4])
+        .with_inserted_attribute(Mesh::ATTRIBUTE_COLOR, colors)
+        .with_inserted_indices(Indices::U32(vec![0, 1, 2, 0, 2, 3]))
+}
+
+/// A camera at the same pose that draws normals and depth and nothing else.
+pub fn spawn_g_buffer(world: &mut World, stage: Entity, scene: &Scene) -> Entity {
+    let entity = world.spawn((
+        Camera3d::default(),
+        camera(1),
+        RenderTarget::None { size: UVec2::splat(scene.size_px) },
+        pose(scene),
+        Msaa::Off,
+        NormalPrepass,
+        DepthPrepass,
+        RenderLayers::layer(HEAD_LAYER),
+        ChildOf(stage),
+    ));
+    entity.id()
+}
+
+/// A camera that looks at nothing but `image`, texel for pixel.
+pub fn spawn_display(world: &mut World, stage: Entity, image: &LinearImage) -> Shooting {
+    let [width, height] = image.size;
+    let texels = image.pixels.iter().flatten();
+    let halves = texels.flat_map(|value| f16::from_f32(value.clamp(-65504.0, 65504.0)).to_le_bytes()).collect();
+    let extent = Extent3d { width, height, depth_or_array_layers: 1 };
+    let format = TextureFormat::Rgba16Float;
+    let mut texture = Image::new(extent, TextureDimension::D2, halves, format, RenderAssetUsages::RENDER_WORLD);
+    texture.sampler = ImageSampler::nearest();
+    let texture = world.resource_mut::<Assets<Image>>().add(texture);
+    let mesh = world.resource_mut::<Assets<Mesh>>().add(Rectangle::new(1.0, 1.0));
+    let material = StandardMaterial { base_color_texture: Some(texture), ..unlit() };
+    let material = world.resource_mut::<Assets<StandardMaterial>>().add(material);
+    let layer = RenderLayers::layer(SCREEN_LAYER);
+    let screen = (Mesh3d(mesh), MeshMaterial3d(material), Transform::default(), layer.clone());
+    world.spawn((screen, NotShadowCaster, NotShadowReceiver, ChildOf(stage)));
+    let target = target(world, image.size, TextureFormat::Rgba8UnormSrgb);
+    let projection = OrthographicProjection {
+        scaling_mode: ScalingMode::Fixed { width: 1.0, height: 1.0 },
+        ..OrthographicProjection::default_3d()
+    };
+    let entity = world.spawn((
+        Camera3d::default(),
+        camera(2),
+        Hdr,
+        RenderTarget::Image(target.clone().into()),
+        Transform::from_xyz(0.0, 0.0, 1.0),
+        Projection::Orthographic(projection),
+        Msaa::Off,
+        TONEMAPPING,
+        DebandDither::Disabled,
+        layer,
+        ChildOf(stage),
+    ));
+    Shooting { entity: entity.id(), target }
+}

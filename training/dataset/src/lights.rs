@@ -1,0 +1,118 @@
+//! Blender's disk area lights as Bevy's spot lights of the same radiance units.
+//!
+//! Every unit here is radiometric, as in Cycles, and the camera's exposure is one: what Bevy calls lumens and candela
+//! are watts and watts per steradian, and a pixel's value is radiance.
+
+use bevy::camera::Exposure;
+use bevy::color::{Color, LinearRgba};
+use bevy::light::SpotLight;
+use bevy::math::Vec3;
+use bevy::transform::components::Transform;
+
+use crate::scene::AreaLight;
+
+/// Edge of each light's shadow map, texels.
+pub const SHADOW_MAP_PX: usize = 1024;
+/// Metres; far beyond any scene, so that Bevy's range window does not darken it.
+const RANGE_M: f32 = 50.0;
+/// Radians; a shadow map's frustum must stay below a right angle.
+const WIDEST_CONE: f32 = 1.2;
+/// How much wider than the scene the cone is.
+const CONE_MARGIN: f32 = 1.1;
+/// Metres towards the light. Bevy's default of 0.02 m is as large as a nose is high.
+const SHADOW_DEPTH_BIAS_M: f32 = 0.002;
+/// Shadow map texels along the normal.
+const SHADOW_NORMAL_BIAS_TEXELS: f32 = 1.5;
+
+/// A sphere around everything that is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Metres.
+    pub center: Vec3,
+    /// Metres.
+    pub radius_m: f32,
+}
+
+/// The exposure at which Bevy multiplies radiance by one: `exp2(-ev100) / 1.2 = 1`.
+pub fn unit_exposure() -> Exposure {
+    Exposure { ev100: -1.2_f32.log2() }
+}
+
+/// The spot light that gives `target` the irradiance of the disk.
+///
+/// A disk of flux Φ and radius R shines the radiance Φ / (π · πR²); on its axis, at the distance d, that makes the
+/// irradiance Φ / (π (d² + R²)). Bevy's spot light makes lumens / (4π d²). Hence lumens = 4 Φ d² / (d² + R²). The cone
+/// covers the scene with full intensity; the cosine of a disk across a head is within 1 %.
+pub fn spot_light(area: &AreaLight, target: Vec3, bounds: &Bounds) -> (SpotLight, Transform) {
+    let position = Vec3::from(area.position);
+    let direction = Vec3::from(area.direction).normalize();
+    let radius_m = area.diameter_m / 2.0;
+    let distance_squared = position.distance_squared(target);
+    let intensity = 4.0 * area.power_w * distance_squared / (distance_squared + radius_m * radius_m).max(1e-9);
+    let towards = bounds.center - position;
+    let off_axis = direction.angle_between(towards);
+    let covered = (bounds.radius_m / towards.length().max(1e-6)).min(1.0).asin();
+    let inner_angle = ((off_axis + covered) * CONE_MARGIN).min(WIDEST_CONE);
+    let [r, g, b] = area.color_linear;
+    let light = SpotLight {
+        color: Color::LinearRgba(LinearRgba::rgb(r, g, b)),
+        intensity,
+        range: RANGE_M,
+        radius: radius_m,
+        shadow_maps_enabled: true,
+        shadow_depth_bias: SHADOW_DEPTH_BIAS_M,
+        shadow_normal_bias: SHADOW_NORMAL_BIAS_TEXELS,
+        inner_angle,
+        outer_angle: inner_angle * 1.05,
+        ..Default::default()
+    };
+    (light, Transform::from_translation(position).looking_to(direction, direction.any_orthonormal_vector()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(diameter_m: f32) -> AreaLight {
+        AreaLight {
+            kind: "area".into(),
+            name: "Key".into(),
+            position: [0.0, 0.0, 2.0],
+            direction: [0.0, 0.0, -1.0],
+            diameter_m,
+            power_w: 10.0,
+            color_linear: [1.0; 3],
+        }
+    }
+
+    #[test]
+    fn irradiance_at_the_target_is_the_disks() {
+        let bounds = Bounds { center: Vec3::ZERO, radius_m: 0.3 };
+        for diameter_m in [0.0, 0.5, 1.5_f32] {
+            let (light, _) = spot_light(&disk(diameter_m), Vec3::ZERO, &bounds);
+            let found = light.intensity / (4.0 * std::f32::consts::PI * 4.0);
+            // Integrate the disk: radiance times cosines over the squared distance.
+            let (rings, radius_m) = (1000, f64::from(diameter_m) / 2.0);
+            let radiance_times_pi = 10.0 / (std::f64::consts::PI * radius_m * radius_m);
+            let ring = |k: i32| {
+                let r = (f64::from(k) + 0.5) / f64::from(rings) * radius_m;
+                2.0 * std::f64::consts::PI * r * radius_m / f64::from(rings) * 4.0 / (4.0 + r * r).powi(2)
+            };
+            let wanted = match diameter_m {
+                0.0 => 10.0 / (std::f64::consts::PI * 4.0),
+                _ => radiance_times_pi / std::f64::consts::PI * (0..rings).map(ring).sum::<f64>(),
+            };
+            assert!((f64::from(found) / wanted - 1.0).abs() < 1e-3, "{diameter_m} m: {found}, wanted {wanted}");
+        }
+    }
+
+    #[test]
+    fn the_cone_covers_the_scene() {
+        let bounds = Bounds { center: Vec3::new(0.2, 0.0, 0.0), radius_m: 0.3 };
+        let (light, transform) = spot_light(&disk(0.5), Vec3::ZERO, &bounds);
+        assert!((transform.forward().as_vec3() - Vec3::NEG_Z).length() < 1e-5);
+        let needed = (0.2_f32 / 2.0).atan() + (0.3 / (4.0_f32 + 0.04).sqrt()).asin();
+        assert!(light.inner_angle >= needed && light.inner_angle < needed * 1.2);
+        assert!((unit_exposure().exposure() - 1.0).abs() < 1e-6);
+    }
+}

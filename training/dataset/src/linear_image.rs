@@ -1,0 +1,78 @@
+//! Linear images on the CPU: reading OpenEXR, and putting the reference in front of the background.
+
+use std::path::Path;
+
+use crate::error::DatasetError;
+use crate::scene::Background;
+
+/// Linear Rec.709, `[H, W] RGBA f32`, row 0 on top.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearImage {
+    /// Width and height, pixels.
+    pub size: [u32; 2],
+    /// Row after row.
+    pub pixels: Vec<[f32; 4]>,
+}
+
+/// Relative luminance of linear Rec.709 (ITU-R BT.709).
+pub fn luminance(rgb: [f32; 3]) -> f32 {
+    0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]
+}
+
+impl LinearImage {
+    /// Reads an OpenEXR file; without an alpha channel, alpha is one.
+    ///
+    /// # Errors
+    /// When the file is unreadable, not OpenEXR, or holds values that are not finite.
+    pub fn read_exr(path: &Path) -> Result<Self, DatasetError> {
+        let content = std::fs::read(path).map_err(DatasetError::io(path))?;
+        let refuse = |reason: String| DatasetError::Image { path: path.into(), format: "OpenEXR", reason };
+        let decoded = image::load_from_memory_with_format(&content, image::ImageFormat::OpenExr)
+            .map_err(|error| refuse(error.to_string()))?
+            .into_rgba32f();
+        let size = [decoded.width(), decoded.height()];
+        let pixels: Vec<[f32; 4]> = decoded.pixels().map(|pixel| pixel.0).collect();
+        match pixels.iter().position(|pixel| pixel.iter().any(|value| !value.is_finite())) {
+            Some(at) => {
+                let (x, y) = (at as u32 % size[0], at as u32 / size[0]);
+                Err(refuse(format!("the pixel at x {x}, y {y} is not finite")))
+            }
+            None => Ok(Self { size, pixels }),
+        }
+    }
+
+    /// Puts this premultiplied image in front of the gradient; alpha becomes one.
+    pub fn over(&self, background: &Background) -> Self {
+        let [width, height] = self.size;
+        let at = |(index, pixel): (usize, &[f32; 4])| {
+            let row = index as u32 / width;
+            let behind = background.at((row as f32 + 0.5) / height as f32);
+            let [r, g, b] = std::array::from_fn(|c| pixel[c] + (1.0 - pixel[3].clamp(0.0, 1.0)) * behind[c]);
+            [r, g, b, 1.0]
+        };
+        Self { size: self.size, pixels: self.pixels.iter().enumerate().map(at).collect() }
+    }
+}
+
+impl Background {
+    /// Colour at `down`: 0 at the upper edge of the image, 1 at the lower. Linear beyond both.
+    pub fn at(&self, down: f32) -> [f32; 3] {
+        std::array::from_fn(|c| self.top_linear[c] + (self.bottom_linear[c] - self.top_linear[c]) * down)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn premultiplied_pixels_cover_the_gradient_by_their_alpha() {
+        let background = Background { bottom_linear: [0.0; 3], top_linear: [1.0, 0.5, 0.0] };
+        let image = LinearImage { size: [1, 2], pixels: vec![[0.2, 0.2, 0.2, 0.5], [0.3, 0.3, 0.3, 1.0]] };
+        let composite = image.over(&background);
+        let expected = [[0.2 + 0.5 * 0.75, 0.2 + 0.5 * 0.375, 0.2, 1.0], [0.3, 0.3, 0.3, 1.0]];
+        for (found, wanted) in composite.pixels.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((found - wanted).abs() < 1e-6, "{composite:?}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Finished or not: fingerprints, `done.json` (written by head_studio) and `pair.json` (written here, last).
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::DatasetError;
+
+/// The manifest of a finished scene.
+pub const DONE: &str = "done.json";
+/// The manifest of a finished pair.
+pub const PAIR: &str = "pair.json";
+/// What head_studio writes for each seed.
+pub const SCENE_FILES: [&str; 4] = ["scene.glb", "scene.json", "reference.exr", "mask.png"];
+/// What this crate writes for each seed.
+pub const PAIR_FILES: [&str; 4] = ["first.png", "reference.png", "normal.png", "depth.png"];
+/// Version of `pair.json`. Raise it when the rendering changes, so that old pairs are made again.
+pub const PAIR_FORMAT: u32 = 1;
+
+/// Size and digest of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Length.
+    pub bytes: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Fingerprint {
+    fn of(content: &[u8]) -> Self {
+        let sha256 = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { bytes: content.len() as u64, sha256 }
+    }
+}
+
+/// `done.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// Version, 1.
+    pub format: u32,
+    /// Every file of the scene.
+    pub files: BTreeMap<String, Fingerprint>,
+}
+
+/// `pair.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pair {
+    /// Version, [`PAIR_FORMAT`].
+    pub format: u32,
+    /// The seed.
+    pub seed: u64,
+    /// The identity, for splits that keep a person on one side.
+    pub identity: u64,
+    /// Edge of every image, pixels.
+    pub size_px: u32,
+    /// Tone mapping of both images.
+    pub tonemapping: String,
+    /// Overlap of the two silhouettes, 0 to 1.
+    pub silhouette_iou: f32,
+    /// Every image written.
+    pub files: BTreeMap<String, Fingerprint>,
+    /// Digests of the scene it was made from, as `done.json` gave them.
+    pub inputs: BTreeMap<String, String>,
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DatasetError> {
+    let text = std::fs::read(path).map_err(DatasetError::io(path))?;
+    serde_json::from_slice(&text).map_err(DatasetError::json(path))
+}
+
+/// Whether each file is as its fingerprint says.
+fn check_files(
+    folder: &Path,
+    manifest: &'static str,
+    files: &BTreeMap<String, Fingerprint>,
+) -> Result<(), DatasetError> {
+    for (name, expected) in files {
+        let path = folder.join(name);
+        let content = match std::fs::read(&path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(DatasetError::FileMissing { path, needed_by: manifest });
+            }
+            Err(source) => return Err(DatasetError::Io { path, source }),
+        };
+        let changed = |expected: String, found: String| DatasetError::FileChanged {
+            path: path.clone(),
+            manifest,
+            expected,
+            found,
+        };
+        if content.len() as u64 != expected.bytes {
+            return Err(changed(format!("{} bytes", expected.bytes), format!("{} bytes", content.len())));
+        }
+        let found = Fingerprint::of(&content);
+        if found != *expected {
+            return Err(changed(format!("sha256 {}", expected.sha256), found.sha256));
+        }
+    }
+    Ok(())
+}
+
+impl Done {
+    /// The manifest of the scene in `folder`, which names all of [`SCENE_FILES`].
+    ///
+    /// # Errors
+    /// When the folder, the manifest or an entry in it is absent, or the manifest does not parse.
+    pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+        if !folder.is_dir() {
+            return Err(DatasetError::SceneMissing(folder.into()));
+        }
+        let path = folder.join(DONE);
+        if !path.exists() {
+            return Err(DatasetError::SceneUnfinished(folder.into()));
+        }
+        let done: Self = read_json(&path)?;
+        match SCENE_FILES.iter().find(|name| !done.files.contains_key(**name)) {
+            Some(name) => Err(DatasetError::FileMissing { path: folder.join(name), needed_by: "the file format" }),
+            None => Ok(done),
+        }
+    }
+
+    /// Whether every file is there and whole.
+    ///
+    /// # Errors
+    /// Names the first file that is not.
+    pub fn check(&self, folder: &Path) -> Result<(), DatasetError> {
+        check_files(folder, DONE, &self.files)
+    }
+
+    fn digests(&self) -> BTreeMap<String, String> {
+        self.files.iter().map(|(name, print)| (name.clone(), print.sha256.clone())).collect()
+    }
+}
+
+impl Pair {
+    /// The finished pair in `folder`, if all its files are whole and it was made from the scene that `done` lists.
+    pub fn finished(folder: &Path, done: &Done) -> Option<Self> {
+        let pair: Self = read_json(&folder.join(PAIR)).ok()?;
+        let whole = pair.format == PAIR_FORMAT
+            && pair.inputs == done.digests()
+            && PAIR_FILES.iter().all(|name| pair.files.contains_key(*name))
+            && check_files(folder, PAIR, &pair.files).is_ok();
+        whole.then_some(pair)
+    }
+
+    /// Writes the images `(name, content)` and then the manifest, each atomically.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(
+        mut self,
+        folder: &Path,
+        images: &[(&'static str, Vec<u8>)],
+        done: &Done,
+    ) -> Result<Self, DatasetError> {
+        for (name, content) in images {
+            write_atomically(&folder.join(name), content)?;
+            self.files.insert((*name).to_owned(), Fingerprint::of(content));
+        }
+        self.inputs = done.digests();
+        let path = folder.join(PAIR);
+        let mut text = serde_json::to_vec_pretty(&self).map_err(DatasetError::json(&path))?;
+        text.push(b'\n');
+        write_atomically(&path, &text)?;
+        Ok(self)
+    }
+}
+
+/// Writes beside `path`, then renames: a reader sees the whole file or none.
+fn write_atomically(path: &Path, content: &[u8]) -> Result<(), DatasetError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(".").suffix(".part").permissions(mode()).tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().map(drop).map_err(DatasetError::io(path))
+}
+
+/// Readable by everyone that the umask lets, as any file a program writes.
+fn mode() -> Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    Permissions::from_mode(0o666)
+}

@@ -1,0 +1,151 @@
+//! `scene.json`: what head_studio says about a scene, in Bevy's coordinates and linear Rec.709 colours.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::DatasetError;
+
+/// The only version of `scene.json` there is.
+pub const SCENE_FORMAT: u32 = 1;
+/// Edge of the images, pixels: from a thumbnail to what a GPU surely has.
+const SIZE_LIMITS_PX: std::ops::RangeInclusive<u32> = 8..=8192;
+
+/// A scene without its geometry.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Scene {
+    /// Version, [`SCENE_FORMAT`].
+    pub format: u32,
+    /// The seed that made everything.
+    pub seed: u64,
+    /// The identity, shared by several seeds.
+    pub identity: u64,
+    /// Edge of the square images, pixels.
+    pub size_px: u32,
+    /// The camera.
+    pub camera: SceneCamera,
+    /// Area lights.
+    pub lights: Vec<AreaLight>,
+    /// What surrounds the scene.
+    pub environment: Environment,
+    /// What is behind it.
+    pub background: Background,
+    /// Where the face is.
+    pub face: Face,
+}
+
+/// A pinhole camera.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SceneCamera {
+    /// Metres.
+    pub position: [f32; 3],
+    /// Unit quaternion; the camera looks along its −Z, +Y is up.
+    pub rotation_xyzw: [f32; 4],
+    /// Full field of view, radians; the image is square.
+    pub fov_y_rad: f32,
+    /// Near plane, metres.
+    pub near_m: f32,
+}
+
+/// A disk that shines from one side, as Blender's disk area light.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AreaLight {
+    /// `area` is the only kind.
+    pub kind: String,
+    /// For messages.
+    pub name: String,
+    /// Centre, metres.
+    pub position: [f32; 3],
+    /// The way it shines.
+    pub direction: [f32; 3],
+    /// Metres.
+    pub diameter_m: f32,
+    /// Radiant flux, watts.
+    pub power_w: f32,
+    /// Colour, may exceed one.
+    pub color_linear: [f32; 3],
+}
+
+/// An equirectangular image; `environment.rs` says which way it faces.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Environment {
+    /// EXR file, relative to the data folder.
+    pub file: String,
+    /// Turn about +Y.
+    pub rotation_deg: f32,
+    /// Factor on the image's radiance; 0 switches it off.
+    pub strength: f32,
+}
+
+/// A vertical gradient in the image plane.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Background {
+    /// At the lower edge.
+    pub bottom_linear: [f32; 3],
+    /// At the upper edge.
+    pub top_linear: [f32; 3],
+}
+
+/// The box around the face.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Face {
+    /// Metres.
+    pub center: [f32; 3],
+    /// Metres.
+    pub half_extents: [f32; 3],
+}
+
+impl Scene {
+    /// Reads and checks `path`.
+    ///
+    /// # Errors
+    /// When the file is unreadable, is not the JSON expected, or holds a value that cannot be rendered.
+    pub fn read(path: &Path) -> Result<Self, DatasetError> {
+        let text = std::fs::read(path).map_err(DatasetError::io(path))?;
+        let scene: Self = serde_json::from_slice(&text).map_err(DatasetError::json(path))?;
+        scene.check(path)?;
+        Ok(scene)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), DatasetError> {
+        let check = |fine: bool, field: &str, found: String, expected: &'static str| {
+            let error = || DatasetError::SceneValue { path: path.into(), field: field.into(), found, expected };
+            if fine { Ok(()) } else { Err(error()) }
+        };
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        let camera = &self.camera;
+        check(self.format == SCENE_FORMAT, "format", self.format.to_string(), "1")?;
+        check(SIZE_LIMITS_PX.contains(&self.size_px), "size_px", self.size_px.to_string(), "8 to 8192")?;
+        check(finite(&camera.position), "camera.position", format!("{:?}", camera.position), "finite numbers")?;
+        let length = camera.rotation_xyzw.iter().map(|part| part * part).sum::<f32>();
+        let found = format!("{:?}", camera.rotation_xyzw);
+        check((length - 1.0).abs() < 1e-3, "camera.rotation_xyzw", found, "a unit quaternion")?;
+        let fov = camera.fov_y_rad;
+        check(fov > 0.01 && fov < 3.0, "camera.fov_y_rad", fov.to_string(), "0.01 to 3 radians")?;
+        check(camera.near_m > 1e-4, "camera.near_m", camera.near_m.to_string(), "more than 0.0001 m")?;
+        for light in &self.lights {
+            let field = |name: &str| format!("lights[{}].{name}", light.name);
+            check(light.kind == "area", &field("kind"), light.kind.clone(), "\"area\"")?;
+            check(finite(&light.position), &field("position"), format!("{:?}", light.position), "finite numbers")?;
+            let length = light.direction.iter().map(|part| part * part).sum::<f32>();
+            let found = format!("{:?}", light.direction);
+            check((length - 1.0).abs() < 1e-2, &field("direction"), found, "a unit vector")?;
+            let sizes = [light.diameter_m, light.power_w];
+            let fine = finite(&sizes) && sizes.iter().all(|value| *value >= 0.0);
+            check(fine, &field("diameter_m, power_w"), format!("{sizes:?}"), "0 or more")?;
+            let colour = &light.color_linear;
+            let fine = finite(colour) && colour.iter().all(|value| *value >= 0.0);
+            check(fine, &field("color_linear"), format!("{colour:?}"), "0 or more")?;
+        }
+        let (strength, turn) = (self.environment.strength, self.environment.rotation_deg);
+        check(strength.is_finite() && strength >= 0.0, "environment.strength", strength.to_string(), "0 or more")?;
+        check(turn.is_finite(), "environment.rotation_deg", turn.to_string(), "a finite number")?;
+        let background = [self.background.bottom_linear, self.background.top_linear].concat();
+        let fine = finite(&background) && background.iter().all(|value| *value >= 0.0);
+        check(fine, "background", format!("{background:?}"), "colours of 0 or more")?;
+        let half = &self.face.half_extents;
+        let fine = finite(half) && half.iter().all(|value| *value > 0.0);
+        check(fine, "face.half_extents", format!("{half:?}"), "more than 0 m")?;
+        check(finite(&self.face.center), "face.center", format!("{:?}", self.face.center), "finite numbers")
+    }
+}

@@ -1,0 +1,355 @@
+//! The headless Bevy app that photographs scenes, one after another.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bevy::app::{PluginsState, TerminalCtrlCHandlerPlugin};
+use bevy::asset::RecursiveDependencyLoadState;
+use bevy::gltf::Gltf;
+use bevy::light::cluster::GlobalClusterSettings;
+use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight};
+use bevy::log::LogPlugin;
+use bevy::prelude::*;
+use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
+use bevy::render::render_asset::RenderAssets;
+use bevy::render::render_resource::PipelineCache;
+use bevy::render::settings::{Backends, RenderCreation, WgpuSettings};
+use bevy::render::texture::GpuImage;
+use bevy::render::{RenderApp, RenderPlugin, mesh::RenderMesh};
+use bevy::window::ExitCondition;
+use bevy::winit::WinitPlugin;
+use bevy::world_serialization::WorldAssetRoot;
+
+use crate::cameras::{self, Output};
+use crate::environment;
+use crate::error::DatasetError;
+use crate::lights::{self, Bounds};
+use crate::linear_image::LinearImage;
+use crate::mipmaps::{self, TexelKind};
+use crate::readback::{self, GBuffer, GBufferReader};
+use crate::scene::Scene;
+
+/// The renderer warns that lavapipe is slow, which whoever has no GPU knows.
+const LOG_FILTER: &str = "wgpu=error,naga=warn,bevy_render::renderer=error";
+/// Longest wait for a glTF file, or for pipelines.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Frames drawn with everything ready before one counts: lights are assigned and shadows drawn with what the frame
+/// before knew.
+const SETTLING_FRAMES: u32 = 2;
+/// Perceptual roughness at which Bevy's diffuse reflection (Burley's) is nearest to Lambert's.
+const LAMBERT_ROUGHNESS: f32 = 0.7;
+
+/// The images of one scene.
+pub struct Shot {
+    /// The first rendered image, `[H, W] RGB u8`, sRGB.
+    pub first: Vec<u8>,
+    /// The reference image through the same tone mapping, `[H, W] RGB u8`, sRGB.
+    pub reference: Vec<u8>,
+    /// Normals and depth.
+    pub g_buffer: GBuffer,
+}
+
+/// A renderer for the scenes of one data folder.
+pub struct Studio {
+    app: App,
+    data: PathBuf,
+    g_buffer_reader: GBufferReader,
+    environments: HashMap<String, [Handle<Image>; 2]>,
+}
+
+impl Studio {
+    /// Starts Bevy without a window.
+    ///
+    /// # Errors
+    /// When the data folder does not exist or there is no device.
+    ///
+    /// # Panics
+    /// Bevy itself panics, with a message that says so, where no graphics adapter is found.
+    pub fn new(data: &Path) -> Result<Self, DatasetError> {
+        let data = std::path::absolute(data).map_err(DatasetError::io(data))?;
+        if !data.is_dir() {
+            return Err(DatasetError::DataFolderMissing { path: data });
+        }
+        let mut app = App::new();
+        let window = WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() };
+        let backends = Some(Backends::from_env().unwrap_or(Backends::VULKAN));
+        let render_creation = RenderCreation::Automatic(Box::new(WgpuSettings { backends, ..default() }));
+        let render = RenderPlugin { render_creation, synchronous_pipeline_compilation: true, ..default() };
+        let assets = AssetPlugin { file_path: data.to_string_lossy().into_owned(), ..default() };
+        let log = LogPlugin { level: bevy::log::Level::WARN, filter: LOG_FILTER.into(), ..default() };
+        let plugins = DefaultPlugins.set(window).set(render).set(assets).set(log);
+        let plugins = plugins.disable::<WinitPlugin>().disable::<TerminalCtrlCHandlerPlugin>();
+        app.add_plugins(plugins.disable::<PipelinedRenderingPlugin>());
+        app.insert_resource(GlobalAmbientLight { brightness: 0.0, ..default() });
+        app.insert_resource(DirectionalLightShadowMap { size: lights::SHADOW_MAP_PX });
+        while app.plugins_state() == PluginsState::Adding {
+            bevy::tasks::tick_global_task_pools_on_main_thread();
+        }
+        app.finish();
+        app.cleanup();
+        // On the GPU, lights reach their clusters some frames late, when a read-back arrives; here every frame counts.
+        if let Some(mut clusters) = app.world_mut().get_resource_mut::<GlobalClusterSettings>() {
+            clusters.gpu_clustering = None;
+        }
+        app.update();
+        let render_app = app.get_sub_app(RenderApp);
+        let render_app = render_app.ok_or_else(|| DatasetError::Renderer("Bevy started without a renderer".into()))?;
+        let g_buffer_reader = GBufferReader::new(render_app.world())?;
+        Ok(Self { app, data, g_buffer_reader, environments: HashMap::new() })
+    }
+
+    /// Photographs the glTF file `glb`, relative to the data folder, and shows `reference`, an opaque linear image,
+    /// through the same tone mapping.
+    ///
+    /// # Errors
+    /// When a file is missing or does not load, or the renderer does not get ready.
+    pub fn shoot(&mut self, scene: &Scene, glb: &str, reference: &LinearImage) -> Result<Shot, DatasetError> {
+        self.on_stage(|studio, stage| {
+            studio.set_up(stage, scene, glb)?;
+            let first = cameras::spawn_beauty(studio.app.world_mut(), stage, scene, Output::Display);
+            studio.light_from_environment(scene, first.entity)?;
+            let shown = cameras::spawn_display(studio.app.world_mut(), stage, reference);
+            let g_buffer = cameras::spawn_g_buffer(studio.app.world_mut(), stage, scene);
+            studio.draw(&studio.data.join(glb))?;
+            let near_m = scene.camera.near_m;
+            let render_world = studio.render_world()?;
+            Ok(Shot {
+                first: opaque(&readback::read_target(render_world, &first.target, 4)?),
+                reference: opaque(&readback::read_target(render_world, &shown.target, 4)?),
+                g_buffer: studio.g_buffer_reader.read(render_world_mut(&mut studio.app)?, g_buffer, near_m)?,
+            })
+        })
+    }
+
+    /// The radiance of a scene of Lambertian surfaces, without tone mapping or background.
+    ///
+    /// # Errors
+    /// As [`Studio::shoot`].
+    pub fn shoot_radiance(&mut self, scene: &Scene, glb: &str) -> Result<LinearImage, DatasetError> {
+        self.on_stage(|studio, stage| {
+            studio.set_up(stage, scene, glb)?;
+            let camera = cameras::spawn_beauty(studio.app.world_mut(), stage, scene, Output::Radiance);
+            studio.light_from_environment(scene, camera.entity)?;
+            studio.make_lambertian();
+            studio.draw(&studio.data.join(glb))?;
+            let bytes = readback::read_target(studio.render_world()?, &camera.target, 8)?;
+            let half = |pair: &[u8]| half::f16::from_le_bytes([pair[0], pair[1]]).to_f32();
+            let pixel = |texel: &[u8]| std::array::from_fn(|c| half(&texel[2 * c..]));
+            Ok(LinearImage { size: [scene.size_px; 2], pixels: bytes.chunks_exact(8).map(pixel).collect() })
+        })
+    }
+
+    /// Shows an opaque linear image through the tone mapping: `[H, W] RGB u8`, sRGB.
+    ///
+    /// # Errors
+    /// When the renderer does not get ready.
+    pub fn tone_map(&mut self, image: &LinearImage) -> Result<Vec<u8>, DatasetError> {
+        self.on_stage(|studio, stage| {
+            let shown = cameras::spawn_display(studio.app.world_mut(), stage, image);
+            studio.draw(Path::new("tone mapping"))?;
+            Ok(opaque(&readback::read_target(studio.render_world()?, &shown.target, 4)?))
+        })
+    }
+
+    /// Everything that `work` spawns under the stage goes away with it, whatever happens.
+    fn on_stage<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, Entity) -> Result<T, DatasetError>,
+    ) -> Result<T, DatasetError> {
+        let stage = self.app.world_mut().spawn((Transform::default(), Visibility::default())).id();
+        let result = work(self, stage);
+        self.app.world_mut().despawn(stage);
+        // One update drops the assets that only the stage held, another frees them in the render world.
+        self.app.update();
+        self.app.update();
+        result
+    }
+
+    fn render_world(&self) -> Result<&World, DatasetError> {
+        let absent = || DatasetError::Renderer("the render world is gone".into());
+        self.app.get_sub_app(RenderApp).map(|render| render.world()).ok_or_else(absent)
+    }
+
+    /// Loads the geometry, and lights it.
+    fn set_up(&mut self, stage: Entity, scene: &Scene, glb: &str) -> Result<(), DatasetError> {
+        let gltf = self.load(glb)?;
+        let world = self.app.world_mut();
+        let assets = world.resource::<Assets<Gltf>>();
+        let no_scene = || DatasetError::Gltf { path: self.data.join(glb), reason: "it has no scene".into() };
+        let root =
+            assets.get(&gltf).and_then(|gltf| gltf.default_scene.clone().or_else(|| gltf.scenes.first().cloned()));
+        world.spawn((WorldAssetRoot(root.ok_or_else(no_scene)?), ChildOf(stage)));
+        self.wait_for_geometry(glb)?;
+        self.add_mip_levels();
+        let bounds = self.bounds();
+        for area in &scene.lights {
+            let light = lights::spot_light(area, Vec3::from(scene.face.center), &bounds);
+            self.app.world_mut().spawn((light, ChildOf(stage)));
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, glb: &str) -> Result<Handle<Gltf>, DatasetError> {
+        let path = self.data.join(glb);
+        let refuse = |reason: String| DatasetError::Gltf { path: path.clone(), reason };
+        let mut magic = [0; 4];
+        let mut file = std::fs::File::open(&path).map_err(DatasetError::io(&path))?;
+        if std::io::Read::read_exact(&mut file, &mut magic).is_err() || magic != *b"glTF" {
+            return Err(refuse(format!("it starts with {magic:?}, not with \"glTF\"")));
+        }
+        let handle: Handle<Gltf> = self.app.world().resource::<AssetServer>().load(glb.to_owned());
+        let started = Instant::now();
+        loop {
+            self.app.update();
+            match self.app.world().resource::<AssetServer>().recursive_dependency_load_state(&handle) {
+                RecursiveDependencyLoadState::Loaded => return Ok(handle),
+                RecursiveDependencyLoadState::Failed(error) => return Err(refuse(error.to_string())),
+                _ if started.elapsed() > PATIENCE => return Err(timeout(&path, "the glTF file did not load")),
+                _ => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    fn wait_for_geometry(&mut self, glb: &str) -> Result<(), DatasetError> {
+        let started = Instant::now();
+        loop {
+            self.app.update();
+            let world = self.app.world_mut();
+            // Bounds come one schedule after the meshes.
+            let waiting = world
+                .query_filtered::<(), (With<Mesh3d>, Without<bevy::camera::primitives::Aabb>)>()
+                .iter(world)
+                .count();
+            let ready = world.query_filtered::<(), With<bevy::camera::primitives::Aabb>>().iter(world).count();
+            if ready > 0 && waiting == 0 {
+                return Ok(());
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(timeout(&self.data.join(glb), "no mesh appeared"));
+            }
+        }
+    }
+
+    fn materials(&mut self) -> Vec<Handle<StandardMaterial>> {
+        let world = self.app.world_mut();
+        world.query::<&MeshMaterial3d<StandardMaterial>>().iter(world).map(|material| material.0.clone()).collect()
+    }
+
+    fn add_mip_levels(&mut self) {
+        let handles = self.materials();
+        let world = self.app.world_mut();
+        world.resource_scope(|world, mut materials: Mut<Assets<StandardMaterial>>| {
+            let mut images = world.resource_mut::<Assets<Image>>();
+            for handle in handles {
+                let Some(mut material) = materials.get_mut(&handle) else { continue };
+                // Taking the material mutably makes Bevy bind the new textures.
+                let material = &mut *material;
+                let textures = [
+                    (&material.base_color_texture, TexelKind::Srgb),
+                    (&material.metallic_roughness_texture, TexelKind::Linear),
+                    (&material.normal_map_texture, TexelKind::Normal),
+                ];
+                for (texture, kind) in textures {
+                    if let Some(mut image) = texture.as_ref().and_then(|texture| images.get_mut(texture)) {
+                        mipmaps::add_mip_levels(&mut image, kind);
+                    }
+                }
+            }
+        });
+    }
+
+    fn make_lambertian(&mut self) {
+        let handles = self.materials();
+        let mut materials = self.app.world_mut().resource_mut::<Assets<StandardMaterial>>();
+        for handle in handles {
+            if let Some(mut material) = materials.get_mut(&handle) {
+                material.reflectance = 0.0;
+                material.perceptual_roughness = LAMBERT_ROUGHNESS;
+            }
+        }
+    }
+
+    fn bounds(&mut self) -> Bounds {
+        let world = self.app.world_mut();
+        let mut meshes = world.query_filtered::<(&bevy::camera::primitives::Aabb, &GlobalTransform), With<Mesh3d>>();
+        let (mut low, mut high) = (Vec3::MAX, Vec3::MIN);
+        for (bounds, transform) in meshes.iter(world) {
+            for corner in 0..8 {
+                let sign =
+                    Vec3::from_array(std::array::from_fn(|axis| if corner >> axis & 1 == 0 { -1.0 } else { 1.0 }));
+                let place =
+                    transform.transform_point(Vec3::from(bounds.center) + sign * Vec3::from(bounds.half_extents));
+                (low, high) = (low.min(place), high.max(place));
+            }
+        }
+        Bounds { center: (low + high) / 2.0, radius_m: (high - low).length() / 2.0 }
+    }
+
+    fn light_from_environment(&mut self, scene: &Scene, camera: Entity) -> Result<(), DatasetError> {
+        let file = &scene.environment.file;
+        if scene.environment.strength == 0.0 {
+            return Ok(());
+        }
+        if !self.environments.contains_key(file) {
+            let path = self.data.join(file);
+            if !path.exists() {
+                return Err(DatasetError::FileMissing { path, needed_by: "scene.json" });
+            }
+            let maps = environment::filter(&LinearImage::read_exr(&path)?);
+            let mut images = self.app.world_mut().resource_mut::<Assets<Image>>();
+            self.environments.insert(file.clone(), maps.map(|map| images.add(map)));
+        }
+        let [diffuse_map, specular_map] = self.environments[file].clone();
+        let light = EnvironmentMapLight {
+            diffuse_map,
+            specular_map,
+            intensity: scene.environment.strength,
+            rotation: environment::rotation(scene.environment.rotation_deg),
+            ..default()
+        };
+        self.app.world_mut().entity_mut(camera).insert(light);
+        Ok(())
+    }
+
+    /// Draws until a frame has been drawn with every mesh, texture and pipeline in place.
+    fn draw(&mut self, path: &Path) -> Result<(), DatasetError> {
+        let started = Instant::now();
+        let mut settled = 0;
+        while settled < SETTLING_FRAMES {
+            self.app.update();
+            settled = if self.is_ready()? { settled + 1 } else { 0 };
+            if started.elapsed() > PATIENCE {
+                return Err(timeout(path, "textures, meshes and pipelines were not ready"));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_ready(&mut self) -> Result<bool, DatasetError> {
+        let world = self.app.world_mut();
+        let meshes: Vec<_> = world.query::<&Mesh3d>().iter(world).map(|mesh| mesh.0.id()).collect();
+        let images: Vec<_> = self.environments.values().flatten().map(Handle::id).collect();
+        let render_world = self.render_world()?;
+        let drawn = render_world.resource::<RenderAssets<RenderMesh>>();
+        let uploaded = render_world.resource::<RenderAssets<GpuImage>>();
+        let waiting = render_world.resource::<PipelineCache>().waiting_pipelines().next();
+        Ok(waiting.is_none()
+            && meshes.iter().all(|mesh| drawn.get(*mesh).is_some())
+            && images.iter().all(|image| uploaded.get(*image).is_some()))
+    }
+}
+
+fn render_world_mut(app: &mut App) -> Result<&mut World, DatasetError> {
+    let absent = || DatasetError::Renderer("the render world is gone".into());
+    app.get_sub_app_mut(RenderApp).map(|render| render.world_mut()).ok_or_else(absent)
+}
+
+fn timeout(path: &Path, what: &'static str) -> DatasetError {
+    DatasetError::Timeout { path: path.into(), what, limit_s: PATIENCE.as_secs() }
+}
+
+/// RGBA to RGB.
+fn opaque(rgba: &[u8]) -> Vec<u8> {
+    rgba.chunks_exact(4).flat_map(|pixel| &pixel[..3]).copied().collect()
+}

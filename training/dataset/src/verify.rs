@@ -1,0 +1,67 @@
+//! Looks at finished pairs: do the two images show the same thing, equally bright?
+
+use std::path::Path;
+
+use crate::error::DatasetError;
+use crate::linear_image::{LinearImage, luminance};
+use crate::manifest::PAIR;
+use crate::pair::{self, SILHOUETTE_ALPHA};
+use crate::scene::Scene;
+use crate::seeds::seed_folder;
+
+/// The overlap wanted.
+pub const WANTED_IOU: f32 = 0.98;
+
+/// What was measured of one pair.
+#[derive(Clone, Copy, Debug)]
+pub struct PairReport {
+    /// The seed.
+    pub seed: u64,
+    /// Overlap of the silhouettes.
+    pub silhouette_iou: f32,
+    /// Mean display-referred luminance (of sRGB values, 0 to 1) of `first.png` inside the reference's silhouette.
+    pub first_luminance: f32,
+    /// The same of `reference.png`.
+    pub reference_luminance: f32,
+}
+
+/// Measures a finished pair from its files.
+///
+/// # Errors
+/// When the pair is not finished or a file does not decode.
+pub fn measure(data: &Path, seed: u64) -> Result<PairReport, DatasetError> {
+    let folder = seed_folder(data, seed);
+    if pair::finished(data, seed)?.is_none() {
+        return Err(DatasetError::PairMissing(folder.join(PAIR)));
+    }
+    let scene = Scene::read(&folder.join("scene.json"))?;
+    let reference = pair::read_reference(&folder, &scene)?;
+    let depth = read_png(&folder.join("depth.png"), scene.size_px)?.into_luma16();
+    let drawn = depth.pixels().map(|pixel| pixel.0[0] > 0);
+    let silhouette_iou = pair::silhouette_iou(drawn, &reference);
+    let mean = |name: &str| mean_luminance(&folder.join(name), &reference);
+    Ok(PairReport {
+        seed,
+        silhouette_iou,
+        first_luminance: mean("first.png")?,
+        reference_luminance: mean("reference.png")?,
+    })
+}
+
+fn read_png(path: &Path, size_px: u32) -> Result<image::DynamicImage, DatasetError> {
+    let content = std::fs::read(path).map_err(DatasetError::io(path))?;
+    let decoded = image::load_from_memory_with_format(&content, image::ImageFormat::Png)
+        .map_err(|error| DatasetError::Image { path: path.into(), format: "PNG", reason: error.to_string() })?;
+    let (expected, found) = ([size_px; 2], [decoded.width(), decoded.height()]);
+    if found != expected {
+        return Err(DatasetError::ImageSize { path: path.into(), expected, said_by: "scene.json", found });
+    }
+    Ok(decoded)
+}
+
+fn mean_luminance(path: &Path, reference: &LinearImage) -> Result<f32, DatasetError> {
+    let image = read_png(path, reference.size[0])?.into_rgb32f();
+    let inside = image.pixels().zip(&reference.pixels).filter(|(_, pixel)| pixel[3] >= SILHOUETTE_ALPHA);
+    let (sum, count) = inside.fold((0.0, 0), |(sum, count), (pixel, _)| (sum + luminance(pixel.0), count + 1));
+    Ok(sum / (count.max(1) as f32))
+}

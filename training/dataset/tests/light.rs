@@ -1,0 +1,157 @@
+//! Radiance, direction and tone mapping agree with the reference's. Needs a Vulkan device; lavapipe serves.
+
+mod common;
+
+use common::{CAMERA_Z, RADIUS, SEED, SIZE_PX, Toy, ray, write_sky};
+use portrait_dataset::linear_image::LinearImage;
+use portrait_dataset::scene::Scene;
+use portrait_dataset::studio::Studio;
+use serde_json::json;
+
+fn radiance(data: &std::path::Path, toy: &Toy) -> LinearImage {
+    let folder = toy.write(data);
+    let scene = Scene::read(&folder.join("scene.json")).unwrap();
+    Studio::new(data).unwrap().shoot_radiance(&scene, &format!("{SEED:08}/scene.glb")).unwrap()
+}
+
+/// The sphere's points and normals at the pixels well inside it.
+fn surface(toy: &Toy) -> Vec<(usize, [f32; 3], [f32; 3])> {
+    let mut found = Vec::new();
+    for (y, x) in (0..SIZE_PX).flat_map(|y| (0..SIZE_PX).map(move |x| (y, x))) {
+        let neighbours = [(-1, 0), (1, 0), (0, -1), (0, 1)];
+        let inside = |dx: i32, dy: i32| toy.covers(x.wrapping_add_signed(dx), y.wrapping_add_signed(dy));
+        if !toy.covers(x, y) || !neighbours.iter().all(|(dx, dy)| inside(*dx, *dy)) {
+            continue;
+        }
+        let direction = ray(x, y);
+        let length = direction.iter().map(|part| part * part).sum::<f32>().sqrt();
+        let unit = direction.map(|part| part / length);
+        // |o + t u - c| = r with o = (0, 0, CAMERA_Z)
+        let from = [-toy.center[0], -toy.center[1], CAMERA_Z - toy.center[2]];
+        let half = unit.iter().zip(from).map(|(u, f)| u * f).sum::<f32>();
+        let rest = from.iter().map(|part| part * part).sum::<f32>() - RADIUS * RADIUS;
+        let t = -half - (half * half - rest).sqrt();
+        let point = [unit[0] * t, unit[1] * t, CAMERA_Z + unit[2] * t];
+        let normal = [0, 1, 2].map(|axis| (point[axis] - toy.center[axis]) / RADIUS);
+        found.push(((y * SIZE_PX + x) as usize, point, normal));
+    }
+    assert!(found.len() > 50, "the toy sphere is too small to measure");
+    found
+}
+
+#[test]
+fn an_area_light_gives_the_irradiance_of_its_disk() {
+    let data = tempfile::tempdir().unwrap();
+    let (position, diameter, power) = ([0.6, 0.5, 0.9_f32], 0.4_f32, 10.0_f32);
+    let length = position.iter().map(|part| part * part).sum::<f32>().sqrt();
+    let direction = position.map(|part| -part / length);
+    let toy = Toy {
+        lights: json!([{"kind": "area", "name": "Key", "position": position, "direction": direction,
+                        "diameter_m": diameter, "power_w": power, "color_linear": [1.0, 1.0, 1.0]}]),
+        environment: json!({"file": "environments/sky.exr", "rotation_deg": 0.0, "strength": 0.0}),
+        ..Toy::default()
+    };
+    let image = radiance(data.path(), &toy);
+    // Radiance of the disk is power / (pi * area); sum it over the disk for each point of the sphere.
+    let side = [direction[2], 0.0, -direction[0]];
+    let norm = (side[0] * side[0] + side[2] * side[2]).sqrt();
+    let side = side.map(|part| part / norm);
+    let up = [
+        direction[1] * side[2] - direction[2] * side[1],
+        direction[2] * side[0] - direction[0] * side[2],
+        direction[0] * side[1] - direction[1] * side[0],
+    ];
+    let area = std::f32::consts::PI * diameter * diameter / 4.0;
+    let disk_radiance = power / (std::f32::consts::PI * area);
+    let samples: Vec<[f32; 3]> = (0..400)
+        .map(|k| {
+            let (r, angle) = (diameter / 2.0 * ((k as f32 + 0.5) / 400.0).sqrt(), 2.399_963_2 * k as f32);
+            let (along, across) = (r * angle.cos(), r * angle.sin());
+            [0, 1, 2].map(|axis| position[axis] + side[axis] * along + up[axis] * across)
+        })
+        .collect();
+    let (mut found, mut wanted) = (0.0, 0.0);
+    for (pixel, point, normal) in surface(&toy) {
+        found += image.pixels[pixel][1];
+        for sample in &samples {
+            let to = [0, 1, 2].map(|axis| sample[axis] - point[axis]);
+            let distance_squared = to.iter().map(|part| part * part).sum::<f32>();
+            let dot = |a: [f32; 3]| a.iter().zip(to).map(|(a, b)| a * b).sum::<f32>() / distance_squared.sqrt();
+            let geometry = dot(normal).max(0.0) * (-dot(direction)).max(0.0) / distance_squared;
+            wanted += toy.albedo / std::f32::consts::PI * disk_radiance * geometry * area / 400.0;
+        }
+    }
+    assert!((found / wanted - 1.0).abs() < 0.05, "Bevy {found}, integrated {wanted}, ratio {}", found / wanted);
+}
+
+#[test]
+fn a_sphere_in_a_constant_environment_shines_its_albedo() {
+    let data = tempfile::tempdir().unwrap();
+    let toy = Toy { albedo: 0.4, ..Toy::default() };
+    let image = radiance(data.path(), &toy);
+    for (pixel, ..) in surface(&toy) {
+        let value = image.pixels[pixel][1];
+        assert!((value / 0.4 - 1.0).abs() < 0.02, "pixel {pixel}: {value}, wanted 0.4");
+    }
+}
+
+#[test]
+fn the_environment_turns_by_the_documented_convention() {
+    // Bright around u = 0.5, which lies towards +X at rotation 0 and towards -X at 180 degrees.
+    for (rotation_deg, sign) in [(0.0, 1.0), (180.0, -1.0), (90.0, 0.0)] {
+        let data = tempfile::tempdir().unwrap();
+        let toy = Toy {
+            environment: json!({"file": "environments/sky.exr", "rotation_deg": rotation_deg, "strength": 1.0}),
+            ..Toy::default()
+        };
+        let folder = toy.write(data.path());
+        write_sky(data.path(), |u| if (u - 0.5).abs() < 0.25 { 1.0 } else { 0.0 });
+        let scene = Scene::read(&folder.join("scene.json")).unwrap();
+        let mut studio = Studio::new(data.path()).unwrap();
+        let image = studio.shoot_radiance(&scene, &format!("{SEED:08}/scene.glb")).unwrap();
+        let (mut moment, mut total) = (0.0, 0.0);
+        for (pixel, _, normal) in surface(&toy) {
+            moment += image.pixels[pixel][0] * normal[0];
+            total += image.pixels[pixel][0];
+        }
+        let lean = moment / total;
+        if sign == 0.0 {
+            // Turned by 90 degrees, the bright half faces the camera.
+            assert!(lean.abs() < 0.02 && total / surface(&toy).len() as f32 > 0.35, "{lean}, {total}");
+        } else {
+            assert!(lean * sign > 0.15, "turned by {rotation_deg} degrees the light leans {lean}");
+        }
+    }
+}
+
+#[test]
+fn both_images_go_through_the_same_tone_mapping_and_background() {
+    let data = tempfile::tempdir().unwrap();
+    let away = [5.0, 0.0, 0.0];
+    for background in [[[0.02; 3], [0.02; 3]], [[0.7, 0.2, 0.1], [3.0, 4.0, 0.5]]] {
+        let toy = Toy { center: away, background, ..Toy::default() };
+        let folder = toy.write(data.path());
+        let scene = Scene::read(&folder.join("scene.json")).unwrap();
+        let nothing = LinearImage { size: [SIZE_PX; 2], pixels: vec![[0.0; 4]; (SIZE_PX * SIZE_PX) as usize] };
+        let mut studio = Studio::new(data.path()).unwrap();
+        let glb = format!("{SEED:08}/scene.glb");
+        let shot = studio.shoot(&scene, &glb, &nothing.over(&scene.background)).unwrap();
+        let worst = shot.first.iter().zip(&shot.reference).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(worst <= Some(1), "{background:?}: the images differ by {worst:?} of 255");
+        assert!(shot.first.iter().any(|value| *value > 10), "the frame is blank");
+        assert!(shot.g_buffer.depths_m.iter().all(Option::is_none), "the background is in the G-buffer");
+    }
+}
+
+#[test]
+fn tone_mapping_keeps_texels_on_their_pixels() {
+    let data = tempfile::tempdir().unwrap();
+    let mut studio = Studio::new(data.path()).unwrap();
+    let bright = |index: u32| index == 0 || index == SIZE_PX * 3 + 5 || index == SIZE_PX * SIZE_PX - 1;
+    let value = |index: u32| if bright(index) { [1.0, 1.0, 1.0, 1.0] } else { [0.0, 0.0, 0.0, 1.0] };
+    let image = LinearImage { size: [SIZE_PX; 2], pixels: (0..SIZE_PX * SIZE_PX).map(value).collect() };
+    let shown = studio.tone_map(&image).unwrap();
+    for (index, pixel) in (0..).zip(shown.chunks_exact(3)) {
+        assert_eq!(pixel[1] > 100, bright(index), "pixel {index}: {pixel:?}");
+    }
+}

@@ -1,0 +1,34 @@
+//! The Burn backend of the command line: the only file that names one. A Cargo feature selects it.
+
+use burn::backend::Autodiff;
+
+/// Backend that runs networks.
+#[cfg(feature = "cuda")]
+pub type Inner = burn::backend::Cuda;
+/// Backend that runs networks.
+#[cfg(all(feature = "vulkan", not(feature = "cuda")))]
+pub type Inner = burn::backend::Vulkan;
+/// Backend that runs networks.
+#[cfg(all(feature = "tch", not(any(feature = "cuda", feature = "vulkan"))))]
+pub type Inner = burn::backend::LibTorch;
+/// Backend that runs networks.
+#[cfg(all(feature = "flex", not(any(feature = "cuda", feature = "vulkan", feature = "tch"))))]
+pub type Inner = burn::backend::Flex;
+#[cfg(not(any(feature = "cuda", feature = "vulkan", feature = "tch", feature = "flex")))]
+compile_error!("select a backend: one of the features `flex` (default), `vulkan`, `cuda` and `tch`");
+
+/// Backend that trains networks.
+pub type Training = Autodiff<Inner>;
+
+/// Where tensors live.
+pub type Device = burn::tensor::Device<Inner>;
+
+/// The default device of the backend.
+pub fn device() -> Device {
+    Device::default()
+}
+
+/// The backend's name, for logs.
+pub fn name() -> String {
+    <Inner as burn::tensor::backend::Backend>::name(&device())
+}

@@ -1,0 +1,434 @@
+//! A training run as a TOML file: network, data, losses, optimisers and when to stop.
+
+use std::path::{Path, PathBuf};
+
+use portrait_network::{Graph, Plane, Spec, SpecError};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::seeds::{FIRST_EVALUATION_SEED, Seeds};
+
+/// Everything that decides what a run learns. Each field has a default, so a file names only what differs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The network to train.
+    pub network: NetworkConfig,
+    /// Which pairs, and how batches are made of them.
+    pub data: DataConfig,
+    /// The generator's and the critic's losses.
+    pub loss: LossConfig,
+    /// The critic's size and number of steps.
+    pub critic: CriticConfig,
+    /// Both Adam optimisers and the moving average of the weights.
+    pub optimizer: OptimizerConfig,
+    /// Length of the run, and how often it measures and saves.
+    pub run: RunConfig,
+}
+
+/// The network: a preset, or a whole spec.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// A network that `portrait_network` ships. Default: `portrait`, when there is no `spec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// Input planes of the preset. Default: the preset's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Vec<Plane>>,
+    /// A network of one's own, instead of a preset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Spec>,
+}
+
+/// A shipped network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// [`Spec::portrait`].
+    Portrait,
+    /// [`Spec::tiny`].
+    Tiny,
+}
+
+/// Which pairs, and how batches are made of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Seeds to train on, all below 1,000,000. Default `0..160`.
+    pub train_seeds: Seeds,
+    /// Seeds to validate on; no identity may be in both. Default `900000..900080`.
+    pub validation_seeds: Seeds,
+    /// Side of the square crops, in pixels. Default 128.
+    pub crop_px: usize,
+    /// Crops for each step. Default 4.
+    pub batch: usize,
+    /// Mirror half of the crops. Default true.
+    pub flip: bool,
+    /// Both images of a crop are multiplied (in sRGB) by 1 ± up to this. Default 0.1.
+    pub gain_jitter: f32,
+    /// Each colour channel of both images is multiplied by 1 ± up to this. Default 0.04.
+    pub white_balance_jitter: f32,
+}
+
+/// The losses. Generator: `l1_weight`·L1 + `adv_weight`·L_G. Critic: W + `gp_weight`·GP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Weight of the mean absolute difference (0–1 per channel), itself weighted by `importance`. Default 0.1.
+    pub l1_weight: f64,
+    /// Weight of L_G = −mean critic score of the second rendered image. Default 0.1.
+    pub adv_weight: f64,
+    /// Weight of the critic's gradient penalty. Default 1.
+    pub gp_weight: f64,
+    /// Unit in which the penalty measures the gradient. Default `rms`.
+    pub penalty: Penalty,
+    /// Steps at the start in which `adv_weight` is 0 (the critic already learns). Default 150.
+    pub warm_up_steps: u64,
+    /// Steps after the warm-up in which `adv_weight` grows to its value. Default 50.
+    pub ramp_steps: u64,
+    /// How much L1 counts at each kind of pixel.
+    pub importance: Importance,
+}
+
+/// How the norm of the critic's gradient with respect to an image of N values is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Penalty {
+    /// (√N·‖∇‖ − 1)²: the balance of L1 and critic is the same at any crop size.
+    Rms,
+    /// (‖∇‖ − 1)² (Gulrajani et al. 2017, literally). At 128² the critic's gradient then outweighs L1's 2,200 : 1.
+    L2,
+}
+
+/// Weight of L1 by the pixel's value in `mask.png`; values between are interpolated. All are divided by their mean
+/// over the training set, so that L1 keeps the scale of a plain mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Importance {
+    /// Mask 0. Default 0.1: it counts a little, so that the background stays as it is.
+    pub background: f32,
+    /// Mask 64. Default 0.5.
+    pub hair_and_cloth: f32,
+    /// Mask 160. Default 1.
+    pub skin: f32,
+    /// Mask 255: brows, eyes and lips. Default 2.
+    pub features: f32,
+}
+
+/// The critic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CriticConfig {
+    /// Channels of the 4×4 convolutions with stride 2; two 3×3 convolutions follow. Default 32, 64, 128.
+    pub channels: Vec<usize>,
+    /// Critic steps for each generator step. Default 1.
+    pub steps: usize,
+}
+
+/// Adam for both networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Default 5e-4.
+    pub generator_learning_rate: f64,
+    /// Default 5e-4.
+    pub critic_learning_rate: f64,
+    /// Default 0.5.
+    pub beta1: f32,
+    /// Default 0.9.
+    pub beta2: f32,
+    /// Default 1e-5.
+    pub epsilon: f32,
+    /// Decay of the moving average of the generator's weights, the ones that are exported. Default 0.995.
+    pub ema: f32,
+}
+
+/// Length of the run, and how often it measures and saves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Seed of the initial weights and of every random choice. Default 1.
+    pub seed: u64,
+    /// The run stops here at the latest. Default 20,000.
+    pub max_steps: u64,
+    /// The run stops after this many minutes, if given (of this process, not of earlier ones).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_minutes: Option<f64>,
+    /// Steps between lines in `metrics.jsonl`. Default 10.
+    pub log_every: u64,
+    /// Steps between validations. Default 250.
+    pub validate_every: u64,
+    /// Most pairs that a validation looks at. Default 20.
+    pub validation_pairs: usize,
+    /// Steps between checkpoints. Default 250.
+    pub checkpoint_every: u64,
+    /// Steps between pictures of validation faces. Default 500.
+    pub picture_every: u64,
+    /// Steps in a row that may be rejected for NaN or infinite values before the run fails. Default 20.
+    pub max_rejected: u64,
+    /// When the parameters count as converged.
+    pub convergence: ConvergenceConfig,
+}
+
+/// Converged: after `min_steps`, the best smoothed validation L1 is less than `min_improvement` (relative) better than
+/// it was `window` validations ago.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConvergenceConfig {
+    /// Validations that are averaged. Default 3.
+    pub smoothing: usize,
+    /// Validations to look back. Default 10.
+    pub window: usize,
+    /// Relative improvement, 0–1. Default 0.01.
+    pub min_improvement: f64,
+    /// Earliest step. Default 3,000.
+    pub min_steps: u64,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            train_seeds: Seeds::from(0..160),
+            validation_seeds: Seeds::from(900_000..900_080),
+            crop_px: 128,
+            batch: 4,
+            flip: true,
+            gain_jitter: 0.1,
+            white_balance_jitter: 0.04,
+        }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self {
+            l1_weight: 0.1,
+            adv_weight: 0.1,
+            gp_weight: 1.0,
+            penalty: Penalty::Rms,
+            warm_up_steps: 150,
+            ramp_steps: 50,
+            importance: Importance::default(),
+        }
+    }
+}
+
+impl Default for Importance {
+    fn default() -> Self {
+        Self { background: 0.1, hair_and_cloth: 0.5, skin: 1.0, features: 2.0 }
+    }
+}
+
+impl Default for CriticConfig {
+    fn default() -> Self {
+        Self { channels: vec![32, 64, 128], steps: 1 }
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            generator_learning_rate: 5e-4,
+            critic_learning_rate: 5e-4,
+            beta1: 0.5,
+            beta2: 0.9,
+            epsilon: 1e-5,
+            ema: 0.995,
+        }
+    }
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            max_steps: 20_000,
+            max_minutes: None,
+            log_every: 10,
+            validate_every: 250,
+            validation_pairs: 20,
+            checkpoint_every: 250,
+            picture_every: 500,
+            max_rejected: 20,
+            convergence: ConvergenceConfig::default(),
+        }
+    }
+}
+
+impl Default for ConvergenceConfig {
+    fn default() -> Self {
+        Self { smoothing: 3, window: 10, min_improvement: 0.01, min_steps: 3_000 }
+    }
+}
+
+/// Why a config cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("config {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Not TOML, or an unknown or wrongly typed entry.
+    #[error("config {path}: {source}")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        source: Box<toml::de::Error>,
+    },
+    /// A value out of its range.
+    #[error("config: `{name}`: expected {expected}, found {found}")]
+    Value {
+        /// The entry.
+        name: &'static str,
+        /// Its range.
+        expected: &'static str,
+        /// Its value.
+        found: String,
+    },
+    /// Training on what is kept for evaluation.
+    #[error(
+        "config: `data.{name}` holds seed {seed}: seeds from {FIRST_EVALUATION_SEED} on are kept for `portrait-train \
+         evaluate` and may neither train nor steer a run; end the range earlier"
+    )]
+    EvaluationSeed {
+        /// The entry.
+        name: &'static str,
+        /// The first such seed.
+        seed: u64,
+    },
+    /// The network is not valid.
+    #[error("config: the network is not valid: {0}")]
+    Spec(#[from] SpecError),
+}
+
+/// A config, and the text it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigFile {
+    /// The checked config.
+    pub config: Config,
+    /// The file as it is.
+    pub text: String,
+}
+
+impl ConfigFile {
+    /// Reads and checks a config.
+    ///
+    /// # Errors
+    /// When the file cannot be read or parsed, or a value is out of range.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.into(), source })?;
+        let config: Config = toml::from_str(&text)
+            .map_err(|source| ConfigError::Toml { path: path.into(), source: Box::new(source) })?;
+        config.validate()?;
+        Ok(Self { config, text })
+    }
+
+    /// SHA-256 of the file, hexadecimal.
+    pub fn sha256(&self) -> String {
+        Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Config {
+    /// The network to train.
+    ///
+    /// # Errors
+    /// When the spec is not valid, or both a preset and a spec are given.
+    pub fn graph(&self) -> Result<Graph, ConfigError> {
+        let network = &self.network;
+        let mut spec = match (&network.spec, network.preset) {
+            (Some(_), Some(preset)) => {
+                return Err(ConfigError::Value {
+                    name: "network",
+                    expected: "either `preset` or `spec`",
+                    found: format!("`spec` and preset {preset:?}"),
+                });
+            }
+            (Some(spec), None) => spec.clone(),
+            (None, Some(Preset::Tiny)) => Spec::tiny(&[Plane::Color]),
+            (None, Some(Preset::Portrait) | None) => Spec::portrait(),
+        };
+        if let Some(inputs) = &network.inputs {
+            spec.inputs.clone_from(inputs);
+        }
+        Ok(spec.validate()?)
+    }
+
+    /// Whether a run with `other` may go on with this config: everything but lengths and intervals is the same.
+    pub fn continues(&self, other: &Self) -> bool {
+        let core = |config: &Self| {
+            let run = RunConfig { seed: config.run.seed, ..RunConfig::default() };
+            Self { run, ..config.clone() }
+        };
+        core(self) == core(other)
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// The first value that is out of range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.graph()?;
+        let (data, loss, optimizer, run) = (&self.data, &self.loss, &self.optimizer, &self.run);
+        for (name, seeds) in [("train_seeds", &data.train_seeds), ("validation_seeds", &data.validation_seeds)] {
+            if let Some(seed) = seeds.first_evaluation_seed() {
+                return Err(ConfigError::EvaluationSeed { name, seed });
+            }
+        }
+        let importance = [
+            loss.importance.background,
+            loss.importance.hair_and_cloth,
+            loss.importance.skin,
+            loss.importance.features,
+        ];
+        let least_crop = 4 << self.critic.channels.len();
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let not_negative = |value: f64| value.is_finite() && value >= 0.0;
+        let fraction = |value: f64| (0.0..1.0).contains(&value);
+        #[rustfmt::skip]
+        let checks = [
+            ("critic.channels", "1 to 6 widths of 1 to 1024", (1..=6).contains(&self.critic.channels.len())
+                && self.critic.channels.iter().all(|width| (1..=1024).contains(width)), format!("{:?}", self.critic.channels)),
+            ("critic.steps", "1 to 10", (1..=10).contains(&self.critic.steps), self.critic.steps.to_string()),
+            ("data.crop_px", "at least 4 · 2^(number of critic channels), at most 4096",
+                (least_crop..=4096).contains(&data.crop_px), data.crop_px.to_string()),
+            ("data.batch", "1 to 1024", (1..=1024).contains(&data.batch), data.batch.to_string()),
+            ("data.gain_jitter", "0 up to below 1", fraction(data.gain_jitter.into()), data.gain_jitter.to_string()),
+            ("data.white_balance_jitter", "0 up to below 1", fraction(data.white_balance_jitter.into()),
+                data.white_balance_jitter.to_string()),
+            ("loss.l1_weight", "a number from 0", not_negative(loss.l1_weight), loss.l1_weight.to_string()),
+            ("loss.adv_weight", "a number from 0", not_negative(loss.adv_weight), loss.adv_weight.to_string()),
+            ("loss.gp_weight", "a number from 0", not_negative(loss.gp_weight), loss.gp_weight.to_string()),
+            ("loss.importance", "numbers from 0, `skin` above 0",
+                importance.iter().all(|weight| not_negative((*weight).into())) && loss.importance.skin > 0.0,
+                format!("{importance:?}")),
+            ("optimizer.generator_learning_rate", "a number above 0", positive(optimizer.generator_learning_rate),
+                optimizer.generator_learning_rate.to_string()),
+            ("optimizer.critic_learning_rate", "a number above 0", positive(optimizer.critic_learning_rate),
+                optimizer.critic_learning_rate.to_string()),
+            ("optimizer.beta1", "0 up to below 1", fraction(optimizer.beta1.into()), optimizer.beta1.to_string()),
+            ("optimizer.beta2", "0 up to below 1", fraction(optimizer.beta2.into()), optimizer.beta2.to_string()),
+            ("optimizer.epsilon", "a number above 0", positive(optimizer.epsilon.into()), optimizer.epsilon.to_string()),
+            ("optimizer.ema", "0 up to below 1", fraction(optimizer.ema.into()), optimizer.ema.to_string()),
+            ("run.max_minutes", "a number above 0", run.max_minutes.is_none_or(positive), format!("{:?}", run.max_minutes)),
+            ("run.*_every", "at least 1", run.log_every.min(run.validate_every).min(run.checkpoint_every)
+                .min(run.picture_every) > 0, "0".to_string()),
+            ("run.validation_pairs", "at least 1", run.validation_pairs > 0, run.validation_pairs.to_string()),
+            ("run.convergence", "`smoothing` and `window` of at least 1, `min_improvement` 0 up to below 1",
+                run.convergence.smoothing > 0 && run.convergence.window > 0 && fraction(run.convergence.min_improvement),
+                format!("{:?}", run.convergence)),
+        ];
+        match checks.into_iter().find(|check| !check.2) {
+            Some((name, expected, _, found)) => Err(ConfigError::Value { name, expected, found }),
+            None => Ok(()),
+        }
+    }
+}

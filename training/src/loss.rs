@@ -1,0 +1,85 @@
+//! The losses.
+//!
+//! Generator: `l1_weight`·L1 + `adv_weight`·L_G with L_G = −E[D(second)].
+//! Critic: W + `gp_weight`·GP with W = E[D(second)] − E[D(reference)] (Arjovsky et al. 2017) and the gradient penalty
+//! of Gulrajani et al. (2017) on images between the two.
+
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use crate::config::{Importance, LossConfig, Penalty};
+use crate::critic::Critic;
+
+/// Keeps the square root's derivative finite at a gradient of zero.
+const SQRT_EPSILON: f64 = 1e-12;
+
+/// Σ weight·|second − reference| / (3·N·H·W): the mean absolute difference, where `weight` `[N, 1, H, W]` has a mean
+/// of 1 over the training set.
+pub fn weighted_l1<B: Backend>(second: Tensor<B, 4>, reference: Tensor<B, 4>, weight: Tensor<B, 4>) -> Tensor<B, 1> {
+    ((second - reference).abs() * weight).mean()
+}
+
+/// GP, `[1]`, of the critic at `images` `[N, 3, H, W]`: differentiable with respect to the critic's weights.
+pub fn gradient_penalty<B: AutodiffBackend>(
+    critic: &Critic<B>,
+    images: Tensor<B::InnerBackend, 4>,
+    kind: Penalty,
+) -> Tensor<B, 1> {
+    let activations = critic.valid().activations(images).map(Tensor::from_inner);
+    penalty_of(critic.image_gradient(activations), kind)
+}
+
+/// The mean over images of the penalty for a gradient `[N, C, H, W]` with respect to each.
+pub fn penalty_of<B: Backend>(gradient: Tensor<B, 4>, kind: Penalty) -> Tensor<B, 1> {
+    let [count, channels, height, width] = gradient.dims();
+    let values = channels * height * width;
+    let unit = match kind {
+        Penalty::Rms => values as f64,
+        Penalty::L2 => 1.0,
+    };
+    let squared_norm = gradient.square().reshape([count, values]).sum_dim(1) * unit;
+    ((squared_norm + SQRT_EPSILON).sqrt() - 1.0).square().mean()
+}
+
+/// `adv_weight` at a step: 0 in the warm-up, then a ramp, then the whole weight.
+pub fn adversarial_weight(config: &LossConfig, step: u64) -> f64 {
+    if step < config.warm_up_steps {
+        return 0.0;
+    }
+    let ramped = (step - config.warm_up_steps + 1) as f64 / config.ramp_steps.max(1) as f64;
+    config.adv_weight * ramped.min(1.0)
+}
+
+impl Importance {
+    /// Weight of L1 for each mask value.
+    pub fn table(&self) -> [f32; 256] {
+        let knots = [(0.0, self.background), (64.0, self.hair_and_cloth), (160.0, self.skin), (255.0, self.features)];
+        std::array::from_fn(|mask| {
+            let mask = mask as f32;
+            let upper = knots.iter().position(|knot| knot.0 >= mask).unwrap_or(knots.len() - 1).max(1);
+            let ((x0, y0), (x1, y1)) = (knots[upper - 1], knots[upper]);
+            y0 + (y1 - y0) * (mask - x0) / (x1 - x0)
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn importance_passes_through_its_four_values() {
+        let table = Importance::default().table();
+        assert_eq!([table[0], table[64], table[160], table[255]], [0.1, 0.5, 1.0, 2.0]);
+        assert!((table[112] - 0.75).abs() < 1e-6);
+    }
+
+    #[test]
+    fn adversarial_weight_is_zero_then_ramps_then_stays() {
+        let config = LossConfig { warm_up_steps: 10, ramp_steps: 4, adv_weight: 0.2, ..LossConfig::default() };
+        let weights = [0, 9, 10, 11, 13, 1000].map(|step| adversarial_weight(&config, step));
+        assert_eq!(weights, [0.0, 0.0, 0.05, 0.1, 0.2, 0.2]);
+    }
+}

@@ -1,0 +1,32 @@
+//! Grids of images for people to look at.
+
+use std::path::Path;
+
+use image::{ImageError, Rgb, RgbImage};
+
+/// Display-referred sRGB `[3, H, W]` planar → 8-bit `[H, W, 3]`, clamped and rounded.
+pub fn quantize(planar: &[f32]) -> Vec<u8> {
+    let pixels = planar.len() / 3;
+    (0..pixels * 3).map(|at| (planar[at % 3 * pixels + at / 3].clamp(0.0, 1.0) * 255.0).round() as u8).collect()
+}
+
+/// Writes rows of square 8-bit images `[S, S, 3]` as one PNG. Images may differ in size.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_grid(path: &Path, rows: &[Vec<&[u8]>]) -> Result<(), ImageError> {
+    let side_of = |image: &[u8]| ((image.len() / 3) as f64).sqrt().round() as u32;
+    let side = rows.iter().flatten().map(|image| side_of(image)).max().unwrap_or(1);
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(1) as u32;
+    let mut grid = RgbImage::new(side * columns, side * (rows.len().max(1) as u32));
+    for (row, images) in rows.iter().enumerate() {
+        for (column, image) in images.iter().enumerate() {
+            let width = side_of(image);
+            for (at, pixel) in image.as_chunks::<3>().0.iter().enumerate() {
+                let (x, y) = (at as u32 % width, at as u32 / width);
+                grid.put_pixel(column as u32 * side + x, row as u32 * side + y, Rgb(*pixel));
+            }
+        }
+    }
+    grid.save(path)
+}

@@ -1,0 +1,198 @@
+//! Every input that can be wrong gives an error that says what, where, and what to do.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{Workshop, toy_config};
+use portrait_network::Plane;
+use portrait_training::backend::{Inner, device};
+use portrait_training::checkpoint;
+use portrait_training::config::ConfigFile;
+use portrait_training::dataset::{DatasetError, load};
+use portrait_training::evaluate::{EvaluateOptions, evaluate};
+use portrait_training::toy;
+
+const PLANES: [Plane; 3] = [Plane::Color, Plane::Normal, Plane::Depth];
+
+#[track_caller]
+fn assert_says(error: &dyn std::error::Error, parts: &[&str]) {
+    let text = error.to_string();
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+/// Writes one pair, damages it, and reads it.
+fn damaged(damage: impl Fn(&Path)) -> DatasetError {
+    let workshop = Workshop::new();
+    toy::write(&workshop.data(), &toy::pair(7, 16)).unwrap();
+    damage(&workshop.data().join("00000007"));
+    load(&workshop.data(), &"0..10".parse().unwrap(), &PLANES).unwrap_err()
+}
+
+#[test]
+fn a_missing_dataset_is_named() {
+    let workshop = Workshop::new();
+    let error = load(&workshop.data(), &"0..10".parse().unwrap(), &PLANES).unwrap_err();
+    assert_says(&error, &["data", "No such file", "portrait-dataset render"]);
+}
+
+#[test]
+fn an_empty_dataset_names_the_seeds_it_looked_for() {
+    let workshop = Workshop::new();
+    std::fs::create_dir(workshop.data()).unwrap();
+    let error = load(&workshop.data(), &"3..10".parse().unwrap(), &PLANES).unwrap_err();
+    assert_says(&error, &["3..10", "0 with other seeds", "portrait-dataset render"]);
+}
+
+#[test]
+fn an_unfinished_pair_names_the_missing_file_and_the_seed() {
+    for file in ["pair.json", "first.png", "reference.png", "mask.png", "normal.png", "depth.png"] {
+        let error = damaged(|pair| std::fs::remove_file(pair.join(file)).unwrap());
+        assert_says(&error, &["half a pair", file, "seed 7", "portrait-dataset render"]);
+    }
+}
+
+#[test]
+fn planes_that_the_network_does_not_read_need_not_exist() {
+    let workshop = Workshop::new();
+    toy::write(&workshop.data(), &toy::pair(7, 16)).unwrap();
+    for file in ["normal.png", "depth.png"] {
+        std::fs::remove_file(workshop.data().join("00000007").join(file)).unwrap();
+    }
+    assert_eq!(load(&workshop.data(), &"0..10".parse().unwrap(), &[Plane::Color]).unwrap().len(), 1);
+}
+
+#[test]
+fn an_undecodable_image_is_named() {
+    let error = damaged(|pair| std::fs::write(pair.join("reference.png"), b"no image").unwrap());
+    assert_says(&error, &["reference.png", "cannot be decoded", "render"]);
+    let error = damaged(|pair| {
+        let whole = std::fs::read(pair.join("mask.png")).unwrap();
+        std::fs::write(pair.join("mask.png"), &whole[..whole.len() / 2]).unwrap();
+    });
+    assert_says(&error, &["mask.png", "cannot be decoded"]);
+}
+
+#[test]
+fn an_image_of_another_size_is_named_with_both_sizes() {
+    let error = damaged(|pair| image::RgbImage::new(16, 12).save(pair.join("first.png")).unwrap());
+    assert_says(&error, &["first.png", "(16, 12)", "16×16"]);
+}
+
+#[test]
+fn a_wrong_pair_json_is_named() {
+    for (text, found) in [
+        ("{", "pair.json"),
+        (r#"{"format":2,"seed":7,"identity":1,"size_px":16}"#, "format 2"),
+        (r#"{"format":1,"seed":8,"identity":1,"size_px":16}"#, "seed 8"),
+    ] {
+        let error = damaged(|pair| std::fs::write(pair.join("pair.json"), text).unwrap());
+        assert_says(&error, &[found, "render the pair again"]);
+    }
+}
+
+#[test]
+fn an_identity_in_both_sets_is_an_error() {
+    let workshop = Workshop::with_pairs(48);
+    let twin = toy::pair(3, 48);
+    toy::write(&workshop.data(), &portrait_training::dataset::Pair { seed: 900_002, ..twin }).unwrap();
+    let error = workshop.run(&toy_config(5, 5), "run", false).unwrap_err();
+    assert_says(&error, &["toy-3", "seed 3", "seed 900002"]);
+    assert!(!workshop.path("run").exists(), "a run that cannot start leaves nothing behind");
+}
+
+#[test]
+fn pairs_smaller_than_the_crop_are_an_error() {
+    let workshop = Workshop::with_pairs(24);
+    let error = workshop.run(&toy_config(5, 5), "run", false).unwrap_err();
+    assert_says(&error, &["24 pixels", "crop of 32"]);
+}
+
+#[test]
+fn a_folder_with_files_needs_resume_and_an_empty_one_cannot_be_resumed() {
+    let workshop = Workshop::with_pairs(48);
+    let error = workshop.run(&toy_config(5, 5), "run", true).unwrap_err();
+    assert_says(&error, &["no checkpoint", "leave out --resume"]);
+    workshop.run(&toy_config(2, 5), "run", false).unwrap();
+    let error = workshop.run(&toy_config(5, 5), "run", false).unwrap_err();
+    assert_says(&error, &["not empty", "--resume"]);
+    let mut other = toy_config(5, 5);
+    other.config.loss.adv_weight = 0.5;
+    let error = workshop.run(&other, "run", true).unwrap_err();
+    assert_says(&error, &["another config", "step_00000002"]);
+}
+
+#[test]
+fn a_partial_checkpoint_is_not_taken_for_one() {
+    let workshop = Workshop::with_pairs(48);
+    let (summary, _) = workshop.run(&toy_config(2, 5), "run", false).unwrap();
+    let partial = summary.checkpoint.with_file_name("partial_step_00000009");
+    std::fs::create_dir(partial).unwrap();
+    std::fs::create_dir(summary.checkpoint.with_file_name("step_00000008")).unwrap();
+    assert_eq!(checkpoint::find(&workshop.path("run")).unwrap(), summary.checkpoint);
+    let error = checkpoint::find(&workshop.path("elsewhere")).unwrap_err();
+    assert_says(&error, &["elsewhere", "no checkpoint"]);
+}
+
+#[test]
+fn wrong_configs_are_refused() {
+    let workshop = Workshop::new();
+    let path = workshop.path("config.toml");
+    for (text, parts) in [
+        ("[data]\ncrop = 3", &["config.toml", "crop"][..]),
+        ("[data]\ntrain_seeds = \"9..3\"", &["9..3", "0..160"]),
+        ("[data]\ntrain_seeds = \"5..1000001\"", &["train_seeds", "seed 1000000", "evaluate"]),
+        ("[data]\nvalidation_seeds = \"1000000..1000100\"", &["validation_seeds", "1000000"]),
+        ("[data]\ncrop_px = 8", &["data.crop_px", "found 8"]),
+        ("[data]\nbatch = 0", &["data.batch", "found 0"]),
+        ("[critic]\nchannels = []", &["critic.channels"]),
+        ("[optimizer]\ngenerator_learning_rate = -1.0", &["generator_learning_rate", "-1"]),
+        ("[run]\nvalidate_every = 0", &["_every", "at least 1"]),
+        ("[network]\npreset = \"tiny\"\ninputs = [\"depth\"]", &["`color` first"]),
+        ("[network]\npreset = \"tiny\"\nspec = { name = \"x\", inputs = [\"color\"], layers = [] }", &["either"]),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        assert_says(&ConfigFile::load(&path).unwrap_err(), parts);
+    }
+    assert_says(&ConfigFile::load(&workshop.path("none.toml")).unwrap_err(), &["none.toml"]);
+}
+
+#[test]
+fn configs_that_ship_are_valid() {
+    for name in ["portrait", "toy"] {
+        let path = format!("{}/configs/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        ConfigFile::load(path.as_ref()).unwrap();
+    }
+}
+
+#[test]
+fn a_whole_spec_can_be_given_in_the_config() {
+    let workshop = Workshop::new();
+    let path = workshop.path("config.toml");
+    let text = r#"
+        [network.spec]
+        name = "own"
+        inputs = ["color", "normal"]
+        layers = [
+            { name = "only", op = { type = "conv", out_channels = 3, kernel = 3, stride = 1, activation = "none" } },
+            { name = "output", op = { type = "output_residual", scale = 0.2 } },
+        ]
+    "#;
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(ConfigFile::load(&path).unwrap().config.graph().unwrap().parameter_count(), 3 * 6 * 9 + 3);
+}
+
+#[test]
+fn evaluating_damaged_weights_is_an_error() {
+    let workshop = Workshop::with_pairs(48);
+    let weights = workshop.path("weights.safetensors");
+    std::fs::write(&weights, [1_u8; 64]).unwrap();
+    let config = toy_config(1, 1).config;
+    let (data, out) = (workshop.data(), workshop.path("out"));
+    let options =
+        EvaluateOptions { weights: &weights, data: &data, out: &out, config: &config, seeds: None, overwrite: false };
+    assert_says(&evaluate::<Inner>(&options, &device()).unwrap_err(), &["safetensors"]);
+}

@@ -1,0 +1,73 @@
+//! A toy dataset and run in a temporary folder.
+#![allow(dead_code, clippy::unwrap_used, reason = "shared by test binaries that each use a part")]
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use portrait_training::backend::{Training, device};
+use portrait_training::config::ConfigFile;
+use portrait_training::report::{Event, Summary};
+use portrait_training::seeds::Seeds;
+use portrait_training::toy;
+use portrait_training::train::{TrainError, TrainOptions, train};
+
+/// The toy config that ships.
+pub const TOY_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/toy.toml");
+
+/// A folder that is deleted in the end.
+pub struct Workshop(tempfile::TempDir);
+
+impl Workshop {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// With the pairs of the toy config.
+    pub fn with_pairs(size_px: usize) -> Self {
+        let workshop = Self::new();
+        let seeds: Seeds = "0..24, 900000..900004".parse().unwrap();
+        for seed in seeds.iter() {
+            toy::write(&workshop.data(), &toy::pair(seed, size_px)).unwrap();
+        }
+        workshop
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    pub fn run(&self, config: &ConfigFile, out: &str, resume: bool) -> Result<(Summary, Vec<Event>), TrainError> {
+        self.run_until(config, out, resume, |_| false)
+    }
+
+    /// Asks the run to stop after the first event for which `last` is true.
+    pub fn run_until(
+        &self,
+        config: &ConfigFile,
+        out: &str,
+        resume: bool,
+        last: impl Fn(&Event) -> bool,
+    ) -> Result<(Summary, Vec<Event>), TrainError> {
+        let stop = AtomicBool::new(false);
+        let (data, out) = (self.data(), self.path(out));
+        let options = TrainOptions { config, data: &data, out: &out, resume, stop: &stop };
+        let mut events = Vec::new();
+        let summary = train::<Training>(&options, &device(), &mut |event| {
+            stop.fetch_or(last(event), std::sync::atomic::Ordering::Relaxed);
+            events.push(event.clone());
+        })?;
+        Ok((summary, events))
+    }
+}
+
+/// The toy config with `max_steps` and checkpoints every `checkpoint_every` steps.
+pub fn toy_config(max_steps: u64, checkpoint_every: u64) -> ConfigFile {
+    let mut file = ConfigFile::load(TOY_CONFIG.as_ref()).unwrap();
+    file.config.run.max_steps = max_steps;
+    file.config.run.checkpoint_every = checkpoint_every;
+    file
+}

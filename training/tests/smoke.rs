@@ -1,0 +1,152 @@
+//! From pairs on disk to a weights file, and what happens when a run is interrupted or diverges.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Workshop, toy_config};
+use portrait_network::{Dtype, Model};
+use portrait_training::backend::{Inner, Training, device};
+use portrait_training::batch::Batch;
+use portrait_training::evaluate::{EvaluateOptions, evaluate};
+use portrait_training::export::{describe, export};
+use portrait_training::report::Event;
+use portrait_training::train::TrainError;
+use portrait_training::trainer::{Losses, Rejection, Trainer};
+
+#[test]
+fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() {
+    let workshop = Workshop::with_pairs(48);
+    let config = toy_config(60, 20);
+    let (summary, events) = workshop.run(&config, "run", false).unwrap();
+    assert_eq!((summary.step, summary.converged, summary.rejected), (60, false, 0));
+    let validations: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Validated { validation } => Some(*validation),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(validations.len(), 3);
+    assert!(validations[2].face_l1 < 0.8 * validations[2].first_face_l1, "{validations:?}");
+    assert!(workshop.path("run/pictures/step_00000060.png").is_file());
+    let kept = std::fs::read_dir(workshop.path("run/checkpoints")).unwrap().count();
+    assert!((1..=3).contains(&kept), "{kept} checkpoints");
+
+    let weights = workshop.path("toy.safetensors");
+    export(&workshop.path("run"), &weights, Dtype::F32, false).unwrap();
+    let error = export(&workshop.path("run"), &weights, Dtype::F32, false).unwrap_err();
+    assert!(error.to_string().contains("exists"), "{error}");
+    export(&summary.checkpoint, &weights, Dtype::F16, true).unwrap();
+
+    let data = workshop.data();
+    let out = workshop.path("evaluation");
+    let options = EvaluateOptions {
+        weights: &weights,
+        data: &data,
+        out: &out,
+        config: &config.config,
+        seeds: None,
+        overwrite: false,
+    };
+    let report = evaluate::<Inner>(&options, &device()).unwrap();
+    assert_eq!(report.pairs, 4);
+    assert!(report.mean.second.face.l1 < report.mean.first.face.l1);
+    assert!(report.mean.lut.face.l1 < report.mean.first.face.l1);
+    assert!(report.table().contains("second   face"));
+    assert!(out.join("report.json").is_file() && out.join("pairs.png").is_file());
+    let error = evaluate::<Inner>(&options, &device()).unwrap_err();
+    assert!(error.to_string().contains("not empty"), "{error}");
+
+    let model = Model::load(&weights).unwrap();
+    let text = describe(&model);
+    for part in ["enc0", "8280 parameters", "receptive field", "60 steps", "0..24", "validation_face_l1"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert_eq!(model.provenance.config_sha256, config.sha256());
+}
+
+fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
+    let steps = events.iter().filter_map(|event| match event {
+        Event::Step { step, losses, .. } => Some((*step, *losses)),
+        _ => None,
+    });
+    steps.collect()
+}
+
+#[test]
+fn a_resumed_run_repeats_the_uninterrupted_one() {
+    let workshop = Workshop::with_pairs(48);
+    // The critic's part begins at step 20 and is whole from step 30 on.
+    let (whole, events) = workshop.run(&toy_config(50, 10), "whole", false).unwrap();
+    let expected = step_losses(&events);
+
+    let (half, events) = workshop.run(&toy_config(25, 10), "halves", false).unwrap();
+    let mut found = step_losses(&events);
+    assert_eq!(half.step, 25);
+    let (rest, events) = workshop.run(&toy_config(50, 10), "halves", true).unwrap();
+    found.extend(step_losses(&events));
+
+    assert_eq!(found.len(), 50);
+    assert_eq!(found, expected);
+    assert_eq!(rest.best, whole.best);
+    let weights = |run: &str, name: &str| {
+        let path = workshop.path(name);
+        export(&workshop.path(run).join("checkpoints/step_00000050"), &path, Dtype::F32, false).unwrap();
+        Model::load(&path).unwrap()
+    };
+    assert_eq!(weights("whole", "a.safetensors").convs(), weights("halves", "b.safetensors").convs());
+}
+
+#[test]
+fn an_interrupted_run_saves_and_goes_on_without_repeating_its_log() {
+    let workshop = Workshop::with_pairs(48);
+    let is_step_7 = |event: &Event| matches!(event, Event::Step { step: 7, .. });
+    let (summary, _) = workshop.run_until(&toy_config(50, 20), "run", false, is_step_7).unwrap();
+    assert_eq!((summary.step, summary.converged), (7, false));
+    assert!(summary.checkpoint.ends_with("step_00000007") && summary.checkpoint.is_dir());
+    workshop.run(&toy_config(12, 20), "run", true).unwrap();
+    let log = std::fs::read_to_string(workshop.path("run/metrics.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let steps: Vec<u64> =
+        lines.iter().filter(|line| line["event"] == "step").map(|line| line["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, (1..=12).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_step_on_a_batch_with_nan_is_rejected_and_changes_no_weight() {
+    let config = toy_config(10, 10).config;
+    let mut trainer = Trainer::<Training>::initial(&config, &config.graph().unwrap(), &device());
+    let image = vec![0.5; 3 * 32 * 32];
+    let good = Batch { count: 1, side_px: 32, planes: image.clone(), reference: image, weight: vec![1.0; 32 * 32] };
+    let mut bad = good.clone();
+    bad.reference[100] = f32::NAN;
+    let before = trainer.generator.weights();
+    assert_eq!(trainer.step(&config, |_| bad.clone()), Err(Rejection::Batch));
+    assert_eq!((trainer.generator.weights(), trainer.step), (before, 0));
+    trainer.step(&config, |_| good.clone()).unwrap();
+    assert_eq!(trainer.step, 1);
+}
+
+#[test]
+fn a_run_that_diverges_ends_with_an_error_and_reports_each_rejected_step() {
+    let workshop = Workshop::with_pairs(48);
+    let mut config = toy_config(50, 10);
+    config.config.optimizer.generator_learning_rate = 1e30;
+    let error = workshop.run(&config, "run", false).unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { count: 20, .. }), "{error}");
+    let log = std::fs::read_to_string(workshop.path("run/metrics.jsonl")).unwrap();
+    assert_eq!(log.matches("\"event\":\"rejected\"").count(), 20);
+}
+
+#[test]
+fn a_run_that_no_longer_improves_reports_convergence() {
+    let workshop = Workshop::with_pairs(48);
+    let mut config = toy_config(500, 100);
+    config.config.optimizer.generator_learning_rate = 1e-9;
+    config.config.run.validate_every = 2;
+    config.config.run.convergence.min_steps = 10;
+    config.config.run.convergence.window = 3;
+    let (summary, _) = workshop.run(&config, "run", false).unwrap();
+    assert!(summary.converged && summary.step < 50, "{summary:?}");
+    assert!(summary.reason.contains("validation L1"), "{}", summary.reason);
+}
