@@ -176,7 +176,8 @@ fn side_by_side(before: &RgbImage, after: &RgbImage) -> Result<RgbImage> {
     let path: &Path = &common::assets_folder().join("heads/demo_reference.png");
     let reference = image::open(path).with_context(|| format!("cannot read {}", path.display()))?.into_rgb8();
     let size = before.width();
-    let reference = if reference.width() == size { reference } else { resize(&reference, size, size, FilterType::Triangle) };
+    let reference =
+        if reference.width() == size { reference } else { resize(&reference, size, size, FilterType::Triangle) };
     let mut sheet = RgbImage::new(size * 3, size);
     for (column, part) in [before, after, &reference].into_iter().enumerate() {
         image::imageops::replace(&mut sheet, part, i64::from(size) * column as i64, 0);

@@ -5,8 +5,9 @@ use bevy::math::UVec2;
 use bevy::render::diagnostic::{DiagnosticsRecorder, RecordDiagnostics};
 use bevy::render::render_resource::encase::UniformBuffer;
 use bevy::render::render_resource::{
-    BindGroup, BindGroupEntries, Buffer, BufferBinding, BufferDescriptor, BufferId, BufferUsages, CachedComputePipelineId,
-    CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, PipelineCache, ShaderType,
+    BindGroup, BindGroupEntries, Buffer, BufferBinding, BufferDescriptor, BufferId, BufferUsages,
+    CachedComputePipelineId, CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, PipelineCache,
+    ShaderType,
 };
 use bevy::render::renderer::{RenderDevice, RenderQueue};
 
@@ -50,7 +51,7 @@ impl Network {
     ) -> Option<Self> {
         let round_up = |side: u32| side.max(1).next_multiple_of(CAPACITY_STEP_PX);
         let capacity = UVec2::new(round_up(network_px.x), round_up(network_px.y));
-        let plan = Plan::new(gpu.model.graph(), capacity);
+        let plan = Plan::new(gpu.model.graph(), capacity, pipelines.tile_rows);
         let largest = plan.buffer_bytes.iter().copied().max().unwrap_or(0);
         if largest > device.limits().max_storage_buffer_binding_size {
             return None;
@@ -191,16 +192,6 @@ impl Network {
             span.end(encoder);
         }
         true
-    }
-    /// TMP
-    pub fn record_step(&self, index: usize, slot: usize, network_px: UVec2, encoder: &mut CommandEncoder, cache: &PipelineCache) {
-        let padded = self.plan.padded_px(network_px);
-        let slot_at = (slot * self.plan.steps.len()) as u32 * self.params.stride;
-        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor { label: None, timestamp_writes: None });
-        let [x, y, z] = self.plan.steps[index].workgroups(padded);
-        if let Some(p) = cache.get_compute_pipeline(self.pipelines[index]) { pass.set_pipeline(p); }
-        pass.set_bind_group(0, &self.bind_groups[index], &[slot_at + index as u32 * self.params.stride]);
-        pass.dispatch_workgroups(x, y, z);
     }
 }
 

@@ -27,6 +27,7 @@ pub mod pipeline;
 pub mod plan;
 mod prepare;
 pub mod region;
+mod scratch;
 mod settings;
 pub mod shaders;
 
@@ -71,10 +72,8 @@ impl Plugin for PortraitRealismPlugin {
             return;
         }
         let world = app.world();
-        let shaders = shaders::PortraitShaders::load(
-            world.resource::<EmbeddedAssetRegistry>(),
-            world.resource::<AssetServer>(),
-        );
+        let shaders =
+            shaders::PortraitShaders::load(world.resource::<EmbeddedAssetRegistry>(), world.resource::<AssetServer>());
         app.add_plugins((
             ExtractComponentPlugin::<PortraitRealism>::default(),
             RenderAssetPlugin::<model_asset::PreparedPortraitModel>::default(),

@@ -27,10 +27,9 @@ pub fn portrait_realism(
     let (Some(network), Some(copy)) = (state.network(portrait.model), state.copies.get(&portrait.format)) else {
         return;
     };
-    let (Some(pack_pipeline), Some(composite_pipeline)) = (
-        cache.get_compute_pipeline(portrait.pack_pipeline),
-        cache.get_render_pipeline(portrait.composite_pipeline),
-    ) else {
+    let (Some(pack_pipeline), Some(composite_pipeline)) =
+        (cache.get_compute_pipeline(portrait.pack_pipeline), cache.get_render_pipeline(portrait.composite_pipeline))
+    else {
         return;
     };
     let frame = target.main_texture();
@@ -55,11 +54,7 @@ pub fn portrait_realism(
 
         let span = diagnostics.time_span(encoder, "portrait/copy");
         let extent = Extent3d { width: size.x, height: size.y, depth_or_array_layers: 1 };
-        encoder.copy_texture_to_texture(
-            texture_at(frame, rect.min),
-            texture_at(&copy.texture, UVec2::ZERO),
-            extent,
-        );
+        encoder.copy_texture_to_texture(texture_at(frame, rect.min), texture_at(&copy.texture, UVec2::ZERO), extent);
         span.end(encoder);
 
         let span = diagnostics.time_span(encoder, "portrait/pack");

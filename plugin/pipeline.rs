@@ -13,13 +13,14 @@ use bevy::render::render_resource::{
     RenderPipelineDescriptor, ShaderStages, SpecializedComputePipeline, SpecializedComputePipelines,
     SpecializedRenderPipeline, SpecializedRenderPipelines, TextureFormat, TextureSampleType,
 };
-use bevy::render::renderer::RenderDevice;
+use bevy::render::renderer::{RenderAdapterInfo, RenderDevice};
 use bevy::shader::{ShaderCacheError, ShaderDefVal};
 use portrait_network::pack::{OUT_TILE, vec4_planes};
 use portrait_network::{Plane, Spec};
+use wgpu_types::DeviceType;
 
-use crate::plan::{CONV_WORKGROUP, Kernel, LayerParams, WORKGROUP_SIDE};
 use crate::gpu_state::RegionUniform;
+use crate::plan::{CONV_WORKGROUP, Kernel, LayerParams, TileRows, WORKGROUP_SIDE};
 use crate::shaders::PortraitShaders;
 
 /// A compute pipeline.
@@ -69,6 +70,8 @@ pub struct PortraitPipelines {
     pub layer_layout: BindGroupLayoutDescriptor,
     /// Of the composite pass: region, copied frame, residual.
     pub composite_layout: BindGroupLayoutDescriptor,
+    /// Shape of the convolutions' work on this device.
+    pub tile_rows: TileRows,
     shaders: PortraitShaders,
     fullscreen: FullscreenShader,
 }
@@ -104,7 +107,7 @@ impl PortraitPipelineCache {
 
 impl PortraitPipelines {
     /// Layouts; shaders are compiled when they are first needed.
-    pub fn new(shaders: PortraitShaders, fullscreen: FullscreenShader) -> Self {
+    pub fn new(shaders: PortraitShaders, fullscreen: FullscreenShader, tile_rows: TileRows) -> Self {
         let layer_layout = BindGroupLayoutDescriptor::new(
             "portrait layer",
             &DynamicBindGroupLayoutEntries::sequential(
@@ -128,7 +131,7 @@ impl PortraitPipelines {
                 ),
             ),
         );
-        Self { layer_layout, composite_layout, shaders, fullscreen }
+        Self { layer_layout, composite_layout, tile_rows, shaders, fullscreen }
     }
 
     /// Of the kernel that makes the input planes: region, copied frame, planes; normals and depths where it reads them.
@@ -198,7 +201,8 @@ pub fn pack_defs(key: PackKey) -> Vec<ShaderDefVal> {
 pub fn layer_defs(kernel: Kernel) -> Vec<ShaderDefVal> {
     let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE)];
     match kernel {
-        Kernel::Conv { kernel, stride } => defs.extend([
+        Kernel::Conv { kernel, stride, rows } => defs.extend([
+            define("TILE_ROWS", rows.px()),
             define("KERNEL", kernel),
             define("STRIDE", stride),
             define("OUT_TILE", OUT_TILE as u32),
@@ -238,6 +242,7 @@ impl SpecializedRenderPipeline for PortraitPipelines {
 pub(crate) fn init_portrait_pipelines(
     mut commands: Commands,
     device: Res<RenderDevice>,
+    adapter: Res<RenderAdapterInfo>,
     shaders: Res<PortraitShaders>,
     fullscreen: Res<FullscreenShader>,
 ) {
@@ -248,7 +253,8 @@ pub(crate) fn init_portrait_pipelines(
         commands.remove_resource::<PortraitPipelines>();
         return;
     }
-    commands.insert_resource(PortraitPipelines::new(shaders.clone(), fullscreen.clone()));
+    let tile_rows = if adapter.device_type == DeviceType::Cpu { TileRows::Four } else { TileRows::Two };
+    commands.insert_resource(PortraitPipelines::new(shaders.clone(), fullscreen.clone(), tile_rows));
 }
 
 /// Whether a pipeline can run, is on its way, or never will.

@@ -6,16 +6,39 @@
 use bevy::math::UVec2;
 use bevy::render::render_resource::ShaderType;
 use portrait_network::pack::{OUT_TILE, out_tiles, pack_bias, pack_weight, vec4_planes};
-use portrait_network::{Graph, Model, Op, Source, Upsampling};
+use portrait_network::{Graph, Model, Op, Upsampling};
+
+use crate::scratch::Scratch;
 
 /// Width and height of a workgroup of every kernel but the convolution.
 pub const WORKGROUP_SIDE: u32 = 8;
 /// Width and height of a convolution's workgroup, in invocations.
 pub const CONV_WORKGROUP: UVec2 = UVec2::new(8, 4);
-/// Width and height of the pixels that one invocation of the convolution makes. The kernel is unrolled for it.
-pub const CONV_TILE_PX: u32 = 4;
+/// Width of the pixels that one invocation of a convolution makes; the kernel is unrolled for it.
+pub const CONV_TILE_WIDTH_PX: u32 = 4;
 /// Bytes of one pixel of one plane of four channels.
 pub const PLANE_PX_BYTES: u64 = 16;
+
+/// Height of the pixels that one invocation of a convolution makes.
+///
+/// More rows read each weight and pixel less often, and need more registers and larger images to fill a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TileRows {
+    /// 64 sums an invocation, for GPUs.
+    Two,
+    /// 128 sums an invocation, for devices that run on the CPU.
+    Four,
+}
+
+impl TileRows {
+    /// 2 or 4.
+    pub fn px(self) -> u32 {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+}
 
 /// A shader, specialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +49,8 @@ pub enum Kernel {
         kernel: u32,
         /// 1 or 2.
         stride: u32,
+        /// Shape of an invocation's work.
+        rows: TileRows,
     },
     /// Pixels to channels.
     SpaceToDepth,
@@ -51,7 +76,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    fn new(channels: usize, downscale: usize) -> Self {
+    pub(crate) fn new(channels: usize, downscale: usize) -> Self {
         Self { planes: vec4_planes(channels) as u32, downscale: downscale as u32 }
     }
 
@@ -128,8 +153,8 @@ impl Step {
     pub fn workgroups(&self, padded_px: UVec2) -> [u32; 3] {
         let size = self.target_grid.size_px(padded_px);
         match self.kernel {
-            Kernel::Conv { .. } => {
-                let group = CONV_WORKGROUP * CONV_TILE_PX;
+            Kernel::Conv { rows, .. } => {
+                let group = CONV_WORKGROUP * UVec2::new(CONV_TILE_WIDTH_PX, rows.px());
                 let tiles = out_tiles(self.target_channels as usize) as u32;
                 [size.x.div_ceil(group.x), size.y.div_ceil(group.y), tiles]
             }
@@ -168,22 +193,23 @@ pub struct Plan {
 
 impl Plan {
     /// Plans a network for inputs of up to `capacity_px` pixels.
-    pub fn new(graph: &Graph, capacity_px: UVec2) -> Self {
+    pub fn new(graph: &Graph, capacity_px: UVec2, rows: TileRows) -> Self {
         let alignment_px = graph.alignment_px() as u32;
         let capacity_px = pad(capacity_px, alignment_px);
-        let mut builder = Builder::new(graph, capacity_px);
+        let mut scratch = Scratch::new(graph, capacity_px);
         let mut weights = weight_offsets(graph).into_iter();
         let mut steps = Vec::new();
-        let mut output = (builder.input, 1.0);
+        let mut output = (scratch.input, 1.0);
         for (index, (layer, node)) in graph.spec().layers.iter().zip(graph.nodes()).enumerate() {
-            let sources: Vec<(usize, Grid, usize)> = node.sources.iter().map(|&source| builder.tensor(source)).collect();
+            let sources: Vec<(usize, Grid, usize)> =
+                node.sources.iter().map(|&source| scratch.tensor(source)).collect();
             let (first, source_grid, source_channels) = sources[0];
             if let Op::OutputResidual { scale } = layer.op {
                 output = (first, scale);
                 continue;
             }
             let target_grid = Grid::new(node.channels, node.downscale);
-            let target = builder.allocate(index, target_grid);
+            let target = scratch.allocate(index, target_grid);
             let base = Step {
                 span: format!("portrait/{}", layer.name),
                 kernel: Kernel::Copy,
@@ -203,7 +229,7 @@ impl Plan {
                 Op::Conv { kernel, stride, activation, .. } => {
                     let (weight_at, bias_at) = weights.next().unwrap_or_default();
                     steps.push(Step {
-                        kernel: Kernel::Conv { kernel: kernel as u32, stride: stride as u32 },
+                        kernel: Kernel::Conv { kernel: kernel as u32, stride: stride as u32, rows },
                         weight_at,
                         bias_at,
                         negative_slope: activation.negative_slope(),
@@ -239,12 +265,12 @@ impl Plan {
                 }
                 Op::OutputResidual { .. } => {}
             }
-            builder.release_after(index);
+            scratch.release_after(index);
         }
         Self {
             steps,
-            buffer_bytes: builder.buffer_bytes,
-            input: builder.input,
+            buffer_bytes: scratch.buffer_bytes,
+            input: scratch.input,
             residual: output.0,
             residual_scale: output.1,
             capacity_px,
@@ -303,92 +329,10 @@ pub fn pack_weights(model: &Model) -> Vec<f32> {
     packed
 }
 
-/// Gives each tensor a buffer, and takes it back after its last reader.
-struct Builder<'a> {
-    graph: &'a Graph,
-    capacity_px: UVec2,
-    buffer_bytes: Vec<u64>,
-    free: Vec<usize>,
-    input: usize,
-    /// Buffer of each layer's tensor.
-    placed: Vec<usize>,
-    /// Last layer that reads the input planes, and each layer's tensor.
-    input_last_read: usize,
-    last_read: Vec<usize>,
-}
-
-impl<'a> Builder<'a> {
-    fn new(graph: &'a Graph, capacity_px: UVec2) -> Self {
-        let layers = graph.nodes().len();
-        // A tensor that nothing reads still has to exist while it is written.
-        let mut last_read: Vec<usize> = (0..layers).collect();
-        let mut input_last_read = 0;
-        for (index, node) in graph.nodes().iter().enumerate() {
-            for source in &node.sources {
-                match *source {
-                    Source::Input => input_last_read = index,
-                    Source::Layer(layer) => last_read[layer] = index,
-                }
-            }
-        }
-        let input_grid = Grid::new(graph.spec().input_channels(), 1);
-        Self {
-            graph,
-            capacity_px,
-            buffer_bytes: vec![input_grid.bytes(capacity_px)],
-            free: Vec::new(),
-            input: 0,
-            placed: Vec::new(),
-            input_last_read,
-            last_read,
-        }
-    }
-
-    /// Buffer, shape and channels of what a layer reads.
-    fn tensor(&self, source: Source) -> (usize, Grid, usize) {
-        match source {
-            Source::Input => {
-                let channels = self.graph.spec().input_channels();
-                (self.input, Grid::new(channels, 1), channels)
-            }
-            Source::Layer(layer) => {
-                let node = &self.graph.nodes()[layer];
-                (self.placed[layer], Grid::new(node.channels, node.downscale), node.channels)
-            }
-        }
-    }
-
-    /// The free buffer that wastes least, else the one that has to grow least, else a new one.
-    fn allocate(&mut self, layer: usize, grid: Grid) -> usize {
-        debug_assert_eq!(self.placed.len(), layer);
-        let bytes = grid.bytes(self.capacity_px);
-        let size = |&at: &usize| self.buffer_bytes[self.free[at]];
-        let fitting = (0..self.free.len()).filter(|at| size(at) >= bytes).min_by_key(size);
-        let chosen = fitting.or_else(|| (0..self.free.len()).max_by_key(size));
-        let buffer = match chosen {
-            Some(at) => self.free.swap_remove(at),
-            None => {
-                self.buffer_bytes.push(0);
-                self.buffer_bytes.len() - 1
-            }
-        };
-        self.buffer_bytes[buffer] = self.buffer_bytes[buffer].max(bytes);
-        self.placed.push(buffer);
-        buffer
-    }
-
-    fn release_after(&mut self, layer: usize) {
-        if self.input_last_read == layer {
-            self.free.push(self.input);
-        }
-        let done = (0..=layer).filter(|&made| self.last_read[made] == layer).map(|made| self.placed[made]);
-        self.free.extend(done);
-    }
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use portrait_network::{Activation, Layer, Plane, Spec};
+    use portrait_network::{Activation, Layer, Plane, Source, Spec};
 
     use super::*;
 
@@ -446,7 +390,7 @@ mod tests {
         for spec in specs {
             let graph = spec.validate().unwrap();
             for size in [UVec2::ONE, UVec2::new(7, 5), UVec2::new(512, 288)] {
-                assert_no_live_overlap(&graph, &Plan::new(&graph, size));
+                assert_no_live_overlap(&graph, &Plan::new(&graph, size, TileRows::Four));
             }
         }
     }
@@ -454,7 +398,7 @@ mod tests {
     #[test]
     fn every_tensor_fits_its_buffer_at_every_smaller_size() {
         let graph = every_op().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::new(70, 33));
+        let plan = Plan::new(&graph, UVec2::new(70, 33), TileRows::Four);
         assert_eq!(plan.capacity_px, UVec2::new(72, 40));
         for size in [UVec2::ONE, UVec2::new(7, 5), UVec2::new(70, 33), UVec2::new(72, 1)] {
             assert!(plan.fits(size));
@@ -471,7 +415,7 @@ mod tests {
     #[test]
     fn odd_sizes_are_padded_to_the_alignment() {
         let graph = Spec::portrait().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::new(33, 65));
+        let plan = Plan::new(&graph, UVec2::new(33, 65), TileRows::Four);
         let params = plan.steps[0].params(plan.padded_px(UVec2::new(33, 65)));
         assert_eq!((params.source_size_px, params.target_size_px), (UVec2::new(40, 72), UVec2::new(20, 36)));
     }
@@ -479,7 +423,7 @@ mod tests {
     #[test]
     fn sharing_saves_most_of_the_memory() {
         let graph = Spec::portrait().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::new(256, 256));
+        let plan = Plan::new(&graph, UVec2::new(256, 256), TileRows::Four);
         let each_its_own: u64 = plan.steps.iter().map(|step| step.target_grid.bytes(plan.capacity_px)).sum();
         assert!(plan.scratch_bytes() * 2 < each_its_own, "{} of {each_its_own}", plan.scratch_bytes());
         // 16 MiB is what the README promises for the default network at 256².
@@ -489,7 +433,7 @@ mod tests {
     #[test]
     fn concatenated_sources_lie_one_behind_the_other() {
         let graph = every_op().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::splat(8));
+        let plan = Plan::new(&graph, UVec2::splat(8), TileRows::Four);
         let first_planes: Vec<u32> =
             plan.steps.iter().filter(|step| step.kernel == Kernel::Copy).map(|step| step.first_plane).collect();
         assert_eq!(first_planes, [0, 3, 6]);
@@ -500,7 +444,7 @@ mod tests {
         let graph = every_op().validate().unwrap();
         let model = Model::random(graph.clone(), 1);
         let packed = pack_weights(&model);
-        let plan = Plan::new(&graph, UVec2::splat(8));
+        let plan = Plan::new(&graph, UVec2::splat(8), TileRows::Four);
         let convs: Vec<&Step> = plan.steps.iter().filter(|s| matches!(s.kernel, Kernel::Conv { .. })).collect();
         for (step, conv) in convs.iter().zip(model.convs()) {
             assert_eq!(packed[step.bias_at as usize * 4], conv.bias[0], "{}", step.span);

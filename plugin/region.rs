@@ -113,6 +113,7 @@ fn project(corners: &[Vec3; 8], clip_from_world: Mat4) -> Option<(Vec2, Vec2)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

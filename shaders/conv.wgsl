@@ -2,8 +2,8 @@
 // Inputs:  [C/4, H, W] vec4<f32>; weights as `portrait_network::pack` orders them,
 //          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], and biases, padded to whole tiles.
 // Outputs: [C'/4, H', W'] vec4<f32>.
-// Dispatch: one invocation makes 4 x 4 pixels of OUT_TILE channels; z is the tile of channels.
-// Memory:  for 3 x 3, stride 1: 36 pixels of 16 bytes and 1152 bytes of weights read for 4,608 multiply-adds.
+// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILE channels; z is the tile of channels.
+// Memory:  for 3 x 3, stride 1 and 4 rows: 36 pixels of 16 bytes and 1152 bytes of weights for 4,608 multiply-adds.
 //
 // Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers.
 #import portrait::layout::{LayerParams, plane_index}
@@ -36,11 +36,14 @@ struct Sum {
     high: Four,
 }
 
+// What one invocation makes.
 struct Tile {
     row0: Sum,
     row1: Sum,
+#if TILE_ROWS == 4
     row2: Sum,
     row3: Sum,
+#endif
 }
 
 fn tap(at: u32) -> Tap {
@@ -102,37 +105,65 @@ fn middle_of(x: Row) -> Four { return Four(x.b, x.d, x.f, x.h); }
 fn right_of(x: Row) -> Four { return Four(x.c, x.e, x.g, x.i); }
 #endif
 
-// Adds one row of the kernel: three taps to each row of the tile.
-fn add_taps(sum: Tile, at: u32, x0: Row, x1: Row, x2: Row, x3: Row) -> Tile {
-    var tile = sum;
-    let left = tap(at);
-    tile.row0 = add(tile.row0, left, left_of(x0));
-    tile.row1 = add(tile.row1, left, left_of(x1));
-    tile.row2 = add(tile.row2, left, left_of(x2));
-    tile.row3 = add(tile.row3, left, left_of(x3));
-    let middle = tap(at + 8u);
-    tile.row0 = add(tile.row0, middle, middle_of(x0));
-    tile.row1 = add(tile.row1, middle, middle_of(x1));
-    tile.row2 = add(tile.row2, middle, middle_of(x2));
-    tile.row3 = add(tile.row3, middle, middle_of(x3));
-    let right = tap(at + 16u);
-    tile.row0 = add(tile.row0, right, right_of(x0));
-    tile.row1 = add(tile.row1, right, right_of(x1));
-    tile.row2 = add(tile.row2, right, right_of(x2));
-    tile.row3 = add(tile.row3, right, right_of(x3));
-    return tile;
-}
 #else
 fn load(w: Window) -> Four {
     return Four(pixel(w, 0), pixel(w, #{STRIDE}), pixel(w, 2 * #{STRIDE}), pixel(w, 3 * #{STRIDE}));
 }
+alias Row = Four;
 #endif
+
+// The input rows under one row of the kernel, one for each row of the tile.
+struct Rows {
+    row0: Row,
+    row1: Row,
+#if TILE_ROWS == 4
+    row2: Row,
+    row3: Row,
+#endif
+}
+
+// Adds one row of the kernel. Each tap's weights are read once for the whole tile.
+fn add_rows(sum: Tile, at: u32, x: Rows) -> Tile {
+    var tile = sum;
+#if KERNEL == 1
+    let by = tap(at);
+    tile.row0 = add(tile.row0, by, x.row0);
+    tile.row1 = add(tile.row1, by, x.row1);
+#if TILE_ROWS == 4
+    tile.row2 = add(tile.row2, by, x.row2);
+    tile.row3 = add(tile.row3, by, x.row3);
+#endif
+#else
+    let left = tap(at);
+    tile.row0 = add(tile.row0, left, left_of(x.row0));
+    tile.row1 = add(tile.row1, left, left_of(x.row1));
+#if TILE_ROWS == 4
+    tile.row2 = add(tile.row2, left, left_of(x.row2));
+    tile.row3 = add(tile.row3, left, left_of(x.row3));
+#endif
+    let middle = tap(at + 8u);
+    tile.row0 = add(tile.row0, middle, middle_of(x.row0));
+    tile.row1 = add(tile.row1, middle, middle_of(x.row1));
+#if TILE_ROWS == 4
+    tile.row2 = add(tile.row2, middle, middle_of(x.row2));
+    tile.row3 = add(tile.row3, middle, middle_of(x.row3));
+#endif
+    let right = tap(at + 16u);
+    tile.row0 = add(tile.row0, right, right_of(x.row0));
+    tile.row1 = add(tile.row1, right, right_of(x.row1));
+#if TILE_ROWS == 4
+    tile.row2 = add(tile.row2, right, right_of(x.row2));
+    tile.row3 = add(tile.row3, right, right_of(x.row3));
+#endif
+#endif
+    return tile;
+}
 
 fn activate(x: vec4<f32>) -> vec4<f32> {
     return select(x * layer.negative_slope, x, x > vec4<f32>(0.0));
 }
 
-fn store(plane: u32, y: u32, x: u32, value: Four) {
+fn store_four(plane: u32, x: u32, y: u32, value: Four) {
     if plane >= layer.target_planes || y >= layer.target_size_px.y {
         return;
     }
@@ -144,59 +175,89 @@ fn store(plane: u32, y: u32, x: u32, value: Four) {
     if x + 3u < width { result[at + 3u] = activate(value.d); }
 }
 
+fn store(out_tile: u32, x: u32, y: u32, value: Sum) {
+    store_four(out_tile * 2u, x, y, value.low);
+    store_four(out_tile * 2u + 1u, x, y, value.high);
+}
+
 @compute @workgroup_size(#{CONV_WORKGROUP_X}, #{CONV_WORKGROUP_Y}, 1)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let corner = id.xy * 4u;
+    let corner = id.xy * vec2<u32>(4u, #{TILE_ROWS}u);
     if any(corner >= layer.target_size_px) {
         return;
     }
     let out_tile = id.z;
     let low = weights[layer.bias_at + out_tile * 2u];
     let high = weights[layer.bias_at + out_tile * 2u + 1u];
-    let row = Sum(Four(low, low, low, low), Four(high, high, high, high));
-    var tile = Tile(row, row, row, row);
+    let bias = Sum(Four(low, low, low, low), Four(high, high, high, high));
+#if TILE_ROWS == 4
+    var tile = Tile(bias, bias, bias, bias);
+#else
+    var tile = Tile(bias, bias);
+#endif
 
     let left = i32(corner.x) * #{STRIDE} - #{KERNEL} / 2;
     let top = i32(corner.y) * #{STRIDE} - #{KERNEL} / 2;
     var at = layer.weight_at + out_tile * layer.source_planes * #{KERNEL}u * #{KERNEL}u * 8u;
     for (var plane = 0u; plane < layer.source_planes; plane += 1u) {
-#if KERNEL == 3
         let x0 = load(window_of(plane, left, top));
         let x1 = load(window_of(plane, left, top + 1));
         let x2 = load(window_of(plane, left, top + 2));
         let x3 = load(window_of(plane, left, top + 3));
+#if KERNEL == 1
+#if STRIDE == 1
+#if TILE_ROWS == 4
+        tile = add_rows(tile, at, Rows(x0, x1, x2, x3));
+#else
+        tile = add_rows(tile, at, Rows(x0, x1));
+#endif
+#else
+#if TILE_ROWS == 4
+        let x4 = load(window_of(plane, left, top + 4));
+        let x6 = load(window_of(plane, left, top + 6));
+        tile = add_rows(tile, at, Rows(x0, x2, x4, x6));
+#else
+        tile = add_rows(tile, at, Rows(x0, x2));
+#endif
+#endif
+        at += 8u;
+#else
+#if STRIDE == 1
+#if TILE_ROWS == 4
         let x4 = load(window_of(plane, left, top + 4));
         let x5 = load(window_of(plane, left, top + 5));
-#if STRIDE == 1
-        tile = add_taps(tile, at, x0, x1, x2, x3);
-        tile = add_taps(tile, at + 24u, x1, x2, x3, x4);
-        tile = add_taps(tile, at + 48u, x2, x3, x4, x5);
+        tile = add_rows(tile, at, Rows(x0, x1, x2, x3));
+        tile = add_rows(tile, at + 24u, Rows(x1, x2, x3, x4));
+        tile = add_rows(tile, at + 48u, Rows(x2, x3, x4, x5));
 #else
+        tile = add_rows(tile, at, Rows(x0, x1));
+        tile = add_rows(tile, at + 24u, Rows(x1, x2));
+        tile = add_rows(tile, at + 48u, Rows(x2, x3));
+#endif
+#else
+        let x4 = load(window_of(plane, left, top + 4));
+#if TILE_ROWS == 4
+        let x5 = load(window_of(plane, left, top + 5));
         let x6 = load(window_of(plane, left, top + 6));
         let x7 = load(window_of(plane, left, top + 7));
         let x8 = load(window_of(plane, left, top + 8));
-        tile = add_taps(tile, at, x0, x2, x4, x6);
-        tile = add_taps(tile, at + 24u, x1, x3, x5, x7);
-        tile = add_taps(tile, at + 48u, x2, x4, x6, x8);
+        tile = add_rows(tile, at, Rows(x0, x2, x4, x6));
+        tile = add_rows(tile, at + 24u, Rows(x1, x3, x5, x7));
+        tile = add_rows(tile, at + 48u, Rows(x2, x4, x6, x8));
+#else
+        tile = add_rows(tile, at, Rows(x0, x2));
+        tile = add_rows(tile, at + 24u, Rows(x1, x3));
+        tile = add_rows(tile, at + 48u, Rows(x2, x4));
+#endif
 #endif
         at += 72u;
-#else
-        let by = tap(at);
-        tile.row0 = add(tile.row0, by, load(window_of(plane, left, top)));
-        tile.row1 = add(tile.row1, by, load(window_of(plane, left, top + #{STRIDE})));
-        tile.row2 = add(tile.row2, by, load(window_of(plane, left, top + 2 * #{STRIDE})));
-        tile.row3 = add(tile.row3, by, load(window_of(plane, left, top + 3 * #{STRIDE})));
-        at += 8u;
 #endif
     }
 
-    let plane = out_tile * 2u;
-    store(plane, corner.y, corner.x, tile.row0.low);
-    store(plane + 1u, corner.y, corner.x, tile.row0.high);
-    store(plane, corner.y + 1u, corner.x, tile.row1.low);
-    store(plane + 1u, corner.y + 1u, corner.x, tile.row1.high);
-    store(plane, corner.y + 2u, corner.x, tile.row2.low);
-    store(plane + 1u, corner.y + 2u, corner.x, tile.row2.high);
-    store(plane, corner.y + 3u, corner.x, tile.row3.low);
-    store(plane + 1u, corner.y + 3u, corner.x, tile.row3.high);
+    store(out_tile, corner.x, corner.y, tile.row0);
+    store(out_tile, corner.x, corner.y + 1u, tile.row1);
+#if TILE_ROWS == 4
+    store(out_tile, corner.x, corner.y + 2u, tile.row2);
+    store(out_tile, corner.x, corner.y + 3u, tile.row3);
+#endif
 }

@@ -90,7 +90,9 @@ impl Plugin for DemoPlugin {
             }
             Err(error) => {
                 error!("the demo scene cannot be read: {error:#}");
-                app.add_systems(Startup, |mut exit: MessageWriter<AppExit>| drop(exit.write(AppExit::error())));
+                app.add_systems(Startup, |mut exit: MessageWriter<AppExit>| {
+                    exit.write(AppExit::error());
+                });
             }
         }
     }
@@ -119,6 +121,7 @@ fn spawn(world: &mut World, target: RenderTarget) -> Result<()> {
         lights::unit_exposure(),
         Msaa::Sample4,
         cameras::TONEMAPPING,
+        cameras::beauty_layers(),
         ShadowFilteringMethod::Gaussian,
         EnvironmentMapLight {
             diffuse_map,

@@ -115,8 +115,18 @@ pub fn spawn_face(app: &mut App) -> Entity {
         perceptual_roughness: 0.6,
         ..default()
     });
-    world.spawn((DirectionalLight { illuminance: 4_000.0, ..default() }, Transform::from_xyz(1.0, 2.0, 3.0).looking_at(Vec3::ZERO, Vec3::Y)));
-    world.spawn((Mesh3d(mesh), MeshMaterial3d(material), Transform::default(), PortraitFace { bounds: Some(face_bounds()) })).id()
+    world.spawn((
+        DirectionalLight { illuminance: 4_000.0, ..default() },
+        Transform::from_xyz(1.0, 2.0, 3.0).looking_at(Vec3::ZERO, Vec3::Y),
+    ));
+    world
+        .spawn((
+            Mesh3d(mesh),
+            MeshMaterial3d(material),
+            Transform::default(),
+            PortraitFace { bounds: Some(face_bounds()) },
+        ))
+        .id()
 }
 
 /// A camera two units in front of the face, without the effect.

@@ -1,101 +1,21 @@
 //! Whole frames: what the effect changes, and what it leaves alone.
 
+use bevy::camera::primitives::Aabb;
 use bevy::camera::{Hdr, Viewport};
+use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
 use bevy::prelude::*;
-use bevy::render::render_resource::TextureFormat;
 use bevy_portrait_realism::gpu_state::PortraitGpuState;
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::region::{Region, box_corners, face_region};
+use bevy_portrait_realism::region::Region;
+use portrait_network::Plane::{Depth, Normal};
 use portrait_network::reference::{Tensor, forward};
 use portrait_network::transfer::{srgb_decode, srgb_encode};
-use portrait_network::{Activation, ConvWeights, Layer, Model, Op, Provenance, Spec};
+use portrait_network::{Model, Plane};
 
 use crate::common::{
     face_bounds, frame, headless, render_world, settle, spawn_camera, spawn_face, target, update_until,
 };
-
-const SIZE: UVec2 = UVec2::new(96, 80);
-const LDR: TextureFormat = TextureFormat::Rgba8UnormSrgb;
-
-/// An app with one face and one camera without the effect, and the frame it shows.
-struct Stage {
-    app: App,
-    camera: Entity,
-    face: Entity,
-    target: Handle<Image>,
-    first: Vec<u8>,
-}
-
-impl Stage {
-    fn new(msaa: Msaa, camera_parts: impl Bundle) -> Self {
-        let mut app = headless("assets", true);
-        let face = spawn_face(&mut app);
-        let target = target(&mut app, SIZE, LDR);
-        let camera = spawn_camera(&mut app, &target, msaa);
-        app.world_mut().entity_mut(camera).insert(camera_parts);
-        settle(&mut app);
-        let first = frame(&mut app, &target);
-        assert!(first.chunks(4).any(|px| px != &first[..4]), "the face is on screen");
-        Self { app, camera, face, target, first }
-    }
-
-    fn frame(&mut self) -> Vec<u8> {
-        settle(&mut self.app);
-        frame(&mut self.app, &self.target)
-    }
-
-    fn set(&mut self, settings: PortraitRealism) -> Vec<u8> {
-        self.app.world_mut().entity_mut(self.camera).insert(settings);
-        self.frame()
-    }
-
-    fn allocated_bytes(&self) -> u64 {
-        render_world(&self.app).resource::<PortraitGpuState>().allocated_bytes()
-    }
-
-    /// Where the plugin has to find the face.
-    fn region(&self) -> Region {
-        let world = self.app.world();
-        let camera = world.get::<Camera>(self.camera).expect("a camera");
-        let transform = world.get::<GlobalTransform>(self.camera).expect("a transform");
-        let clip_from_world = camera.clip_from_view() * transform.to_matrix().inverse();
-        let bounds = face_bounds();
-        let corners = box_corners(bounds.min().into(), bounds.max().into());
-        face_region(&corners, clip_from_world, camera.physical_viewport_rect().expect("a viewport")).expect("in view")
-    }
-}
-
-/// Pixels that differ, as positions.
-fn changed(before: &[u8], after: &[u8], width: u32) -> Vec<UVec2> {
-    assert_eq!(before.len(), after.len());
-    let differing = before.chunks(4).zip(after.chunks(4)).enumerate().filter(|(_, (before, after))| before != after);
-    differing.map(|(at, _)| UVec2::new(at as u32 % width, at as u32 / width)).collect()
-}
-
-fn assert_inside(region: &Region, changed: &[UVec2]) {
-    for &px in changed {
-        let inside = px.cmpge(region.rect_px.min).all() && px.cmplt(region.rect_px.max).all();
-        assert!(inside, "{px} lies outside {region:?}");
-    }
-}
-
-fn model(app: &mut App, model: Model) -> Handle<PortraitModel> {
-    app.world_mut().resource_mut::<Assets<PortraitModel>>().add(PortraitModel::from(model))
-}
-
-/// A network of one 1×1 convolution: residual = weights · planes + bias.
-fn linear_model(inputs: &[portrait_network::Plane], weight: Vec<f32>, bias: [f32; 3]) -> Model {
-    let spec = Spec {
-        name: "linear".into(),
-        inputs: inputs.to_vec(),
-        layers: vec![
-            Layer::conv1x1("mix", 3, Activation::None),
-            Layer::new("out", Op::OutputResidual { scale: 0.25 }),
-        ],
-    };
-    let graph = spec.validate().expect("a valid spec");
-    Model::new(graph, vec![ConvWeights { weight, bias: bias.to_vec() }], Provenance::default()).expect("weights fit")
-}
+use crate::stage::{LDR, SIZE, Stage, assert_inside, changed, linear_model, model};
 
 /// What the effect does to an 8-bit frame, on the CPU.
 fn enhance(first: &[u8], size: UVec2, region: &Region, model: &Model, strength: f32) -> Vec<u8> {
@@ -163,13 +83,13 @@ fn frame_matches_the_reference_and_off_is_bit_for_bit_the_first_image() {
     assert!(stage.set(PortraitRealism::default()) == again, "on again");
     stage.app.world_mut().entity_mut(stage.camera).remove::<PortraitRealism>();
     assert!(stage.frame() == first, "component removed");
-    assert_eq!(stage.allocated_bytes() , 0, "a network that no camera names is dropped");
+    assert_eq!(stage.allocated_bytes(), 0, "a network that no camera names is dropped");
 
     // Faces that are not there.
     stage.set(PortraitRealism::default());
     stage.app.world_mut().entity_mut(stage.face).insert(PortraitFace::default());
     assert!(stage.frame() == again, "the mesh's box is the one given by hand");
-    let beside = bevy::camera::primitives::Aabb::from_min_max(Vec3::new(20.0, -0.5, -0.5), Vec3::new(21.0, 0.5, 0.5));
+    let beside = Aabb::from_min_max(Vec3::new(20.0, -0.5, -0.5), Vec3::new(21.0, 0.5, 0.5));
     stage.app.world_mut().entity_mut(stage.face).insert(PortraitFace { bounds: Some(beside) });
     assert!(stage.frame() == first, "face off screen");
     stage.app.world_mut().entity_mut(stage.face).remove::<PortraitFace>();
@@ -204,15 +124,13 @@ fn hdr_camera_with_msaa_is_enhanced_after_tone_mapping() {
 
 #[test]
 fn normals_and_depth_reach_the_network() {
-    use portrait_network::Plane::{Color, Depth, Normal};
-    use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
     for msaa in [Msaa::Off, Msaa::Sample4] {
         let mut stage = Stage::new(msaa, ());
         let first = stage.first.clone();
         // Red: the normal's z; green: depth; blue: the normal's y.
         let mut weight = vec![0.0; 3 * 7];
         (weight[5], weight[7 + 6], weight[14 + 4]) = (1.0, 1.0, 1.0);
-        let model = model(&mut stage.app, linear_model(&[Color, Normal, Depth], weight, [0.0; 3]));
+        let model = model(&mut stage.app, linear_model(&[Plane::Color, Normal, Depth], weight, [0.0; 3]));
         let settings = PortraitRealism { model, ..default() };
         assert!(stage.set(settings) == first, "without a prepass the frame passes through");
         stage.app.world_mut().entity_mut(stage.camera).insert((DepthPrepass, NormalPrepass));
@@ -227,7 +145,12 @@ fn normals_and_depth_reach_the_network() {
         assert!((at(x, y, 0) - 0.25).abs() < 0.02, "normal z {}", at(x, y, 0));
         assert!((at(x, y, 1) - 0.25 * 0.5 / radius).abs() < 0.02, "depth {}", at(x, y, 1));
         assert!(at(x, y, 2).abs() < 0.02, "normal y {}", at(x, y, 2));
-        assert!(at(x, y - 14, 2) > 0.05 && at(x, y + 14, 2) < -0.05, "up is up: {} {}", at(x, y - 14, 2), at(x, y + 14, 2));
+        assert!(
+            at(x, y - 14, 2) > 0.05 && at(x, y + 14, 2) < -0.05,
+            "up is up: {} {}",
+            at(x, y - 14, 2),
+            at(x, y + 14, 2)
+        );
         // In the region's corner nothing was drawn: no normal, and depth -1.
         let corner = stage.region().rect_px.min + 7;
         assert!(at(corner.x, corner.y, 0).abs() < 0.01);
@@ -244,7 +167,7 @@ fn two_cameras_with_different_settings_do_not_mix() {
     let other = spawn_camera(&mut stage.app, &other_target, Msaa::Off);
     settle(&mut stage.app);
     let other_first = frame(&mut stage.app, &other_target);
-    let brighter = model(&mut stage.app, linear_model(&[portrait_network::Plane::Color], vec![0.0; 9], [0.4; 3]));
+    let brighter = model(&mut stage.app, linear_model(&[Plane::Color], vec![0.0; 9], [0.4; 3]));
     stage.app.world_mut().entity_mut(other).insert(PortraitRealism { strength: 0.5, model: brighter, ..default() });
     assert!(stage.frame() == first, "the other camera's effect stays there");
 
@@ -306,7 +229,7 @@ fn large_region_is_scaled_down_for_the_network() {
     app.world_mut().entity_mut(camera).insert(Transform::from_xyz(0.0, 0.0, 1.0));
     settle(&mut app);
     let first = frame(&mut app, &target);
-    let brighter = model(&mut app, linear_model(&[portrait_network::Plane::Color], vec![0.0; 9], [0.4; 3]));
+    let brighter = model(&mut app, linear_model(&[Plane::Color], vec![0.0; 9], [0.4; 3]));
     app.world_mut().entity_mut(camera).insert(PortraitRealism { model: brighter, ..default() });
     settle(&mut app);
     let second = frame(&mut app, &target);

@@ -9,6 +9,7 @@ use bevy::render::renderer::{RenderDevice, RenderQueue};
 use bevy_portrait_realism::execute::Network;
 use bevy_portrait_realism::model_asset::GpuPortraitModel;
 use bevy_portrait_realism::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use bevy_portrait_realism::plan::TileRows;
 use bevy_portrait_realism::prelude::*;
 use portrait_network::reference::{Tensor, forward};
 use portrait_network::transfer::normalize_color;
@@ -88,7 +89,7 @@ fn run_on_gpu(world: &mut World, network: &mut Network, model: &Model, planes: &
 }
 
 /// A network on the GPU with room for `capacity_px`, ready to run.
-pub fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Network {
+fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Network {
     // The first frame sets the renderer up.
     app.update();
     let world = render_world_mut(app);
@@ -159,6 +160,17 @@ fn default_network_with_random_and_with_shipped_weights_matches_the_reference() 
     assert_matches_reference(&mut app, graph, UVec2::new(64, 65), &SIZES);
     let shipped = PortraitModel::embedded().expect("the shipped weights");
     assert_model_matches_reference(&mut app, "shipped", &shipped.0, UVec2::new(64, 65), &SIZES);
+}
+
+#[test]
+fn convolutions_with_the_tile_of_a_gpu_match_the_reference() {
+    let mut app = headless("assets", true);
+    app.update();
+    render_world_mut(&mut app).resource_mut::<PortraitPipelines>().tile_rows = TileRows::Two;
+    for spec in [every_op(&[Plane::Color]), Spec::portrait()] {
+        let graph = spec.validate().expect("a valid spec");
+        assert_matches_reference(&mut app, graph, UVec2::new(64, 65), &SIZES);
+    }
 }
 
 #[test]

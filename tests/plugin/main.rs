@@ -1,8 +1,10 @@
 //! The plugin on a real device. Any Vulkan device serves, lavapipe too; without one these tests fail.
+#![allow(clippy::expect_used)]
 
 mod common;
+mod edge_cases;
 mod frame;
 mod kernels;
 mod shaders;
+mod stage;
 mod weights;
-mod bench_tmp;

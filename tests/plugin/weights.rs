@@ -38,14 +38,20 @@ fn write_files(folder: &Path) -> Vec<(&'static str, Vec<&'static str>)> {
         // [12, 12, 3, 3] has the same number of values as [6, 24, 3, 3].
         &with_header(&good, |header| header.replacen("[12,12,3,3]", "[6,24,3,3]", 1)),
     );
-    write("spec.safetensors", &with_header(&good, |header| header.replace("\\\"mid1\\\",\\\"down2\\\"", "\\\"mid1\\\",\\\"nose\\\"")));
+    write(
+        "spec.safetensors",
+        &with_header(&good, |header| header.replace("\\\"mid1\\\",\\\"down2\\\"", "\\\"mid1\\\",\\\"nose\\\"")),
+    );
     let mut nan = good.clone();
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     write("nan.safetensors", &nan);
     vec![
         ("missing.safetensors", vec!["missing.safetensors"]),
-        ("truncated.safetensors", vec!["truncated.safetensors", "not a whole safetensors file", "copy or export it again"]),
+        (
+            "truncated.safetensors",
+            vec!["truncated.safetensors", "not a whole safetensors file", "copy or export it again"],
+        ),
         ("empty.safetensors", vec!["empty.safetensors", "0 bytes"]),
         ("text.safetensors", vec!["text.safetensors", "not a whole safetensors file"]),
         ("shape.safetensors", vec!["expected shape [12, 12, 3, 3]", "found [6, 24, 3, 3]", ".weight"]),

@@ -128,7 +128,7 @@ pub fn save<B: AutodiffBackend>(
     write::<B, _>(&partial, GENERATOR_ADAM, trainer.generator_adam.to_record())?;
     write::<B, _>(&partial, CRITIC_ADAM, trainer.critic_adam.to_record())?;
     trainer.average_model(Provenance::default())?.save(&partial.join(AVERAGE), Dtype::F32, false)?;
-    std::fs::write(partial.join(CONFIG), &config.text).map_err(io(&partial))?;
+    std::fs::write(partial.join(CONFIG), config.text()).map_err(io(&partial))?;
     let path = partial.join(STATE);
     let state = State { step: trainer.step, rng: trainer.rng.clone(), progress: progress.clone() };
     let text = serde_json::to_string(&state).map_err(|source| CheckpointError::State { path: path.clone(), source })?;

@@ -42,7 +42,7 @@ pub fn export(checkpoint: &Path, out: &Path, dtype: Dtype, overwrite: bool) -> R
     model.provenance = Provenance {
         config_sha256: snapshot.config.sha256(),
         commit: snapshot.progress.commit,
-        data_seeds: snapshot.config.config.data.train_seeds.to_string(),
+        data_seeds: snapshot.config.config().data.train_seeds.to_string(),
         steps: snapshot.step,
         metrics,
     };

@@ -63,9 +63,9 @@ impl Lut {
         for pixel in image.as_chunks::<3>().0 {
             let color = pixel.map(|value| f64::from(value) / 255.0);
             let corners = corners(color);
-            for channel in 0..3 {
-                let offset: f64 = corners.iter().map(|(node, share)| self.offsets[channel][*node] * share).sum();
-                result.push(((color[channel] + offset).clamp(0.0, 1.0) * 255.0).round() as u8);
+            for (value, offsets) in color.into_iter().zip(&self.offsets) {
+                let offset: f64 = corners.iter().map(|(node, share)| offsets[*node] * share).sum();
+                result.push(((value + offset).clamp(0.0, 1.0) * 255.0).round() as u8);
             }
         }
         result

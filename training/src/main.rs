@@ -121,7 +121,7 @@ fn main() -> anyhow::Result<()> {
             })
             .context("cannot listen for Ctrl-C")?;
             let options = TrainOptions { config: &config, data: &data, out: &out, resume, stop: &stop };
-            let mut console = Console::new(config.config.run.max_steps);
+            let mut console = Console::new(config.config().run.max_steps);
             let summary = train::<Training>(&options, &device(), &mut |event| console.show(event))?;
             console.bar.finish_and_clear();
             println!("step {}: converged: {}; {}", summary.step, summary.converged, summary.reason);
@@ -132,7 +132,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Evaluate { weights, data, config, seeds, out, overwrite } => {
             let config = match config {
-                Some(path) => ConfigFile::load(&path)?.config,
+                Some(path) => ConfigFile::load(&path)?.config().clone(),
                 None => Config::default(),
             };
             let options =

@@ -124,7 +124,7 @@ pub fn train<B: AutodiffBackend>(
     device: &B::Device,
     watch: &mut dyn FnMut(&Event),
 ) -> Result<Summary, TrainError> {
-    let config = &options.config.config;
+    let config = options.config.config();
     config.validate()?;
     let graph = config.graph()?;
     let newest = checkpoint::latest(&checkpoint::folder(options.out))?;
@@ -132,7 +132,7 @@ pub fn train<B: AutodiffBackend>(
         (false, _) if !is_empty(options.out) => return Err(TrainError::Exists { path: options.out.into() }),
         (true, None) => return Err(TrainError::NothingToResume { path: options.out.into() }),
         (true, Some(checkpoint)) => {
-            if !config.continues(&checkpoint::snapshot(&checkpoint)?.config.config) {
+            if !config.continues(checkpoint::snapshot(&checkpoint)?.config.config()) {
                 return Err(TrainError::OtherConfig { path: checkpoint });
             }
             Some(checkpoint)
@@ -158,7 +158,7 @@ pub fn train<B: AutodiffBackend>(
 
 impl<B: AutodiffBackend> Run<'_, B> {
     fn run(mut self) -> Result<Summary, TrainError> {
-        let config = &self.options.config.config;
+        let config = self.options.config.config();
         let begin = Instant::now();
         self.tell(Event::Started {
             step: self.trainer.step,
@@ -243,7 +243,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
 
     /// Says why the run has converged, if it has. Saves a checkpoint when the weights are the best so far.
     fn validate(&mut self) -> Result<Option<String>, TrainError> {
-        let config = &self.options.config.config;
+        let config = self.options.config.config();
         let generator = self.average()?;
         let step = self.trainer.step;
         let validation = validate(&generator, &self.validation, &self.weights, step, &self.device);

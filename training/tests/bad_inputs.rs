@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Workshop, toy_config};
+use common::{Workshop, toy_config, toy_config_with};
 use portrait_network::Plane;
 use portrait_training::backend::{Inner, device};
 use portrait_training::checkpoint;
@@ -119,8 +119,7 @@ fn a_folder_with_files_needs_resume_and_an_empty_one_cannot_be_resumed() {
     workshop.run(&toy_config(2, 5), "run", false).unwrap();
     let error = workshop.run(&toy_config(5, 5), "run", false).unwrap_err();
     assert_says(&error, &["not empty", "--resume"]);
-    let mut other = toy_config(5, 5);
-    other.config.loss.adv_weight = 0.5;
+    let other = toy_config_with(5, 5, &[("warm_up_steps", "7")]);
     let error = workshop.run(&other, "run", true).unwrap_err();
     assert_says(&error, &["another config", "step_00000002"]);
 }
@@ -182,7 +181,7 @@ fn a_whole_spec_can_be_given_in_the_config() {
         ]
     "#;
     std::fs::write(&path, text).unwrap();
-    assert_eq!(ConfigFile::load(&path).unwrap().config.graph().unwrap().parameter_count(), 3 * 6 * 9 + 3);
+    assert_eq!(ConfigFile::load(&path).unwrap().config().graph().unwrap().parameter_count(), 3 * 6 * 9 + 3);
 }
 
 #[test]
@@ -190,9 +189,15 @@ fn evaluating_damaged_weights_is_an_error() {
     let workshop = Workshop::with_pairs(48);
     let weights = workshop.path("weights.safetensors");
     std::fs::write(&weights, [1_u8; 64]).unwrap();
-    let config = toy_config(1, 1).config;
+    let config = toy_config(1, 1);
     let (data, out) = (workshop.data(), workshop.path("out"));
-    let options =
-        EvaluateOptions { weights: &weights, data: &data, out: &out, config: &config, seeds: None, overwrite: false };
+    let options = EvaluateOptions {
+        weights: &weights,
+        data: &data,
+        out: &out,
+        config: config.config(),
+        seeds: None,
+        overwrite: false,
+    };
     assert_says(&evaluate::<Inner>(&options, &device()).unwrap_err(), &["safetensors"]);
 }

@@ -190,7 +190,8 @@ fn gradient_penalty_agrees_with_central_differences_for_every_weight_of_every_cr
         let penalty = gradient_penalty(&critic, images.clone(), kind);
         let value = penalty.clone().into_data().iter::<f64>().next().unwrap();
         let expected = penalty_by_autodiff(&critic, &images, kind);
-        assert!((value - expected).abs() <= 1e-12 * expected.abs(), "{kind:?}: {value} and {expected}");
+        // Flex rounds the slope of its leaky ReLU to f32.
+        assert!((value - expected).abs() <= 1e-7 * expected.abs(), "{kind:?}: {value} and {expected}");
 
         let gradients = penalty.backward();
         let mut visitor = Gradients { gradients: &gradients, found: Vec::new() };

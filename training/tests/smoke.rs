@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Workshop, toy_config};
+use common::{Workshop, toy_config, toy_config_with};
 use portrait_network::{Dtype, Model};
 use portrait_training::backend::{Inner, Training, device};
 use portrait_training::batch::Batch;
@@ -16,9 +16,9 @@ use portrait_training::trainer::{Losses, Rejection, Trainer};
 #[test]
 fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() {
     let workshop = Workshop::with_pairs(48);
-    let config = toy_config(60, 20);
+    let config = toy_config(100, 20);
     let (summary, events) = workshop.run(&config, "run", false).unwrap();
-    assert_eq!((summary.step, summary.converged, summary.rejected), (60, false, 0));
+    assert_eq!((summary.step, summary.converged, summary.rejected), (100, false, 0));
     let validations: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
@@ -26,9 +26,9 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
             _ => None,
         })
         .collect();
-    assert_eq!(validations.len(), 3);
-    assert!(validations[2].face_l1 < 0.8 * validations[2].first_face_l1, "{validations:?}");
-    assert!(workshop.path("run/pictures/step_00000060.png").is_file());
+    assert_eq!(validations.len(), 5);
+    assert!(validations[4].face_l1 < 0.8 * validations[4].first_face_l1, "{validations:?}");
+    assert!(workshop.path("run/pictures/step_00000100.png").is_file());
     let kept = std::fs::read_dir(workshop.path("run/checkpoints")).unwrap().count();
     assert!((1..=3).contains(&kept), "{kept} checkpoints");
 
@@ -44,7 +44,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
         weights: &weights,
         data: &data,
         out: &out,
-        config: &config.config,
+        config: config.config(),
         seeds: None,
         overwrite: false,
     };
@@ -59,7 +59,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
 
     let model = Model::load(&weights).unwrap();
     let text = describe(&model);
-    for part in ["enc0", "8280 parameters", "receptive field", "60 steps", "0..24", "validation_face_l1"] {
+    for part in ["enc0", "8280 parameters", "receptive field", "100 steps", "0..24", "validation_face_l1"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert_eq!(model.provenance.config_sha256, config.sha256());
@@ -76,14 +76,15 @@ fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
 #[test]
 fn a_resumed_run_repeats_the_uninterrupted_one() {
     let workshop = Workshop::with_pairs(48);
-    // The critic's part begins at step 20 and is whole from step 30 on.
-    let (whole, events) = workshop.run(&toy_config(50, 10), "whole", false).unwrap();
+    // The critic has its part in the loss before, at and after the interruption.
+    let config = |max_steps| toy_config_with(max_steps, 10, &[("warm_up_steps", "15"), ("ramp_steps", "20")]);
+    let (whole, events) = workshop.run(&config(50), "whole", false).unwrap();
     let expected = step_losses(&events);
 
-    let (half, events) = workshop.run(&toy_config(25, 10), "halves", false).unwrap();
+    let (half, events) = workshop.run(&config(25), "halves", false).unwrap();
     let mut found = step_losses(&events);
     assert_eq!(half.step, 25);
-    let (rest, events) = workshop.run(&toy_config(50, 10), "halves", true).unwrap();
+    let (rest, events) = workshop.run(&config(50), "halves", true).unwrap();
     found.extend(step_losses(&events));
 
     assert_eq!(found.len(), 50);
@@ -114,7 +115,7 @@ fn an_interrupted_run_saves_and_goes_on_without_repeating_its_log() {
 
 #[test]
 fn a_step_on_a_batch_with_nan_is_rejected_and_changes_no_weight() {
-    let config = toy_config(10, 10).config;
+    let config = toy_config(10, 10).config().clone();
     let mut trainer = Trainer::<Training>::initial(&config, &config.graph().unwrap(), &device());
     let image = vec![0.5; 3 * 32 * 32];
     let good = Batch { count: 1, side_px: 32, planes: image.clone(), reference: image, weight: vec![1.0; 32 * 32] };
@@ -130,8 +131,7 @@ fn a_step_on_a_batch_with_nan_is_rejected_and_changes_no_weight() {
 #[test]
 fn a_run_that_diverges_ends_with_an_error_and_reports_each_rejected_step() {
     let workshop = Workshop::with_pairs(48);
-    let mut config = toy_config(50, 10);
-    config.config.optimizer.generator_learning_rate = 1e30;
+    let config = toy_config_with(50, 10, &[("generator_learning_rate", "1e30")]);
     let error = workshop.run(&config, "run", false).unwrap_err();
     assert!(matches!(error, TrainError::Diverged { count: 20, .. }), "{error}");
     let log = std::fs::read_to_string(workshop.path("run/metrics.jsonl")).unwrap();
@@ -141,11 +141,9 @@ fn a_run_that_diverges_ends_with_an_error_and_reports_each_rejected_step() {
 #[test]
 fn a_run_that_no_longer_improves_reports_convergence() {
     let workshop = Workshop::with_pairs(48);
-    let mut config = toy_config(500, 100);
-    config.config.optimizer.generator_learning_rate = 1e-9;
-    config.config.run.validate_every = 2;
-    config.config.run.convergence.min_steps = 10;
-    config.config.run.convergence.window = 3;
+    let convergence = "{ smoothing = 2, window = 3, min_improvement = 0.01, min_steps = 10 }";
+    let changes = [("generator_learning_rate", "1e-9"), ("validate_every", "2"), ("convergence", convergence)];
+    let config = toy_config_with(500, 100, &changes);
     let (summary, _) = workshop.run(&config, "run", false).unwrap();
     assert!(summary.converged && summary.step < 50, "{summary:?}");
     assert!(summary.reason.contains("validation L1"), "{}", summary.reason);

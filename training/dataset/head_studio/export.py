@@ -19,7 +19,7 @@ HAIR_POINTS = {"buzz": 3, "short": 5, "side": 7, "bob": 11, "long": 14}
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
 RIBBON_ROUGHNESS = 0.8         # broad: a narrow highlight on wide ribbons reads as wire
 # Ribbon area over strand area, by kind: a rasteriser drops hair thinner than a sample, lashes and stubble are opaque enough.
-COVERAGE = {"hair": 1.5, "brow": 0.9, "lash": 0.62, "fuzz": 0.62}
+COVERAGE = {"hair": 1.5, "brow": 0.9, "lash": 0.62}
 
 
 def to_srgb(linear):

@@ -56,7 +56,8 @@ fn camera(order: isize) -> Camera {
     Camera { order, clear_color: ClearColorConfig::Custom(Color::BLACK), ..default() }
 }
 
-fn pose(scene: &Scene) -> (Transform, Projection) {
+/// Where a scene's camera stands and how wide it looks; its picture is square.
+pub fn pose(scene: &Scene) -> (Transform, Projection) {
     let rotation = Quat::from_array(scene.camera.rotation_xyzw).normalize();
     let transform = Transform::from_translation(Vec3::from(scene.camera.position)).with_rotation(rotation);
     let projection = PerspectiveProjection {
@@ -87,24 +88,34 @@ pub fn spawn_beauty(world: &mut World, stage: Entity, scene: &Scene, output: Out
         DebandDither::Disabled,
         ShadowFilteringMethod::Gaussian,
         ShadowLodOrigin,
-        RenderLayers::from_layers(&[HEAD_LAYER, BACKGROUND_LAYER]),
+        beauty_layers(),
         ChildOf(stage),
     ));
     let entity = entity.id();
     if output == Output::Display {
-        let mesh = world.resource_mut::<Assets<Mesh>>().add(background_mesh(scene));
-        let material = world.resource_mut::<Assets<StandardMaterial>>().add(unlit());
-        world.spawn((
-            Mesh3d(mesh),
-            MeshMaterial3d(material),
-            Transform::from_xyz(0.0, 0.0, -BACKGROUND_DISTANCE_M),
-            RenderLayers::layer(BACKGROUND_LAYER),
-            NotShadowCaster,
-            NotShadowReceiver,
-            ChildOf(entity),
-        ));
+        spawn_background(world, entity, scene);
     }
     Shooting { entity, target }
+}
+
+/// The gradient behind a scene, on a layer that only cameras of [`beauty_layers`] see.
+pub fn spawn_background(world: &mut World, camera: Entity, scene: &Scene) {
+    let mesh = world.resource_mut::<Assets<Mesh>>().add(background_mesh(scene));
+    let material = world.resource_mut::<Assets<StandardMaterial>>().add(unlit());
+    world.spawn((
+        Mesh3d(mesh),
+        MeshMaterial3d(material),
+        Transform::from_xyz(0.0, 0.0, -BACKGROUND_DISTANCE_M),
+        RenderLayers::layer(BACKGROUND_LAYER),
+        NotShadowCaster,
+        NotShadowReceiver,
+        ChildOf(camera),
+    ));
+}
+
+/// The layers of the scene and of its background.
+pub fn beauty_layers() -> RenderLayers {
+    RenderLayers::from_layers(&[HEAD_LAYER, BACKGROUND_LAYER])
 }
 
 fn unlit() -> StandardMaterial {

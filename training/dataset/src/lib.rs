@@ -5,13 +5,13 @@
 //! adds `first.png`, `reference.png`, `normal.png`, `depth.png` and, last, `pair.json`.
 
 pub mod calibrate;
-mod cameras;
-mod environment;
+pub mod cameras;
+pub mod environment;
 mod error;
-mod lights;
+pub mod lights;
 pub mod linear_image;
 pub mod manifest;
-mod mipmaps;
+pub mod mipmaps;
 pub mod pair;
 mod readback;
 pub mod scene;

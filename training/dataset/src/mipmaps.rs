@@ -1,6 +1,8 @@
 //! Mip levels for the textures of a glTF file. Bevy makes none for PNG and JPEG, and pores sparkle without.
 
+use bevy::asset::Assets;
 use bevy::image::{Image, ImageAddressMode, ImageFilterMode, ImageSampler, ImageSamplerDescriptor};
+use bevy::pbr::StandardMaterial;
 use bevy::render::render_resource::TextureFormat;
 
 /// What a texel means, so that a mean of texels is taken in the right space.
@@ -16,6 +18,20 @@ pub enum TexelKind {
 
 /// Samples along the long axis of a stretched footprint.
 const ANISOTROPY: u16 = 8;
+
+/// Adds all mip levels to the textures of a material.
+pub fn add_to_material(material: &mut StandardMaterial, images: &mut Assets<Image>) {
+    let textures = [
+        (&material.base_color_texture, TexelKind::Srgb),
+        (&material.metallic_roughness_texture, TexelKind::Linear),
+        (&material.normal_map_texture, TexelKind::Normal),
+    ];
+    for (texture, kind) in textures {
+        if let Some(mut image) = texture.as_ref().and_then(|texture| images.get_mut(texture)) {
+            add_mip_levels(&mut image, kind);
+        }
+    }
+}
 
 /// Adds all mip levels to an 8-bit RGBA texture and filters it trilinearly. False where the format is another one or
 /// levels are there already.

@@ -1,5 +1,6 @@
 //! `scene.json`: what head_studio says about a scene, in Bevy's coordinates and linear Rec.709 colours.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -32,6 +33,9 @@ pub struct Scene {
     pub background: Background,
     /// Where the face is.
     pub face: Face,
+    /// ARKit expression units that are not at rest, 0–1 each.
+    #[serde(default)]
+    pub expression: BTreeMap<String, f32>,
 }
 
 /// A pinhole camera.

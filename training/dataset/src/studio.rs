@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bevy::app::{PluginsState, TerminalCtrlCHandlerPlugin};
@@ -26,17 +27,16 @@ use crate::environment;
 use crate::error::DatasetError;
 use crate::lights::{self, Bounds};
 use crate::linear_image::LinearImage;
-use crate::mipmaps::{self, TexelKind};
+use crate::mipmaps;
 use crate::readback::{self, GBuffer, GBufferReader};
 use crate::scene::Scene;
 
 /// The renderer warns that lavapipe is slow, which whoever has no GPU knows.
 const LOG_FILTER: &str = "wgpu=error,naga=warn,bevy_render::renderer=error";
+static LOGGING: AtomicBool = AtomicBool::new(false);
+
 /// Longest wait for a glTF file, or for pipelines.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// Frames drawn with everything ready before one counts: lights are assigned and shadows drawn with what the frame
-/// before knew.
-const SETTLING_FRAMES: u32 = 2;
 /// Perceptual roughness at which Bevy's diffuse reflection (Burley's) is nearest to Lambert's.
 const LAMBERT_ROUGHNESS: f32 = 0.7;
 
@@ -77,10 +77,13 @@ impl Studio {
         let render_creation = RenderCreation::Automatic(Box::new(WgpuSettings { backends, ..default() }));
         let render = RenderPlugin { render_creation, synchronous_pipeline_compilation: true, ..default() };
         let assets = AssetPlugin { file_path: data.to_string_lossy().into_owned(), ..default() };
+        // A process has one logger; the first studio installs it.
+        let logging = LOGGING.swap(true, Ordering::Relaxed);
         let log = LogPlugin { level: bevy::log::Level::WARN, filter: LOG_FILTER.into(), ..default() };
         let plugins = DefaultPlugins.set(window).set(render).set(assets).set(log);
         let plugins = plugins.disable::<WinitPlugin>().disable::<TerminalCtrlCHandlerPlugin>();
-        app.add_plugins(plugins.disable::<PipelinedRenderingPlugin>());
+        let plugins = plugins.disable::<PipelinedRenderingPlugin>();
+        app.add_plugins(if logging { plugins.disable::<LogPlugin>() } else { plugins });
         app.insert_resource(GlobalAmbientLight { brightness: 0.0, ..default() });
         app.insert_resource(DirectionalLightShadowMap { size: lights::SHADOW_MAP_PX });
         while app.plugins_state() == PluginsState::Adding {
@@ -108,7 +111,7 @@ impl Studio {
         self.on_stage(|studio, stage| {
             studio.set_up(stage, scene, glb)?;
             let first = cameras::spawn_beauty(studio.app.world_mut(), stage, scene, Output::Display);
-            studio.light_from_environment(scene, first.entity)?;
+            studio.light_from_environment(scene, first.entity);
             let shown = cameras::spawn_display(studio.app.world_mut(), stage, reference);
             let g_buffer = cameras::spawn_g_buffer(studio.app.world_mut(), stage, scene);
             studio.draw(&studio.data.join(glb))?;
@@ -130,7 +133,7 @@ impl Studio {
         self.on_stage(|studio, stage| {
             studio.set_up(stage, scene, glb)?;
             let camera = cameras::spawn_beauty(studio.app.world_mut(), stage, scene, Output::Radiance);
-            studio.light_from_environment(scene, camera.entity)?;
+            studio.light_from_environment(scene, camera.entity);
             studio.make_lambertian();
             studio.draw(&studio.data.join(glb))?;
             let bytes = readback::read_target(studio.render_world()?, &camera.target, 8)?;
@@ -171,8 +174,11 @@ impl Studio {
         self.app.get_sub_app(RenderApp).map(|render| render.world()).ok_or_else(absent)
     }
 
-    /// Loads the geometry, and lights it.
+    /// Loads environment and geometry, and lights it.
     fn set_up(&mut self, stage: Entity, scene: &Scene, glb: &str) -> Result<(), DatasetError> {
+        if scene.environment.strength > 0.0 {
+            self.load_environment(&scene.environment.file)?;
+        }
         let gltf = self.load(glb)?;
         let world = self.app.world_mut();
         let assets = world.resource::<Assets<Gltf>>();
@@ -242,18 +248,9 @@ impl Studio {
         world.resource_scope(|world, mut materials: Mut<Assets<StandardMaterial>>| {
             let mut images = world.resource_mut::<Assets<Image>>();
             for handle in handles {
-                let Some(mut material) = materials.get_mut(&handle) else { continue };
                 // Taking the material mutably makes Bevy bind the new textures.
-                let material = &mut *material;
-                let textures = [
-                    (&material.base_color_texture, TexelKind::Srgb),
-                    (&material.metallic_roughness_texture, TexelKind::Linear),
-                    (&material.normal_map_texture, TexelKind::Normal),
-                ];
-                for (texture, kind) in textures {
-                    if let Some(mut image) = texture.as_ref().and_then(|texture| images.get_mut(texture)) {
-                        mipmaps::add_mip_levels(&mut image, kind);
-                    }
+                if let Some(mut material) = materials.get_mut(&handle) {
+                    mipmaps::add_to_material(&mut material, &mut images);
                 }
             }
         });
@@ -286,21 +283,25 @@ impl Studio {
         Bounds { center: (low + high) / 2.0, radius_m: (high - low).length() / 2.0 }
     }
 
-    fn light_from_environment(&mut self, scene: &Scene, camera: Entity) -> Result<(), DatasetError> {
-        let file = &scene.environment.file;
-        if scene.environment.strength == 0.0 {
+    /// Filters an environment that is new. Its maps reach the GPU while the geometry loads.
+    fn load_environment(&mut self, file: &str) -> Result<(), DatasetError> {
+        if self.environments.contains_key(file) {
             return Ok(());
         }
-        if !self.environments.contains_key(file) {
-            let path = self.data.join(file);
-            if !path.exists() {
-                return Err(DatasetError::FileMissing { path, needed_by: "scene.json" });
-            }
-            let maps = environment::filter(&LinearImage::read_exr(&path)?);
-            let mut images = self.app.world_mut().resource_mut::<Assets<Image>>();
-            self.environments.insert(file.clone(), maps.map(|map| images.add(map)));
+        let path = self.data.join(file);
+        if !path.exists() {
+            return Err(DatasetError::FileMissing { path, needed_by: "scene.json" });
         }
-        let [diffuse_map, specular_map] = self.environments[file].clone();
+        let maps = environment::filter(&LinearImage::read_exr(&path)?);
+        let mut images = self.app.world_mut().resource_mut::<Assets<Image>>();
+        self.environments.insert(file.to_owned(), maps.map(|map| images.add(map)));
+        Ok(())
+    }
+
+    fn light_from_environment(&mut self, scene: &Scene, camera: Entity) {
+        let Some([diffuse_map, specular_map]) = self.environments.get(&scene.environment.file).cloned() else {
+            return;
+        };
         let light = EnvironmentMapLight {
             diffuse_map,
             specular_map,
@@ -309,21 +310,26 @@ impl Studio {
             ..default()
         };
         self.app.world_mut().entity_mut(camera).insert(light);
-        Ok(())
     }
 
     /// Draws until a frame has been drawn with every mesh, texture and pipeline in place.
     fn draw(&mut self, path: &Path) -> Result<(), DatasetError> {
         let started = Instant::now();
-        let mut settled = 0;
-        while settled < SETTLING_FRAMES {
+        loop {
+            let known = self.pipeline_count()?;
             self.app.update();
-            settled = if self.is_ready()? { settled + 1 } else { 0 };
+            // What a new pipeline should have drawn is missing from the frame that asked for it.
+            if self.is_ready()? && self.pipeline_count()? == known {
+                return Ok(());
+            }
             if started.elapsed() > PATIENCE {
                 return Err(timeout(path, "textures, meshes and pipelines were not ready"));
             }
         }
-        Ok(())
+    }
+
+    fn pipeline_count(&self) -> Result<usize, DatasetError> {
+        Ok(self.render_world()?.resource::<PipelineCache>().pipelines().count())
     }
 
     fn is_ready(&mut self) -> Result<bool, DatasetError> {

@@ -66,8 +66,18 @@ impl Workshop {
 
 /// The toy config with `max_steps` and checkpoints every `checkpoint_every` steps.
 pub fn toy_config(max_steps: u64, checkpoint_every: u64) -> ConfigFile {
-    let mut file = ConfigFile::load(TOY_CONFIG.as_ref()).unwrap();
-    file.config.run.max_steps = max_steps;
-    file.config.run.checkpoint_every = checkpoint_every;
-    file
+    toy_config_with(max_steps, checkpoint_every, &[])
+}
+
+/// The same with other values: pairs of an entry of the file, such as `batch`, and its new value.
+pub fn toy_config_with(max_steps: u64, checkpoint_every: u64, changes: &[(&str, &str)]) -> ConfigFile {
+    let lengths = [("max_steps", max_steps.to_string()), ("checkpoint_every", checkpoint_every.to_string())];
+    let changes = changes.iter().map(|(name, value)| (*name, value.to_string())).chain(lengths);
+    let mut text = std::fs::read_to_string(TOY_CONFIG).unwrap();
+    for (name, value) in changes {
+        let entry = format!("{name} = ");
+        let line = text.lines().find(|line| line.starts_with(&entry)).unwrap().to_string();
+        text = text.replace(&line, &format!("{entry}{value}"));
+    }
+    ConfigFile::parse(text, TOY_CONFIG.as_ref()).unwrap()
 }

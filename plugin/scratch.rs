@@ -1,0 +1,90 @@
+//! Scratch memory of a plan: tensors that are never alive together share a buffer. Pure data.
+
+use bevy::math::UVec2;
+use portrait_network::{Graph, Source};
+
+use crate::plan::Grid;
+
+/// Gives each tensor a buffer, and takes it back after its last reader.
+pub(crate) struct Scratch<'a> {
+    graph: &'a Graph,
+    capacity_px: UVec2,
+    pub buffer_bytes: Vec<u64>,
+    free: Vec<usize>,
+    /// Buffer of the input planes.
+    pub input: usize,
+    /// Buffer of each layer's tensor.
+    placed: Vec<usize>,
+    /// Last layer that reads the input planes, and each layer's tensor.
+    input_last_read: usize,
+    last_read: Vec<usize>,
+}
+
+impl<'a> Scratch<'a> {
+    pub fn new(graph: &'a Graph, capacity_px: UVec2) -> Self {
+        let layers = graph.nodes().len();
+        // A tensor that nothing reads still has to exist while it is written.
+        let mut last_read: Vec<usize> = (0..layers).collect();
+        let mut input_last_read = 0;
+        for (index, node) in graph.nodes().iter().enumerate() {
+            for source in &node.sources {
+                match *source {
+                    Source::Input => input_last_read = index,
+                    Source::Layer(layer) => last_read[layer] = index,
+                }
+            }
+        }
+        let input_grid = Grid::new(graph.spec().input_channels(), 1);
+        Self {
+            graph,
+            capacity_px,
+            buffer_bytes: vec![input_grid.bytes(capacity_px)],
+            free: Vec::new(),
+            input: 0,
+            placed: Vec::new(),
+            input_last_read,
+            last_read,
+        }
+    }
+
+    /// Buffer, shape and channels of what a layer reads.
+    pub fn tensor(&self, source: Source) -> (usize, Grid, usize) {
+        match source {
+            Source::Input => {
+                let channels = self.graph.spec().input_channels();
+                (self.input, Grid::new(channels, 1), channels)
+            }
+            Source::Layer(layer) => {
+                let node = &self.graph.nodes()[layer];
+                (self.placed[layer], Grid::new(node.channels, node.downscale), node.channels)
+            }
+        }
+    }
+
+    /// The free buffer that wastes least, else the one that has to grow least, else a new one.
+    pub fn allocate(&mut self, layer: usize, grid: Grid) -> usize {
+        debug_assert_eq!(self.placed.len(), layer);
+        let bytes = grid.bytes(self.capacity_px);
+        let size = |&at: &usize| self.buffer_bytes[self.free[at]];
+        let fitting = (0..self.free.len()).filter(|at| size(at) >= bytes).min_by_key(size);
+        let chosen = fitting.or_else(|| (0..self.free.len()).max_by_key(size));
+        let buffer = match chosen {
+            Some(at) => self.free.swap_remove(at),
+            None => {
+                self.buffer_bytes.push(0);
+                self.buffer_bytes.len() - 1
+            }
+        };
+        self.buffer_bytes[buffer] = self.buffer_bytes[buffer].max(bytes);
+        self.placed.push(buffer);
+        buffer
+    }
+
+    pub fn release_after(&mut self, layer: usize) {
+        if self.input_last_read == layer {
+            self.free.push(self.input);
+        }
+        let done = (0..=layer).filter(|&made| self.last_read[made] == layer).map(|made| self.placed[made]);
+        self.free.extend(done);
+    }
+}
