@@ -51,7 +51,7 @@ impl Network {
     ) -> Option<Self> {
         let round_up = |side: u32| side.max(1).next_multiple_of(CAPACITY_STEP_PX);
         let capacity = UVec2::new(round_up(network_px.x), round_up(network_px.y));
-        let plan = Plan::new(gpu.model.graph(), capacity, pipelines.tile_rows);
+        let plan = Plan::new(gpu.model.graph(), capacity, pipelines.tile_rows, gpu.weight_format);
         let largest = plan.buffer_bytes.iter().copied().max().unwrap_or(0);
         if largest > device.limits().max_storage_buffer_binding_size {
             return None;

@@ -14,7 +14,7 @@ use bevy::render::render_resource::{Buffer, BufferInitDescriptor, BufferUsages};
 use bevy::render::renderer::RenderDevice;
 use portrait_network::{MAX_FILE_BYTES, Model, WeightsError};
 
-use crate::plan::pack_weights;
+use crate::plan::{WeightFormat, pack_weights};
 
 /// A network with its weights. Load it with the `AssetServer` from a `.safetensors` file written by
 /// `portrait-train export`, or insert a [`Model`] into `Assets<PortraitModel>`.
@@ -80,14 +80,17 @@ impl AssetLoader for PortraitModelLoader {
 pub struct GpuPortraitModel {
     /// The network.
     pub model: Arc<Model>,
-    /// All weights and biases in the order of [`pack_weights`], f32.
+    /// All weights and biases in the order of [`pack_weights`].
     pub weights: Buffer,
+    /// How the weights are stored.
+    pub weight_format: WeightFormat,
 }
 
 impl GpuPortraitModel {
     /// Uploads the weights. `None` where the device cannot bind a buffer of that size.
     pub fn new(model: Arc<Model>, device: &RenderDevice) -> Option<Self> {
-        let packed = pack_weights(&model);
+        let weight_format = WeightFormat::of(&model);
+        let packed = pack_weights(&model, weight_format);
         let bytes: &[u8] = bytemuck::cast_slice(&packed);
         let limit = device.limits().max_storage_buffer_binding_size;
         if bytes.len() as u64 > limit {
@@ -102,7 +105,7 @@ impl GpuPortraitModel {
             contents: bytes,
             usage: BufferUsages::STORAGE,
         });
-        Some(Self { model, weights })
+        Some(Self { model, weights, weight_format })
     }
 }
 

@@ -20,7 +20,7 @@ use portrait_network::{Plane, Spec};
 use wgpu_types::DeviceType;
 
 use crate::gpu_state::RegionUniform;
-use crate::plan::{CONV_WORKGROUP, Kernel, LayerParams, TileRows, WORKGROUP_SIDE};
+use crate::plan::{CONV_WORKGROUP, Kernel, LayerParams, TileRows, WORKGROUP_SIDE, WeightFormat};
 use crate::shaders::PortraitShaders;
 
 /// A compute pipeline.
@@ -201,7 +201,8 @@ pub fn pack_defs(key: PackKey) -> Vec<ShaderDefVal> {
 pub fn layer_defs(kernel: Kernel) -> Vec<ShaderDefVal> {
     let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE)];
     match kernel {
-        Kernel::Conv { kernel, stride, rows } => defs.extend([
+        Kernel::Conv { kernel, stride, rows, weights } => defs.extend([
+            ShaderDefVal::Bool("HALF_WEIGHTS".into(), weights == WeightFormat::F16),
             define("TILE_ROWS", rows.px()),
             define("KERNEL", kernel),
             define("STRIDE", stride),

@@ -5,6 +5,7 @@
 
 use bevy::math::UVec2;
 use bevy::render::render_resource::ShaderType;
+use half::f16;
 use portrait_network::pack::{OUT_TILE, out_tiles, pack_bias, pack_weight, vec4_planes};
 use portrait_network::{Graph, Model, Op, Upsampling};
 
@@ -40,6 +41,31 @@ impl TileRows {
     }
 }
 
+/// How a convolution's weights lie on the GPU. Biases are always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightFormat {
+    /// 4 bytes each.
+    F32,
+    /// 2 bytes each: half the reading. Only for weights that it holds exactly, as those of an F16 file.
+    F16,
+}
+
+impl WeightFormat {
+    /// The smallest format that holds all weights of a model exactly.
+    pub fn of(model: &Model) -> Self {
+        let exact = |value: &f32| f16::from_f32(*value).to_f32() == *value;
+        if model.convs().iter().all(|conv| conv.weight.iter().all(exact)) { Self::F16 } else { Self::F32 }
+    }
+
+    /// Blocks of 16 bytes that hold `weights` weights, a multiple of 8.
+    fn blocks(self, weights: usize) -> usize {
+        match self {
+            Self::F32 => weights / 4,
+            Self::F16 => weights / 8,
+        }
+    }
+}
+
 /// A shader, specialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
@@ -51,6 +77,8 @@ pub enum Kernel {
         stride: u32,
         /// Shape of an invocation's work.
         rows: TileRows,
+        /// How the weights are stored.
+        weights: WeightFormat,
     },
     /// Pixels to channels.
     SpaceToDepth,
@@ -193,11 +221,11 @@ pub struct Plan {
 
 impl Plan {
     /// Plans a network for inputs of up to `capacity_px` pixels.
-    pub fn new(graph: &Graph, capacity_px: UVec2, rows: TileRows) -> Self {
+    pub fn new(graph: &Graph, capacity_px: UVec2, rows: TileRows, format: WeightFormat) -> Self {
         let alignment_px = graph.alignment_px() as u32;
         let capacity_px = pad(capacity_px, alignment_px);
         let mut scratch = Scratch::new(graph, capacity_px);
-        let mut weights = weight_offsets(graph).into_iter();
+        let mut weights = weight_offsets(graph, format).into_iter();
         let mut steps = Vec::new();
         let mut output = (scratch.input, 1.0);
         for (index, (layer, node)) in graph.spec().layers.iter().zip(graph.nodes()).enumerate() {
@@ -229,7 +257,7 @@ impl Plan {
                 Op::Conv { kernel, stride, activation, .. } => {
                     let (weight_at, bias_at) = weights.next().unwrap_or_default();
                     steps.push(Step {
-                        kernel: Kernel::Conv { kernel: kernel as u32, stride: stride as u32, rows },
+                        kernel: Kernel::Conv { kernel: kernel as u32, stride: stride as u32, rows, weights: format },
                         weight_at,
                         bias_at,
                         negative_slope: activation.negative_slope(),
@@ -299,14 +327,15 @@ fn pad(size_px: UVec2, alignment_px: u32) -> UVec2 {
     UVec2::new(side(size_px.x), side(size_px.y))
 }
 
-/// Where each convolution's weights and biases begin, in vec4.
-fn weight_offsets(graph: &Graph) -> Vec<(u32, u32)> {
+/// Where each convolution's weights and biases begin, in blocks of 16 bytes.
+fn weight_offsets(graph: &Graph, format: WeightFormat) -> Vec<(u32, u32)> {
     let mut at = 0;
     graph
         .convs()
         .map(|conv| {
             let tiles = out_tiles(conv.out_channels);
-            let weights = tiles * vec4_planes(conv.in_channels) * conv.kernel * conv.kernel * OUT_TILE;
+            let taps = tiles * vec4_planes(conv.in_channels) * conv.kernel * conv.kernel;
+            let weights = format.blocks(taps * 4 * OUT_TILE);
             let offsets = (at as u32, (at + weights) as u32);
             at += weights + tiles * OUT_TILE / 4;
             offsets
@@ -314,17 +343,24 @@ fn weight_offsets(graph: &Graph) -> Vec<(u32, u32)> {
         .collect()
 }
 
-/// All weights and biases of a model in the order that [`Plan`] reads them: for each convolution its weights (see
-/// [`portrait_network::pack`]), then its biases.
-pub fn pack_weights(model: &Model) -> Vec<f32> {
+/// All weights and biases of a model as [`Plan`] reads them, in words of 4 bytes: for each convolution its weights in
+/// the order of [`portrait_network::pack`], in `format`, then its biases.
+pub fn pack_weights(model: &Model, format: WeightFormat) -> Vec<u32> {
     let mut packed = Vec::new();
     for (shape, conv) in model.graph().convs().zip(model.convs()) {
-        packed.extend(pack_weight(&shape, &conv.weight));
-        packed.extend(pack_bias(&conv.bias));
+        let weights = pack_weight(&shape, &conv.weight);
+        match format {
+            WeightFormat::F32 => packed.extend(weights.iter().map(|value| value.to_bits())),
+            WeightFormat::F16 => packed.extend(weights.as_chunks::<2>().0.iter().map(|pair| {
+                let [low, high] = pair.map(|value| u32::from(f16::from_f32(value).to_bits()));
+                low | high << 16
+            })),
+        }
+        packed.extend(pack_bias(&conv.bias).iter().map(|value| value.to_bits()));
     }
     if packed.is_empty() {
         // A network without a convolution is legal; a buffer of zero bytes is not.
-        packed.resize(4, 0.0);
+        packed.resize(4, 0);
     }
     packed
 }
@@ -332,7 +368,7 @@ pub fn pack_weights(model: &Model) -> Vec<f32> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use portrait_network::{Activation, Layer, Plane, Source, Spec};
+    use portrait_network::{Activation, Dtype, Layer, Plane, Source, Spec};
 
     use super::*;
 
@@ -390,7 +426,7 @@ mod tests {
         for spec in specs {
             let graph = spec.validate().unwrap();
             for size in [UVec2::ONE, UVec2::new(7, 5), UVec2::new(512, 288)] {
-                assert_no_live_overlap(&graph, &Plan::new(&graph, size, TileRows::Four));
+                assert_no_live_overlap(&graph, &Plan::new(&graph, size, TileRows::Four, WeightFormat::F32));
             }
         }
     }
@@ -398,7 +434,7 @@ mod tests {
     #[test]
     fn every_tensor_fits_its_buffer_at_every_smaller_size() {
         let graph = every_op().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::new(70, 33), TileRows::Four);
+        let plan = Plan::new(&graph, UVec2::new(70, 33), TileRows::Four, WeightFormat::F32);
         assert_eq!(plan.capacity_px, UVec2::new(72, 40));
         for size in [UVec2::ONE, UVec2::new(7, 5), UVec2::new(70, 33), UVec2::new(72, 1)] {
             assert!(plan.fits(size));
@@ -415,7 +451,7 @@ mod tests {
     #[test]
     fn odd_sizes_are_padded_to_the_alignment() {
         let graph = Spec::portrait().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::new(33, 65), TileRows::Four);
+        let plan = Plan::new(&graph, UVec2::new(33, 65), TileRows::Four, WeightFormat::F32);
         let params = plan.steps[0].params(plan.padded_px(UVec2::new(33, 65)));
         assert_eq!((params.source_size_px, params.target_size_px), (UVec2::new(40, 72), UVec2::new(20, 36)));
     }
@@ -423,7 +459,7 @@ mod tests {
     #[test]
     fn sharing_saves_most_of_the_memory() {
         let graph = Spec::portrait().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::new(256, 256), TileRows::Four);
+        let plan = Plan::new(&graph, UVec2::new(256, 256), TileRows::Four, WeightFormat::F32);
         let each_its_own: u64 = plan.steps.iter().map(|step| step.target_grid.bytes(plan.capacity_px)).sum();
         assert!(plan.scratch_bytes() * 2 < each_its_own, "{} of {each_its_own}", plan.scratch_bytes());
         // 16 MiB is what the README promises for the default network at 256².
@@ -433,7 +469,7 @@ mod tests {
     #[test]
     fn concatenated_sources_lie_one_behind_the_other() {
         let graph = every_op().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::splat(8), TileRows::Four);
+        let plan = Plan::new(&graph, UVec2::splat(8), TileRows::Four, WeightFormat::F32);
         let first_planes: Vec<u32> =
             plan.steps.iter().filter(|step| step.kernel == Kernel::Copy).map(|step| step.first_plane).collect();
         assert_eq!(first_planes, [0, 3, 6]);
@@ -442,15 +478,24 @@ mod tests {
     #[test]
     fn weights_lie_where_the_steps_read_them() {
         let graph = every_op().validate().unwrap();
-        let model = Model::random(graph.clone(), 1);
-        let packed = pack_weights(&model);
-        let plan = Plan::new(&graph, UVec2::splat(8), TileRows::Four);
-        let convs: Vec<&Step> = plan.steps.iter().filter(|s| matches!(s.kernel, Kernel::Conv { .. })).collect();
-        for (step, conv) in convs.iter().zip(model.convs()) {
-            assert_eq!(packed[step.bias_at as usize * 4], conv.bias[0], "{}", step.span);
-            assert_eq!(packed[step.weight_at as usize * 4], conv.weight[0], "{}", step.span);
+        let exact = Model::random(graph.clone(), 1);
+        let rounded = Model::from_bytes(&exact.to_bytes(Dtype::F16).unwrap()).unwrap();
+        assert_eq!((WeightFormat::of(&exact), WeightFormat::of(&rounded)), (WeightFormat::F32, WeightFormat::F16));
+        for (model, format) in [(exact, WeightFormat::F32), (rounded, WeightFormat::F16)] {
+            let packed = pack_weights(&model, format);
+            let plan = Plan::new(&graph, UVec2::splat(8), TileRows::Four, format);
+            let convs: Vec<&Step> = plan.steps.iter().filter(|s| matches!(s.kernel, Kernel::Conv { .. })).collect();
+            for (step, conv) in convs.iter().zip(model.convs()) {
+                assert_eq!(packed[step.bias_at as usize * 4], conv.bias[0].to_bits(), "{}", step.span);
+                let found = packed[step.weight_at as usize * 4];
+                let expected = match format {
+                    WeightFormat::F32 => conv.weight[0].to_bits(),
+                    WeightFormat::F16 => found >> 16 << 16 | u32::from(f16::from_f32(conv.weight[0]).to_bits()),
+                };
+                assert_eq!(found, expected, "{}", step.span);
+            }
+            let last = convs.last().unwrap();
+            assert_eq!(packed.len(), last.bias_at as usize * 4 + out_tiles(last.target_channels as usize) * OUT_TILE);
         }
-        let last = convs.last().unwrap();
-        assert_eq!(packed.len(), last.bias_at as usize * 4 + out_tiles(last.target_channels as usize) * OUT_TILE);
     }
 }

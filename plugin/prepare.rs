@@ -6,6 +6,8 @@ use bevy::camera::CompositingSpace;
 use bevy::camera::visibility::RenderLayers;
 use bevy::core_pipeline::prepass::ViewPrepassTextures;
 use bevy::ecs::prelude::*;
+use bevy::ecs::query::QueryData;
+use bevy::ecs::system::SystemParam;
 use bevy::log::error_once;
 use bevy::math::{Mat4, URect, UVec2, Vec3, Vec4};
 use bevy::platform::collections::{HashMap, HashSet};
@@ -79,13 +81,21 @@ impl Work<'_> {
 }
 
 /// The GPU and Bevy's pipelines, as every function here needs them.
-#[derive(bevy::ecs::system::SystemParam)]
+#[derive(SystemParam)]
 pub(crate) struct Gpu<'w> {
     device: Res<'w, RenderDevice>,
     queue: Res<'w, RenderQueue>,
     cache: Res<'w, PipelineCache>,
     pipelines: Res<'w, PortraitPipelines>,
     pipeline_cache: ResMut<'w, PortraitPipelineCache>,
+}
+
+impl Gpu<'_> {
+    /// The pipelines at both ends of the network.
+    fn view_pipelines(&mut self, work: &Work) -> (CachedComputePipelineId, CachedRenderPipelineId) {
+        let pack = self.pipeline_cache.compute(&self.cache, &self.pipelines, ComputeKey::Pack(work.pack_key));
+        (pack, self.pipeline_cache.composite(&self.cache, &self.pipelines, work.view.target_format))
+    }
 }
 
 pub(crate) fn prepare_portrait_views(
@@ -111,7 +121,7 @@ pub(crate) fn prepare_portrait_views(
         .filter_map(|item| find_work(item, uploaded(item.1.model.id())?, &faces.0))
         .collect();
     reserve_networks(state, &work, &mut gpu);
-    work.retain(|work| is_runnable(state, work, &gpu));
+    work.retain(|work| is_runnable(state, work, &mut gpu));
 
     let regions: Vec<Vec<PreparedRegion>> = write_uniforms(state, &work, &gpu);
     for (work, regions) in work.iter().zip(&regions) {
@@ -133,7 +143,7 @@ pub(crate) fn prepare_portrait_views(
 
 /// The faces a view sees, if it can be enhanced.
 fn find_work<'a>(
-    (entity, settings, camera, view, layers, prepass, msaa): <ViewItem as bevy::ecs::query::QueryData>::Item<'a, '_>,
+    (entity, settings, camera, view, layers, prepass, msaa): <ViewItem as QueryData>::Item<'a, '_>,
     gpu: &'a GpuPortraitModel,
     faces: &'a [ExtractedFace],
 ) -> Option<Work<'a>> {
@@ -201,13 +211,18 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) 
     }
 }
 
-/// Whether a network is there and its shaders are compiled.
-fn is_runnable(state: &PortraitGpuState, work: &Work, gpu: &Gpu) -> bool {
-    let readiness = state.network(work.model()).map(|network| network.readiness(&gpu.cache));
-    if readiness == Some(Readiness::Failed) {
+/// Whether a view's network is there and all its shaders are compiled.
+fn is_runnable(state: &PortraitGpuState, work: &Work, gpu: &mut Gpu) -> bool {
+    let Some(network) = state.network(work.model()) else { return false };
+    let (pack, composite) = gpu.view_pipelines(work);
+    let readiness = network
+        .readiness(&gpu.cache)
+        .and(Readiness::of(gpu.cache.get_compute_pipeline_state(pack)))
+        .and(Readiness::of(gpu.cache.get_render_pipeline_state(composite)));
+    if readiness == Readiness::Failed {
         error_once!("portrait realism: a shader does not compile (see above): the frame stays as it is");
     }
-    readiness == Some(Readiness::Ready)
+    readiness == Readiness::Ready
 }
 
 /// Gives each region its parameter slot and its uniform.
@@ -300,14 +315,6 @@ fn portrait_view(
         let entries = BindGroupEntries::sequential((uniform.clone(), &copy.view, residual));
         gpu.device.create_bind_group("portrait composite", &layout, &entries)
     });
-    let (cache, pipelines) = (&gpu.cache, &gpu.pipelines);
-    Some(PortraitView {
-        model: work.model(),
-        format,
-        pack_pipeline: gpu.pipeline_cache.compute(cache, pipelines, ComputeKey::Pack(work.pack_key)),
-        composite_pipeline: gpu.pipeline_cache.composite(cache, pipelines, format),
-        pack,
-        composite,
-        regions,
-    })
+    let (pack_pipeline, composite_pipeline) = gpu.view_pipelines(work);
+    Some(PortraitView { model: work.model(), format, pack_pipeline, composite_pipeline, pack, composite, regions })
 }

@@ -1,16 +1,16 @@
 // Purpose: convolution KERNEL x KERNEL (1 or 3) with stride STRIDE (1 or 2), zero padding, bias and leaky ReLU.
 // Inputs:  [C/4, H, W] vec4<f32>; weights as `portrait_network::pack` orders them,
-//          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], and biases, padded to whole tiles.
+//          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], f32 or (HALF_WEIGHTS) f16; f32 biases for whole tiles.
 // Outputs: [C'/4, H', W'] vec4<f32>.
 // Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILE channels; z is the tile of channels.
-// Memory:  for 3 x 3, stride 1 and 4 rows: 36 pixels of 16 bytes and 1152 bytes of weights for 4,608 multiply-adds.
+// Memory:  for 3 x 3, stride 1 and 4 rows: 36 pixels of 16 bytes and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds.
 //
 // Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers.
 #import portrait::layout::{LayerParams, plane_index}
 
 @group(0) @binding(0) var<uniform> layer: LayerParams;
 @group(0) @binding(1) var<storage, read> source: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
 
 // The tile below is written for eight channels.
@@ -46,12 +46,37 @@ struct Tile {
 #endif
 }
 
+fn single(at: u32) -> vec4<f32> {
+    return bitcast<vec4<f32>>(weights[at]);
+}
+
+#if HALF_WEIGHTS == true
+const TAP_BLOCKS = 4u;
+
+fn half(x: u32, y: u32) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(x), unpack2x16float(y));
+}
+
 fn tap(at: u32) -> Tap {
+    let a = weights[at];
+    let b = weights[at + 1u];
+    let c = weights[at + 2u];
+    let d = weights[at + 3u];
     return Tap(
-        mat4x4<f32>(weights[at], weights[at + 2u], weights[at + 4u], weights[at + 6u]),
-        mat4x4<f32>(weights[at + 1u], weights[at + 3u], weights[at + 5u], weights[at + 7u]),
+        mat4x4<f32>(half(a.x, a.y), half(b.x, b.y), half(c.x, c.y), half(d.x, d.y)),
+        mat4x4<f32>(half(a.z, a.w), half(b.z, b.w), half(c.z, c.w), half(d.z, d.w)),
     );
 }
+#else
+const TAP_BLOCKS = 8u;
+
+fn tap(at: u32) -> Tap {
+    return Tap(
+        mat4x4<f32>(single(at), single(at + 2u), single(at + 4u), single(at + 6u)),
+        mat4x4<f32>(single(at + 1u), single(at + 3u), single(at + 5u), single(at + 7u)),
+    );
+}
+#endif
 
 fn add_four(sum: Four, by: mat4x4<f32>, x: Four) -> Four {
     return Four(sum.a + by * x.a, sum.b + by * x.b, sum.c + by * x.c, sum.d + by * x.d);
@@ -141,14 +166,14 @@ fn add_rows(sum: Tile, at: u32, x: Rows) -> Tile {
     tile.row2 = add(tile.row2, left, left_of(x.row2));
     tile.row3 = add(tile.row3, left, left_of(x.row3));
 #endif
-    let middle = tap(at + 8u);
+    let middle = tap(at + TAP_BLOCKS);
     tile.row0 = add(tile.row0, middle, middle_of(x.row0));
     tile.row1 = add(tile.row1, middle, middle_of(x.row1));
 #if TILE_ROWS == 4
     tile.row2 = add(tile.row2, middle, middle_of(x.row2));
     tile.row3 = add(tile.row3, middle, middle_of(x.row3));
 #endif
-    let right = tap(at + 16u);
+    let right = tap(at + 2u * TAP_BLOCKS);
     tile.row0 = add(tile.row0, right, right_of(x.row0));
     tile.row1 = add(tile.row1, right, right_of(x.row1));
 #if TILE_ROWS == 4
@@ -187,8 +212,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let out_tile = id.z;
-    let low = weights[layer.bias_at + out_tile * 2u];
-    let high = weights[layer.bias_at + out_tile * 2u + 1u];
+    let low = single(layer.bias_at + out_tile * 2u);
+    let high = single(layer.bias_at + out_tile * 2u + 1u);
     let bias = Sum(Four(low, low, low, low), Four(high, high, high, high));
 #if TILE_ROWS == 4
     var tile = Tile(bias, bias, bias, bias);
@@ -198,7 +223,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 
     let left = i32(corner.x) * #{STRIDE} - #{KERNEL} / 2;
     let top = i32(corner.y) * #{STRIDE} - #{KERNEL} / 2;
-    var at = layer.weight_at + out_tile * layer.source_planes * #{KERNEL}u * #{KERNEL}u * 8u;
+    var at = layer.weight_at + out_tile * layer.source_planes * #{KERNEL}u * #{KERNEL}u * TAP_BLOCKS;
     for (var plane = 0u; plane < layer.source_planes; plane += 1u) {
         let x0 = load(window_of(plane, left, top));
         let x1 = load(window_of(plane, left, top + 1));
@@ -220,19 +245,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         tile = add_rows(tile, at, Rows(x0, x2));
 #endif
 #endif
-        at += 8u;
+        at += TAP_BLOCKS;
 #else
 #if STRIDE == 1
 #if TILE_ROWS == 4
         let x4 = load(window_of(plane, left, top + 4));
         let x5 = load(window_of(plane, left, top + 5));
         tile = add_rows(tile, at, Rows(x0, x1, x2, x3));
-        tile = add_rows(tile, at + 24u, Rows(x1, x2, x3, x4));
-        tile = add_rows(tile, at + 48u, Rows(x2, x3, x4, x5));
+        tile = add_rows(tile, at + 3u * TAP_BLOCKS, Rows(x1, x2, x3, x4));
+        tile = add_rows(tile, at + 6u * TAP_BLOCKS, Rows(x2, x3, x4, x5));
 #else
         tile = add_rows(tile, at, Rows(x0, x1));
-        tile = add_rows(tile, at + 24u, Rows(x1, x2));
-        tile = add_rows(tile, at + 48u, Rows(x2, x3));
+        tile = add_rows(tile, at + 3u * TAP_BLOCKS, Rows(x1, x2));
+        tile = add_rows(tile, at + 6u * TAP_BLOCKS, Rows(x2, x3));
 #endif
 #else
         let x4 = load(window_of(plane, left, top + 4));
@@ -242,15 +267,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let x7 = load(window_of(plane, left, top + 7));
         let x8 = load(window_of(plane, left, top + 8));
         tile = add_rows(tile, at, Rows(x0, x2, x4, x6));
-        tile = add_rows(tile, at + 24u, Rows(x1, x3, x5, x7));
-        tile = add_rows(tile, at + 48u, Rows(x2, x4, x6, x8));
+        tile = add_rows(tile, at + 3u * TAP_BLOCKS, Rows(x1, x3, x5, x7));
+        tile = add_rows(tile, at + 6u * TAP_BLOCKS, Rows(x2, x4, x6, x8));
 #else
         tile = add_rows(tile, at, Rows(x0, x2));
-        tile = add_rows(tile, at + 24u, Rows(x1, x3));
-        tile = add_rows(tile, at + 48u, Rows(x2, x4));
+        tile = add_rows(tile, at + 3u * TAP_BLOCKS, Rows(x1, x3));
+        tile = add_rows(tile, at + 6u * TAP_BLOCKS, Rows(x2, x4));
 #endif
 #endif
-        at += 72u;
+        at += 9u * TAP_BLOCKS;
 #endif
     }
 

@@ -17,7 +17,7 @@ struct LayerParams {
     target_channels: u32,
     // Space-to-depth only.
     factor: u32,
-    // Into the weights, in vec4.
+    // Into the weights, in blocks of 16 bytes.
     weight_at: u32,
     bias_at: u32,
     negative_slope: f32,

@@ -7,6 +7,7 @@ use bevy::camera::RenderTarget;
 use bevy::camera::primitives::Aabb;
 use bevy::log::LogPlugin;
 use bevy::prelude::*;
+use bevy::render::error_handler::RenderErrorHandler;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
 use bevy::render::render_asset::RenderAssets;
 use bevy::render::render_resource::{
@@ -37,6 +38,8 @@ pub fn headless(assets: &str, portrait: bool) -> App {
             .disable::<LogPlugin>()
             .disable::<PipelinedRenderingPlugin>(),
     );
+    // A renderer that has stopped would show the same frame for ever, and that would pass for "unchanged".
+    app.insert_resource(RenderErrorHandler(|error, _, _| panic!("{error:?}")));
     if portrait {
         app.add_plugins(PortraitRealismPlugin);
     }

@@ -9,11 +9,11 @@ use bevy::render::renderer::{RenderDevice, RenderQueue};
 use bevy_portrait_realism::execute::Network;
 use bevy_portrait_realism::model_asset::GpuPortraitModel;
 use bevy_portrait_realism::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
-use bevy_portrait_realism::plan::TileRows;
+use bevy_portrait_realism::plan::{TileRows, WeightFormat};
 use bevy_portrait_realism::prelude::*;
 use portrait_network::reference::{Tensor, forward};
 use portrait_network::transfer::normalize_color;
-use portrait_network::{Activation, Graph, Layer, Model, Op, Plane, Spec, Upsampling};
+use portrait_network::{Activation, Dtype, Graph, Layer, Model, Op, Plane, Spec, Upsampling};
 
 use crate::common::{headless, read_buffer, render_world_mut};
 
@@ -89,7 +89,7 @@ fn run_on_gpu(world: &mut World, network: &mut Network, model: &Model, planes: &
 }
 
 /// A network on the GPU with room for `capacity_px`, ready to run.
-fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Network {
+pub fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Network {
     // The first frame sets the renderer up.
     app.update();
     let world = render_world_mut(app);
@@ -170,6 +170,20 @@ fn convolutions_with_the_tile_of_a_gpu_match_the_reference() {
     for spec in [every_op(&[Plane::Color]), Spec::portrait()] {
         let graph = spec.validate().expect("a valid spec");
         assert_matches_reference(&mut app, graph, UVec2::new(64, 65), &SIZES);
+    }
+}
+
+#[test]
+fn weights_of_an_f16_file_match_the_reference_with_either_tile() {
+    let mut app = headless("assets", true);
+    app.update();
+    let graph = every_op(&[Plane::Color]).validate().expect("a valid spec");
+    let file = Model::random(graph, 5).to_bytes(Dtype::F16).expect("a file");
+    let model = Arc::new(Model::from_bytes(&file).expect("the same file"));
+    assert_eq!(WeightFormat::of(&model), WeightFormat::F16);
+    for rows in [TileRows::Four, TileRows::Two] {
+        render_world_mut(&mut app).resource_mut::<PortraitPipelines>().tile_rows = rows;
+        assert_model_matches_reference(&mut app, "every_op in f16", &model, UVec2::new(64, 65), &SIZES);
     }
 }
 

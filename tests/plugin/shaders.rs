@@ -6,7 +6,7 @@ use bevy::render::render_resource::ShaderType;
 use bevy::shader::ShaderDefVal;
 use bevy_portrait_realism::gpu_state::RegionUniform;
 use bevy_portrait_realism::pipeline::{PackKey, layer_defs, pack_defs};
-use bevy_portrait_realism::plan::{Kernel, LayerParams, TileRows};
+use bevy_portrait_realism::plan::{Kernel, LayerParams, TileRows, WeightFormat};
 use bevy_portrait_realism::shaders::{COMPOSITE, CONV, JOIN, LIBRARY, PACK_PLANES, REARRANGE, ShaderFile};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga_oil::compose::{ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue};
@@ -56,10 +56,10 @@ fn check(file: ShaderFile, defs: &[ShaderDefVal]) -> (u64, Vec<u32>) {
 #[test]
 fn every_layer_kernel_validates_and_agrees_with_rust() {
     let layer_bytes = LayerParams::min_size().get();
-    for kernel in [1, 3] {
-        for stride in [1, 2] {
-            for rows in [TileRows::Two, TileRows::Four] {
-                let kernel = Kernel::Conv { kernel, stride, rows };
+    for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2)] {
+        for rows in [TileRows::Two, TileRows::Four] {
+            for weights in [WeightFormat::F32, WeightFormat::F16] {
+                let kernel = Kernel::Conv { kernel, stride, rows, weights };
                 assert_eq!(check(CONV, &layer_defs(kernel)), (layer_bytes, vec![0, 1, 2, 3]), "{kernel:?}");
             }
         }

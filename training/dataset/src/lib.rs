@@ -4,6 +4,8 @@
 //! A seed's folder holds a scene (`scene.glb`, `scene.json`, `reference.exr`, `mask.png`, `done.json`); [`pair::make`]
 //! adds `first.png`, `reference.png`, `normal.png`, `depth.png` and, last, `pair.json`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod calibrate;
 pub mod cameras;
 pub mod environment;

@@ -160,5 +160,6 @@ fn verify(arguments: &Seeds) -> Result<bool> {
         mean(|report| report.first_luminance),
         mean(|report| report.reference_luminance),
     );
-    Ok(failed == 0 && low == 0)
+    // Single heads of loose hair stay below; a data set that does is misaligned.
+    Ok(failed == 0 && mean(|report| report.silhouette_iou) >= WANTED_IOU)
 }

@@ -4,6 +4,7 @@ use bevy::asset::Assets;
 use bevy::image::{Image, ImageAddressMode, ImageFilterMode, ImageSampler, ImageSamplerDescriptor};
 use bevy::pbr::StandardMaterial;
 use bevy::render::render_resource::TextureFormat;
+use portrait_network::transfer::{srgb_decode, srgb_encode};
 
 /// What a texel means, so that a mean of texels is taken in the right space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,14 +126,6 @@ impl Averager {
             }
         }
     }
-}
-
-fn srgb_encode(linear: f32) -> f32 {
-    if linear <= 0.003_130_8 { linear * 12.92 } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
-}
-
-fn srgb_decode(srgb: f32) -> f32 {
-    if srgb <= 0.040_45 { srgb / 12.92 } else { ((srgb + 0.055) / 1.055).powf(2.4) }
 }
 
 #[cfg(test)]

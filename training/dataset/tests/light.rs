@@ -1,4 +1,5 @@
 //! Radiance, direction and tone mapping agree with the reference's. Needs a Vulkan device; lavapipe serves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

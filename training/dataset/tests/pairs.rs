@@ -1,4 +1,5 @@
 //! Pairs from scenes: whole, resumed, refused. Needs a Vulkan device; lavapipe serves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
@@ -74,7 +75,7 @@ fn a_pair_is_whole_aligned_and_made_only_once() {
 fn complaint(studio: &mut Studio, data: &Path, spoil: impl FnOnce(&Path)) -> String {
     let folder = lit_toy().write(data);
     spoil(&folder);
-    let error = make(studio, data, SEED).err().expect("a spoilt scene was accepted");
+    let error = make(studio, data, SEED).expect_err("a spoilt scene was accepted");
     assert!(!folder.join(PAIR).exists());
     error.to_string()
 }
