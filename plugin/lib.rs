@@ -30,6 +30,7 @@ pub mod region;
 mod scratch;
 mod settings;
 pub mod shaders;
+pub mod weight_layout;
 
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;
 use bevy::anti_alias::fxaa::fxaa;

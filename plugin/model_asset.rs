@@ -10,11 +10,11 @@ use bevy::ecs::system::lifetimeless::SRes;
 use bevy::log::error;
 use bevy::reflect::TypePath;
 use bevy::render::render_asset::{PrepareAssetError, RenderAsset};
-use bevy::render::render_resource::{Buffer, BufferInitDescriptor, BufferUsages};
-use bevy::render::renderer::RenderDevice;
+use bevy::render::render_resource::{Buffer, BufferInitDescriptor, BufferUsages, DownlevelFlags};
+use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use portrait_network::{MAX_FILE_BYTES, Model, WeightsError};
 
-use crate::plan::{WeightFormat, pack_weights};
+use crate::weight_layout::{WeightFormat, pack_weights};
 
 /// A network with its weights. Load it with the `AssetServer` from a `.safetensors` file written by
 /// `portrait-train export`, or insert a [`Model`] into `Assets<PortraitModel>`.
@@ -88,8 +88,9 @@ pub struct GpuPortraitModel {
 
 impl GpuPortraitModel {
     /// Uploads the weights. `None` where the device cannot bind a buffer of that size.
-    pub fn new(model: Arc<Model>, device: &RenderDevice) -> Option<Self> {
-        let weight_format = WeightFormat::of(&model);
+    pub fn new(model: Arc<Model>, device: &RenderDevice, adapter: &RenderAdapter) -> Option<Self> {
+        let reads_f16 = adapter.get_downlevel_capabilities().flags.contains(DownlevelFlags::SHADER_F16_IN_F32);
+        let weight_format = if reads_f16 { WeightFormat::of(&model) } else { WeightFormat::F32 };
         let packed = pack_weights(&model, weight_format);
         let bytes: &[u8] = bytemuck::cast_slice(&packed);
         let limit = device.limits().max_storage_buffer_binding_size;
@@ -114,7 +115,7 @@ pub struct PreparedPortraitModel(pub(crate) Option<GpuPortraitModel>);
 
 impl RenderAsset for PreparedPortraitModel {
     type SourceAsset = PortraitModel;
-    type Param = SRes<RenderDevice>;
+    type Param = (SRes<RenderDevice>, SRes<RenderAdapter>);
 
     fn asset_usage(_: &PortraitModel) -> RenderAssetUsages {
         RenderAssetUsages::MAIN_WORLD | RenderAssetUsages::RENDER_WORLD
@@ -123,9 +124,9 @@ impl RenderAsset for PreparedPortraitModel {
     fn prepare_asset(
         source: PortraitModel,
         _: AssetId<PortraitModel>,
-        device: &mut SystemParamItem<Self::Param>,
+        (device, adapter): &mut SystemParamItem<Self::Param>,
         _: Option<&Self>,
     ) -> Result<Self, PrepareAssetError<PortraitModel>> {
-        Ok(Self(GpuPortraitModel::new(source.0, device)))
+        Ok(Self(GpuPortraitModel::new(source.0, device, adapter)))
     }
 }

@@ -20,8 +20,9 @@ use portrait_network::{Plane, Spec};
 use wgpu_types::DeviceType;
 
 use crate::gpu_state::RegionUniform;
-use crate::plan::{CONV_WORKGROUP, Kernel, LayerParams, TileRows, WORKGROUP_SIDE, WeightFormat};
+use crate::plan::{CONV_WORKGROUP, Kernel, LayerParams, TileRows, WORKGROUP_SIDE};
 use crate::shaders::PortraitShaders;
+use crate::weight_layout::WeightFormat;
 
 /// A compute pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,6 @@
 //! The plugin on a real device. Any Vulkan device serves, lavapipe too; without one these tests fail.
 #![allow(clippy::expect_used)]
 
-mod bench_tmp;
 mod common;
 mod edge_cases;
 mod frame;

@@ -6,13 +6,17 @@ use bevy::render::render_resource::ShaderType;
 use bevy::shader::ShaderDefVal;
 use bevy_portrait_realism::gpu_state::RegionUniform;
 use bevy_portrait_realism::pipeline::{PackKey, layer_defs, pack_defs};
-use bevy_portrait_realism::plan::{Kernel, LayerParams, TileRows, WeightFormat};
+use bevy_portrait_realism::plan::{Kernel, LayerParams, TileRows};
 use bevy_portrait_realism::shaders::{COMPOSITE, CONV, JOIN, LIBRARY, PACK_PLANES, REARRANGE, ShaderFile};
+use bevy_portrait_realism::weight_layout::WeightFormat;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga_oil::compose::{ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue};
 
+/// What the kernels may use beyond core WGSL: reading f16 weights, where the device can.
+const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+
 fn compose(file: ShaderFile, defs: &[ShaderDefVal]) -> naga::Module {
-    let mut composer = Composer::default();
+    let mut composer = Composer::default().with_capabilities(CAPABILITIES);
     for library in LIBRARY {
         let descriptor =
             ComposableModuleDescriptor { source: library.source, file_path: library.path, ..Default::default() };
@@ -35,7 +39,7 @@ fn compose(file: ShaderFile, defs: &[ShaderDefVal]) -> naga::Module {
 /// Validates the module, and returns the size of the struct in uniform binding 0 and the numbers of all bindings.
 fn check(file: ShaderFile, defs: &[ShaderDefVal]) -> (u64, Vec<u32>) {
     let module = compose(file, defs);
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::MULTISAMPLED_SHADING);
+    let mut validator = Validator::new(ValidationFlags::all(), CAPABILITIES);
     validator.validate(&module).unwrap_or_else(|error| panic!("{} {defs:?}: {error:?}", file.path));
     let mut bindings = Vec::new();
     let mut uniform_bytes = 0;

@@ -66,7 +66,8 @@ pub fn render(request: &Request) -> Result<()> {
 /// First images and the G-buffer, with Bevy.
 pub fn first_images(request: &Request) -> Result<()> {
     let out = std::path::absolute(&request.out)?.to_string_lossy().into_owned();
-    cargo("build", &[&BEVY_PACKAGES[..], &["--bin", "portrait-dataset"]].concat())?;
+    // With the examples, whose development dependencies choose the features that the tests were built with.
+    cargo("build", &[&BEVY_PACKAGES[..], &["--bins", "--examples"]].concat())?;
     run(Command::new(crate::run::target_folder().join("debug/portrait-dataset")).args([
         "render",
         "--seeds",
