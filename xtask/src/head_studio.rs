@@ -1,6 +1,6 @@
 //! The Python side: a virtual environment with Blender as a module, and the two steps that make a data set.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -63,23 +63,32 @@ pub fn render(request: &Request) -> Result<()> {
         .current_dir(workspace_root().join("training/dataset")))
 }
 
-/// First images and the G-buffer, with Bevy.
-pub fn first_images(request: &Request) -> Result<()> {
-    let out = std::path::absolute(&request.out)?.to_string_lossy().into_owned();
-    // With the examples, whose development dependencies choose the features that the tests were built with.
-    cargo("build", &[&BEVY_PACKAGES[..], &["--bins", "--examples"]].concat())?;
-    run(Command::new(crate::run::target_folder().join("debug/portrait-dataset")).args([
-        "render",
-        "--seeds",
-        &request.seeds,
-        "--stride",
-        &request.stride.to_string(),
-        "--data",
-        &out,
-    ]))
+/// Renders a grey sphere under each kind of light in both engines; fails where they differ by more than 5 %.
+pub fn calibrate(out: &Path) -> Result<()> {
+    let out = std::path::absolute(out)?;
+    run(Command::new(ensure()?)
+        .args(["-m", "head_studio", "calibration", "--out"])
+        .arg(&out)
+        .current_dir(workspace_root().join("training/dataset")))?;
+    run(Command::new(portrait_dataset()?).args(["calibrate", "--data"]).arg(&out))
 }
 
-fn imports(python: &PathBuf) -> Result<()> {
+/// First images and the G-buffer, with Bevy.
+pub fn first_images(request: &Request) -> Result<()> {
+    let out = std::path::absolute(&request.out)?;
+    run(Command::new(portrait_dataset()?)
+        .args(["render", "--seeds", &request.seeds, "--stride", &request.stride.to_string(), "--data"])
+        .arg(out))
+}
+
+/// Builds `portrait-dataset`.
+fn portrait_dataset() -> Result<PathBuf> {
+    // With the examples, whose development dependencies choose the features that the tests were built with.
+    cargo("build", &[&BEVY_PACKAGES[..], &["--bins", "--examples"]].concat())?;
+    Ok(target_folder().join("debug/portrait-dataset"))
+}
+
+fn imports(python: &Path) -> Result<()> {
     let output =
         Command::new(python).args(["-c", "import bpy, numpy, scipy, PIL"]).output().context("cannot start python")?;
     if !output.status.success() {

@@ -10,12 +10,13 @@ use crate::run::{cargo, run, target_folder, workspace_root};
 /// Identities for training and validation, two images each.
 const SEEDS: [&str; 2] = ["0..2", "900000..900002"];
 
-/// Heads and references → first images → training → export → evaluation → the demo with the new weights.
+/// Light calibration, then heads and references → first images → training → export → evaluation → the demo with the new weights.
 pub fn end_to_end() -> Result<()> {
     let folder = target_folder().join("smoke");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
     }
+    head_studio::calibrate(&folder.join("calibration"))?;
     let data = folder.join("data");
     for seeds in SEEDS {
         let request = Request { seeds: seeds.into(), stride: 1, out: data.clone(), size: 64, samples: 2 };
