@@ -24,7 +24,8 @@ pub fn end_to_end() -> Result<()> {
         head_studio::first_images(&request)?;
     }
 
-    cargo("build", &["--package", "portrait_training", "--bin", "portrait-train"])?;
+    // With the tests, whose development dependencies choose the features that Burn was built with.
+    cargo("build", &["--package", "portrait_training", "--package", "xtask", "--bins", "--tests"])?;
     let train = target_folder().join("debug/portrait-train");
     let config = workspace_root().join("training/configs/toy.toml");
     let (run_folder, weights) = (folder.join("run"), folder.join("toy.safetensors"));
