@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bevy::camera::primitives::Aabb;
 use bevy::camera::{Hdr, RenderTarget};
-use bevy::diagnostic::DiagnosticsStore;
 use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight, ShadowFilteringMethod};
 use bevy::mesh::morph::MorphWeights;
 use bevy::prelude::*;
@@ -45,21 +44,6 @@ struct HeadRoot;
 /// Where the demo's files are.
 pub fn assets_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
-}
-
-/// Milliseconds that the effect's passes take on the GPU, or to record where the GPU has no timer.
-pub fn portrait_ms(diagnostics: &DiagnosticsStore) -> f64 {
-    let sum = |clock: &str| -> f64 {
-        let passes = diagnostics.iter().filter(|diagnostic| {
-            let path = diagnostic.path().as_str();
-            path.contains("/portrait/") && path.ends_with(clock)
-        });
-        passes.filter_map(|diagnostic| diagnostic.smoothed()).sum()
-    };
-    match sum("elapsed_gpu") {
-        0.0 => sum("elapsed_cpu"),
-        gpu => gpu,
-    }
 }
 
 impl DemoPlugin {
