@@ -10,6 +10,7 @@ use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight, ShadowFilterin
 use bevy::mesh::morph::MorphWeights;
 use bevy::prelude::*;
 use bevy_portrait_realism::prelude::*;
+use portrait_dataset::background::Backdrop;
 use portrait_dataset::linear_image::LinearImage;
 use portrait_dataset::scene::Scene;
 use portrait_dataset::{cameras, environment, lights, mipmaps};
@@ -60,9 +61,10 @@ impl Plugin for DemoPlugin {
         match Self::load() {
             Ok(demo) => {
                 let target = self.target.clone();
+                let size = demo.scene.rendering.shadow_map_px;
                 app.insert_resource(demo)
                     .insert_resource(GlobalAmbientLight { brightness: 0.0, ..default() })
-                    .insert_resource(DirectionalLightShadowMap { size: lights::SHADOW_MAP_PX })
+                    .insert_resource(DirectionalLightShadowMap { size })
                     .init_resource::<DemoClock>()
                     .add_systems(Startup, move |world: &mut World| {
                         if let Err(error) = spawn(world, target.clone()) {
@@ -97,6 +99,7 @@ fn spawn(world: &mut World, target: RenderTarget) -> Result<()> {
         .context("the demo's environment")?;
     let [diffuse_map, specular_map] =
         environment::filter(&sky).map(|map| world.resource_mut::<Assets<Image>>().add(map));
+    let backdrop = Backdrop::read(&assets_folder().join("heads"), &scene).context("the demo's background")?;
     let camera = world.spawn((
         Camera3d::default(),
         Hdr,
@@ -104,7 +107,7 @@ fn spawn(world: &mut World, target: RenderTarget) -> Result<()> {
         cameras::pose(&scene),
         lights::unit_exposure(),
         Msaa::Sample4,
-        cameras::TONEMAPPING,
+        scene.rendering.tonemapping(),
         cameras::beauty_layers(),
         ShadowFilteringMethod::Gaussian,
         EnvironmentMapLight {
@@ -117,7 +120,7 @@ fn spawn(world: &mut World, target: RenderTarget) -> Result<()> {
         PortraitRealism::default(),
     ));
     let camera = camera.id();
-    cameras::spawn_background(world, camera, &scene);
+    cameras::spawn_background(world, camera, &scene, &backdrop);
     Ok(())
 }
 

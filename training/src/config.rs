@@ -138,6 +138,8 @@ pub struct OptimizerConfig {
     pub generator_learning_rate: f64,
     /// Default 5e-4.
     pub critic_learning_rate: f64,
+    /// Share of both learning rates at `run.max_steps`; they fall towards it along half a cosine. Default 1: constant.
+    pub final_rate: f64,
     /// Default 0.5.
     pub beta1: f32,
     /// Default 0.9.
@@ -235,6 +237,7 @@ impl Default for OptimizerConfig {
         Self {
             generator_learning_rate: 5e-4,
             critic_learning_rate: 5e-4,
+            final_rate: 1.0,
             beta1: 0.5,
             beta2: 0.9,
             epsilon: 1e-5,
@@ -311,6 +314,14 @@ impl ConfigFile {
 }
 
 impl Config {
+    /// Factor on both learning rates after so many steps: 1 at first, `final_rate` from `max_steps` on (Loshchilov and
+    /// Hutter 2017, without restarts).
+    pub fn rate_share(&self, step: u64) -> f64 {
+        let done = (step as f64 / self.run.max_steps as f64).min(1.0);
+        let last = self.optimizer.final_rate;
+        last + (1.0 - last) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+    }
+
     /// The network to train.
     ///
     /// # Errors
@@ -342,5 +353,23 @@ impl Config {
             Self { run, ..config.clone() }
         };
         core(self) == core(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn learning_rates_fall_along_half_a_cosine() {
+        let mut config = Config::default();
+        assert_eq!(config.rate_share(7_000), 1.0);
+        config.optimizer.final_rate = 0.1;
+        config.run.max_steps = 100;
+        let shares = [0, 50, 100, 900].map(|step| config.rate_share(step));
+        assert!(
+            shares.iter().zip([1.0, 0.55, 0.1, 0.1]).all(|(found, wanted)| (found - wanted).abs() < 1e-12),
+            "{shares:?}"
+        );
     }
 }

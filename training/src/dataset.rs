@@ -20,7 +20,7 @@ use thiserror::Error;
 use crate::seeds::Seeds;
 
 /// Version of `pair.json` that this crate reads.
-pub const PAIR_FORMAT: u32 = 1;
+pub const PAIR_FORMAT: u32 = 2;
 /// Mask value from which a pixel belongs to the face.
 pub const FACE_MASK: u8 = 160;
 

@@ -27,3 +27,4 @@ pub mod seeds;
 pub mod toy;
 pub mod train;
 pub mod trainer;
+pub mod validate;

@@ -48,9 +48,9 @@ enum Command {
     },
     /// Measure weights beside the first image and a fitted colour look-up table
     Evaluate {
-        /// The weights file
-        #[arg(long)]
-        weights: PathBuf,
+        /// Weights files, the default model first
+        #[arg(long, required = true, num_args = 1..)]
+        weights: Vec<PathBuf>,
         /// Folder of pairs
         #[arg(long)]
         data: PathBuf,

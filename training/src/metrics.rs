@@ -21,7 +21,7 @@ pub struct Scores {
     pub ssim: f64,
     /// Mean ꟻLIP at 67 pixels per degree, 0–1. Lower is closer.
     pub flip: f64,
-    /// Mean absolute gradient relative to the reference's: below 1 is softer, above 1 is sharper or noisier.
+    /// Gradient energy relative to the reference's: below 1 is softer, above 1 is sharper or noisier.
     pub sharpness: f64,
 }
 
@@ -77,19 +77,22 @@ pub fn mean(comparisons: &[Comparison]) -> Comparison {
     Comparison { whole: mean(&|comparison| comparison.whole), face: mean(&|comparison| comparison.face) }
 }
 
-/// Mean absolute difference of horizontal and vertical neighbours `inside`, 0–1. `image` is `[S, S, 3]`.
+/// Gradient energy: the mean squared difference of horizontal and vertical neighbours `inside`, 0–1. `image` is
+/// `[S, S, 3]`.
 pub fn sharpness(image: &[u8], side_px: usize, inside: &dyn Fn(usize) -> bool) -> f64 {
     let (mut sum, mut count) = (0_u64, 0_u64);
     for at in 0..side_px * side_px {
         let (right, below) = (at % side_px + 1 < side_px, at + side_px < side_px * side_px);
         for neighbor in [(right, at + 1), (below, at + side_px)].into_iter().filter(|entry| entry.0) {
             if inside(at) && inside(neighbor.1) {
-                sum += (0..3).map(|c| u64::from(image[at * 3 + c].abs_diff(image[neighbor.1 * 3 + c]))).sum::<u64>();
+                sum += (0..3)
+                    .map(|c| u64::from(image[at * 3 + c].abs_diff(image[neighbor.1 * 3 + c])).pow(2))
+                    .sum::<u64>();
                 count += 3;
             }
         }
     }
-    sum as f64 / count.max(1) as f64 / 255.0
+    sum as f64 / count.max(1) as f64 / (255.0 * 255.0)
 }
 
 /// SSIM (Wang et al. 2004) at each pixel, mean over the channels; the window is cut off at the image's edge.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use image::imageops::{FilterType, resize};
 use image::{ImageError, Rgb, RgbImage};
 
 /// Display-referred sRGB `[3, H, W]` planar → 8-bit `[H, W, 3]`, clamped and rounded.
@@ -10,11 +11,24 @@ pub fn quantize(planar: &[f32]) -> Vec<u8> {
     (0..pixels * 3).map(|at| (planar[at % 3 * pixels + at / 3].clamp(0.0, 1.0) * 255.0).round() as u8).collect()
 }
 
+/// Square 8-bit images `[S, S, 3]` of one size in a row, each pixel `zoom` pixels wide.
+pub fn side_by_side(images: &[&[u8]], zoom: u32) -> RgbImage {
+    let picture = grid(&[images.to_vec()]);
+    if zoom == 1 {
+        return picture;
+    }
+    resize(&picture, picture.width() * zoom, picture.height() * zoom, FilterType::Nearest)
+}
+
 /// Writes rows of square 8-bit images `[S, S, 3]` as one PNG. Images may differ in size.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write_grid(path: &Path, rows: &[Vec<&[u8]>]) -> Result<(), ImageError> {
+    grid(rows).save(path)
+}
+
+fn grid(rows: &[Vec<&[u8]>]) -> RgbImage {
     let side_of = |image: &[u8]| ((image.len() / 3) as f64).sqrt().round() as u32;
     let side = rows.iter().flatten().map(|image| side_of(image)).max().unwrap_or(1);
     let columns = rows.iter().map(Vec::len).max().unwrap_or(1) as u32;
@@ -28,5 +42,5 @@ pub fn write_grid(path: &Path, rows: &[Vec<&[u8]>]) -> Result<(), ImageError> {
             }
         }
     }
-    grid.save(path)
+    grid
 }

@@ -74,7 +74,7 @@ pub struct Validation {
     pub face_l1: f64,
     /// The same for the first rendered image: what doing nothing gives.
     pub first_face_l1: f64,
-    /// Mean absolute gradient in the face, relative to the reference's: below 1 is softer, above 1 is noisier.
+    /// Gradient energy in the face, relative to the reference's: below 1 is softer, above 1 is noisier.
     pub face_sharpness: f64,
 }
 

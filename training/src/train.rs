@@ -14,12 +14,13 @@ use crate::batch::{WeightTable, random_crops};
 use crate::checkpoint::{self, CheckpointError, Progress};
 use crate::config::{ConfigError, ConfigFile};
 use crate::dataset::{self, DatasetError, Pair};
-use crate::evaluate::{is_empty, second_image, validate};
+use crate::evaluate::is_empty;
 use crate::export::commit;
 use crate::model::Generator;
 use crate::picture::write_grid;
 use crate::report::{Event, Summary, Validation};
 use crate::trainer::{Losses, Trainer};
+use crate::validate::{second_image, validate};
 
 /// Faces in a picture.
 const PICTURE_ROWS: usize = 4;

@@ -138,7 +138,7 @@ impl<B: AutodiffBackend> Trainer<B> {
         losses.l1 = finite("L1", &l1)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
         losses.generator_gradient = gradient_norm("the generator's gradient", &self.generator, &gradients)?;
-        let rate = config.optimizer.generator_learning_rate;
+        let rate = config.optimizer.generator_learning_rate * config.rate_share(self.step);
         self.generator = self.generator_adam.step(rate, self.generator.clone(), gradients);
         self.step += 1;
         self.update_average(config.optimizer.ema);
@@ -172,7 +172,7 @@ impl<B: AutodiffBackend> Trainer<B> {
         let loss = wasserstein + penalty * config.loss.gp_weight;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.critic);
         losses.critic_gradient = gradient_norm("the critic's gradient", &self.critic, &gradients)?;
-        let rate = config.optimizer.critic_learning_rate;
+        let rate = config.optimizer.critic_learning_rate * config.rate_share(self.step);
         self.critic = self.critic_adam.step(rate, self.critic.clone(), gradients);
         Ok(())
     }

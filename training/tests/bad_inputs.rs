@@ -86,8 +86,8 @@ fn an_image_of_another_size_is_named_with_both_sizes() {
 fn a_wrong_pair_json_is_named() {
     for (text, found) in [
         ("{", "pair.json"),
-        (r#"{"format":2,"seed":7,"identity":1,"size_px":16}"#, "format 2"),
-        (r#"{"format":1,"seed":8,"identity":1,"size_px":16}"#, "seed 8"),
+        (r#"{"format":3,"seed":7,"identity":1,"size_px":16}"#, "format 3"),
+        (r#"{"format":2,"seed":8,"identity":1,"size_px":16}"#, "seed 8"),
     ] {
         let error = damaged(|pair| std::fs::write(pair.join("pair.json"), text).unwrap());
         assert_says(&error, &[found, "render the pair again"]);
@@ -192,7 +192,7 @@ fn evaluating_damaged_weights_is_an_error() {
     let config = toy_config(1, 1);
     let (data, out) = (workshop.data(), workshop.path("out"));
     let options = EvaluateOptions {
-        weights: &weights,
+        weights: std::slice::from_ref(&weights),
         data: &data,
         out: &out,
         config: config.config(),

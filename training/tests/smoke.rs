@@ -41,7 +41,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
     let data = workshop.data();
     let out = workshop.path("evaluation");
     let options = EvaluateOptions {
-        weights: &weights,
+        weights: std::slice::from_ref(&weights),
         data: &data,
         out: &out,
         config: config.config(),
@@ -49,11 +49,23 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
         overwrite: false,
     };
     let report = evaluate::<Inner>(&options, &device()).unwrap();
-    assert_eq!(report.pairs, 4);
-    assert!(report.mean.second.face.l1 < report.mean.first.face.l1);
-    assert!(report.mean.lut.face.l1 < report.mean.first.face.l1);
-    assert!(report.table().contains("second   face"));
-    assert!(out.join("report.json").is_file() && out.join("pairs.png").is_file());
+    assert_eq!(report.each.len(), 4);
+    let second = report.default_summary();
+    assert!(second.mean.face.l1 < report.first.mean.face.l1 && second.gap_closed.l1 > 0.0);
+    assert!(report.lut.mean.face.l1 < report.first.mean.face.l1);
+    assert!(report.table().contains("toy          face"), "{}", report.table());
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    for pointer in ["/gap_closed/flip", "/gap_closed/l1", "/lut_gap_closed/flip", "/worse_fraction", "/sharpness_ratio"]
+    {
+        assert!(json.pointer(pointer).is_some_and(serde_json::Value::is_f64), "{pointer} is not in report.json");
+    }
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("<td>toy<td>"), "the model is not in the page");
+    assert!(page.contains("data:image/png;base64,") && !page.contains("://"), "the page needs more than itself");
+    let pictures = std::fs::read_dir(&out)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("blind_"));
+    assert!(out.join("pairs.png").is_file() && pictures.count() == 4);
     let error = evaluate::<Inner>(&options, &device()).unwrap_err();
     assert!(error.to_string().contains("not empty"), "{error}");
 

@@ -14,11 +14,13 @@ def _parser():
     verbs = parser.add_subparsers(dest="verb", required=True)
     render = verbs.add_parser("render", help="make training pairs; finished seeds are skipped")
     render.add_argument("--seeds", required=True, metavar="A..B", help="half-open range, such as 0..180")
-    render.add_argument("--stride", type=int, default=1, help="take every N-th seed (4 = one for each identity)")
+    render.add_argument("--stride", type=int, default=1, help="take every N-th seed (8 = one for each identity)")
     render.add_argument("--out", required=True, help="folder; existing files of other seeds are left alone")
     render.add_argument("--size", type=int, default=256, help="image width and height in pixels, 32..4096")
     render.add_argument("--samples", type=int, default=24, help="path-tracer samples for each pixel, 1 or more")
     render.add_argument("--identity-textures", type=int, default=1024, help="skin texture size in pixels, 64..8192")
+    render.add_argument("--clip", action="store_true", help="the eight seeds of an identity are frames of a turning head")
+    render.add_argument("--device", choices=("cpu", "cuda", "optix"), default="cpu", help="what Cycles renders on")
     calibration = verbs.add_parser("calibration", help="a grey sphere for each kind of light")
     calibration.add_argument("--out", required=True)
     demo = verbs.add_parser("demo", help="one head with morph targets")
@@ -34,6 +36,7 @@ def _within(option, value, low, high):
 
 def _render(arguments):
     from .pairs import is_made, make_pair
+    from .reference import use_device
 
     seeds = storage.parse_seed_range(arguments.seeds, arguments.stride)
     _within("--size", arguments.size, 32, 4096)
@@ -42,10 +45,11 @@ def _render(arguments):
     out = storage.output_folder(arguments.out)
     pending = [seed for seed in seeds if not is_made(out, seed, arguments.size, arguments.samples)]
     print(f"{len(seeds)} seeds, {len(seeds) - len(pending)} already finished", flush=True)
+    use_device(arguments.device)
     failed, start, cpu = [], time.time(), time.process_time()
     for count, seed in enumerate(pending, 1):
         try:
-            make_pair(out, seed, arguments.size, arguments.samples, arguments.identity_textures)
+            make_pair(out, seed, arguments.size, arguments.samples, arguments.identity_textures, arguments.clip)
         except Exception as error:
             failed.append(seed)
             traceback.print_exc()

@@ -1,13 +1,21 @@
 """The demo head: glTF with morph targets, its scene, and a larger reference of the same expression."""
 
+from dataclasses import replace
+
 from . import blender, export, library, lighting, pairs, reference, storage
 from .eyes import eye_albedo
 from .gltf import write_glb
-from .identity import draw_identity, draw_variation, identity_of
+from .identity import draw_identity, identity_of
 from .scene import build_figure
+from .variation import Rendering, draw_variation
 
 MORPHS = ("mouthSmileLeft", "mouthSmileRight", "eyeBlinkLeft", "eyeBlinkRight", "browInnerUp", "jawOpen")
 EXPRESSION = {"mouthSmileLeft": 0.35, "mouthSmileRight": 0.32, "browInnerUp": 0.1}
+# Whatever the seed draws, the demo is a portrait under studio light.
+STAGING = dict(yaw_deg=-14.0, pitch_deg=2.0, roll_deg=0.0, lens_mm=100.0, frame_m=0.3, aim_offset_m=(0.0, 0.0),
+               light_kind="studio", key_azimuth_deg=38.0, key_elevation_deg=30.0, key_diameter_m=0.5, fill_share=0.15,
+               rim_ratio=0.6, environment_share=0.35,
+               rendering=Rendering("tony_mc_mapface", 0.0, "msaa_4x", 2048, "gaussian"))
 SIZE_PX, SAMPLES, TEXTURE_PX = 512, 64, 1024
 TRIANGLE_SHARE = 0.65          # of the ribbons a training scene has
 BYTE_LIMIT = 9_000_000
@@ -15,14 +23,15 @@ BYTE_LIMIT = 9_000_000
 
 def make_demo(out, seed):
     """Writes `demo.glb`, `demo.json` and `demo_reference.exr` for the identity of a seed."""
-    identity, variation = draw_identity(identity_of(seed)), draw_variation(seed)
+    identity = draw_identity(identity_of(seed))
+    variation = replace(draw_variation(seed), expression=EXPRESSION, gaze_deg=(0.0, 0.0), **STAGING)
     blender.fresh_scene()
     textures = library.identity_textures(out, identity, TEXTURE_PX)
     environment_file = library.environment_file(out, variation.environment)
-    albedo, gaze_deg = eye_albedo(identity), (0.0, 0.0)
+    albedo, gaze_deg = eye_albedo(identity), variation.gaze_deg
     neutral = build_figure(identity, {}, gaze_deg)
     moved = {name: build_figure(identity, {name: 1.0}, gaze_deg) for name in MORPHS}
-    meshes = export.figure_meshes(neutral, export.skin_material(textures), albedo, moved, TRIANGLE_SHARE, coarse_head=True)
+    meshes = export.figure_meshes(neutral, export.skin_material(textures, identity), albedo, moved, TRIANGLE_SHARE, coarse_head=True)
     with storage.replacing(out / "demo.glb") as path:
         write_glb(path, meshes)
     size_bytes = (out / "demo.glb").stat().st_size
@@ -32,9 +41,8 @@ def make_demo(out, seed):
     lights, environment = lighting.light_face(
         variation, target, library.environment_image(out / environment_file), environment_file,
         pairs.wanted_irradiance(pairs.skin_luminance(textures)))
-    background = (variation.background_bottom_linear, variation.background_top_linear)
     storage.write_json(out / "demo.json", pairs.scene_json(
-        seed, identity, figure, camera, lights, environment, background, SIZE_PX, SAMPLES, EXPRESSION, gaze_deg))
+        identity, figure, variation, camera, lights, environment, pairs.gradient(variation), SIZE_PX, SAMPLES))
     reference.add_figure(figure, textures, albedo)
     reference.add_lights(lights, environment, out / environment_file)
     blender.set_camera(camera)

@@ -6,20 +6,22 @@ import io
 import numpy as np
 from PIL import Image
 
-from . import eyes, materials, strands
+from . import eyes, masks, materials, strands
 from .anatomy import head_part
 from .clothes import collar_height
 from .gltf import Material, Mesh
 from .identity import generator
+from .noise import smoothstep
 from .subdivision import triangles_of, unit, vertex_normals
-from .texture_space import head_uvs
+from .texture_space import head_uvs, texture_space
 
-HAIR_TRIANGLES, BROW_RIBBONS, LASH_RIBBONS, STUBBLE_RIBBONS = 70_000, 1100, 420, 5000
+HAIR_TRIANGLES, BROW_RIBBONS, LASH_RIBBONS, STUBBLE_RIBBONS = 70_000, 900, 420, 5000
 HAIR_POINTS = {"buzz": 3, "short": 5, "side": 7, "bob": 11, "long": 14}
+MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS, BROW_PAINT = 0.85, 0.3, 0.8, 0.6
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
 RIBBON_ROUGHNESS = 0.8         # broad: a narrow highlight on wide ribbons reads as wire
 # Ribbon area over strand area, by kind: a rasteriser drops hair thinner than a sample, lashes and stubble are opaque enough.
-COVERAGE = {"hair": 1.5, "brow": 0.9, "lash": 0.62}
+COVERAGE = {"hair": 1.5, "brow": 0.5, "lash": 0.62}
 
 
 def to_srgb(linear):
@@ -76,9 +78,16 @@ def _tangents(positions, normals, uvs, triangles):
     return np.concatenate([tangent, sign[:, None]], 1)
 
 
-def skin_material(textures):
-    surface = np.stack([np.ones_like(textures.roughness), textures.roughness, np.zeros_like(textures.roughness)], 2)
-    return Material("Skin", roughness=1.0, colour_image=encode_image(to_srgb(textures.albedo_linear)),
+def skin_material(textures, identity):
+    """Brows are also painted, as games do it under their few strands. Occlusion, of the mouth's inside alone, is in
+    the surface image's red and roughness in its green."""
+    space = texture_space(textures.roughness.shape[0])
+    light = space.spread(1 - MOUTH_OCCLUSION * smoothstep(0.3, 0.7, masks.inside_mouth(space.base_uv)))
+    melanin, redness, roughness, _ = materials.strand_shades(identity)["brow"]
+    paint = space.spread(BROW_PAINT * min(1.0, identity.brow_density) * masks.brows(space.rest))[..., None]
+    albedo = textures.albedo_linear * (1 - paint) + materials.hair_albedo_linear(melanin, redness, roughness) * paint
+    surface = np.stack([light, textures.roughness, np.zeros_like(textures.roughness)], 2)
+    return Material("Skin", roughness=1.0, colour_image=encode_image(to_srgb(albedo)),
                     surface_image=encode_image(surface, 90), normal_image=encode_image(textures.normal * 0.5 + 0.5, 94))
 
 
@@ -121,23 +130,27 @@ def _ribbon_plan(bundle, identity, triangle_share):
     return chosen, points, widths, draw.normal(0, 0.55, len(chosen))
 
 
-def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share):
+def _ribbon_meshes(bundle, figure, moved_bundles, triangle_share):
+    """The bundle's ribbons: one mesh of its colour, and one of the strands that have turned grey."""
     chosen, points, widths, twist = _ribbon_plan(bundle, figure.identity, triangle_share)
     first = 1 if bundle.kind == "hair" else 0     # its first point lies under the skin
-    make = lambda source: strands.ribbons(strands.resample(source.points[chosen, first:], points),
-                                          bundle.root_normals[chosen], widths, twist)
-    positions, normals, triangles = make(bundle)
-    morphs = {}
-    for name, moved in moved_bundles.items():
-        offsets = make(moved)[0] - positions
-        if abs(offsets).max() > 1e-5:
-            morphs[name] = offsets
     melanin, redness, roughness, _ = materials.strand_shades(figure.identity)[bundle.kind]
-    colour = materials.hair_albedo_linear(melanin, redness, roughness + 0.05)
-    bleached = materials.hair_albedo_linear(melanin * 0.2, redness, roughness + 0.05)
-    grey = float(bundle.grey.mean())
-    material = Material(bundle.name, tuple(colour * (1 - grey) + bleached * grey), RIBBON_ROUGHNESS, double_sided=True)
-    return Mesh(bundle.name, positions, normals, triangles, material, morphs=morphs)
+    bleached = bundle.grey[chosen] > 0.5
+    for suffix, part in (("", ~bleached), (".grey", bleached)):
+        if not part.any():
+            continue
+        strand, remaining = chosen[part], 1 - float(bundle.grey[chosen[part]].mean())
+        make = lambda source: strands.ribbons(strands.resample(source.points[strand, first:], points),
+                                              bundle.root_normals[strand], widths[part], twist[part])
+        positions, normals, triangles = make(bundle)
+        morphs = {}
+        for name, moved in moved_bundles.items():
+            offsets = make(moved)[0] - positions
+            if abs(offsets).max() > 1e-5:
+                morphs[name] = offsets
+        colour = materials.hair_albedo_linear(melanin * remaining, redness, roughness + 0.05)
+        material = Material(bundle.name + suffix, tuple(colour), RIBBON_ROUGHNESS, double_sided=True)
+        yield Mesh(bundle.name + suffix, positions, normals, triangles, material, morphs=morphs)
 
 
 def figure_meshes(figure, material, eye_albedo, moved=None, triangle_share=1.0, coarse_head=False):
@@ -150,12 +163,15 @@ def figure_meshes(figure, material, eye_albedo, moved=None, triangle_share=1.0, 
     positions, normals, quads = figure.shirt
     cloth = Material("Cloth", figure.identity.cloth_linear, 0.85)
     meshes.append(Mesh("Shirt", positions, normals, triangles_of(quads), cloth))
-    teeth, tongue = Material("Teeth", materials.TEETH_LINEAR, 0.25), Material("Tongue", materials.TONGUE_LINEAR, 0.35)
+    # Baked occlusion, as games do it: a rasteriser's surroundings shine into the mouth.
+    dark = lambda colour: tuple(MOUTH_LIGHT * value for value in colour)
+    teeth = Material("Teeth", dark(materials.TEETH_LINEAR), MOUTH_ROUGHNESS)
+    tongue = Material("Tongue", dark(materials.TONGUE_LINEAR), MOUTH_ROUGHNESS)
     for name, (positions, quads) in figure.mouth.items():
         morphs = {morph: other.mouth[name][0] - positions for morph, other in moved.items()}
         morphs = {morph: offsets for morph, offsets in morphs.items() if abs(offsets).max() > 1e-5}
         meshes.append(_plain_mesh(name, positions, quads, tongue if name == "Tongue" else teeth, morphs))
     for index, bundle in enumerate(figure.strands):
         bundles = {name: other.strands[index] for name, other in moved.items()}
-        meshes.append(_ribbon_mesh(bundle, figure, bundles, triangle_share))
+        meshes.extend(_ribbon_meshes(bundle, figure, bundles, triangle_share))
     return meshes

@@ -14,7 +14,7 @@ ELEMENT_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 class Material:
     """Metallic-roughness, always opaque. Images are encoded JPEG or PNG bytes.
 
-    `surface_image` holds roughness in green. `colour_linear` multiplies `colour_image`.
+    `surface_image` holds occlusion in red and roughness in green. `colour_linear` multiplies `colour_image`.
     """
 
     name: str
@@ -85,6 +85,7 @@ def _add_material(document, buffer, material):
         surface["baseColorTexture"] = _add_image(document, buffer, material.colour_image)
     if material.surface_image:
         surface["metallicRoughnessTexture"] = _add_image(document, buffer, material.surface_image)
+        entry["occlusionTexture"] = surface["metallicRoughnessTexture"]
     if material.normal_image:
         entry["normalTexture"] = _add_image(document, buffer, material.normal_image)
     document["materials"].append(entry)

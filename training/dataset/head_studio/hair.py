@@ -141,14 +141,14 @@ def _head_hair(surface, identity, grey_of):
 
 def _brows(surface, identity, grey_of):
     draw = generator(identity.number, "brows")
-    count = int(2300 * identity.brow_density)
+    count = int(2600 * identity.brow_density)
     roots = surface.roots("brows", count, draw)
     normals, rest = roots.normals, roots.rest
     side = np.sign(rest[:, :1])
     u = np.clip((abs(rest[:, 0]) - 0.13) / 0.46, 0, 1)[:, None]
     above = np.clip((rest[:, 1] - brow_height(abs(rest[:, 0]))) / 0.06, -1, 1)[:, None]
     outward = side * np.array([1.0, 0, 0])
-    lift = 0.85 - 1.1 * u - 0.45 * above * (u > 0.12)
+    lift = 0.62 - 0.95 * u - 0.4 * above * (u > 0.12)
     direction = _tangent(normals, outward * (0.5 + 0.9 * u) + lift * np.array([0, 1.0, 0])
                          + draw.normal(0, 0.14, normals.shape))
     length = draw.uniform(0.0035, 0.0062, count)[:, None] * (1 - 0.3 * u)
@@ -156,7 +156,7 @@ def _brows(surface, identity, grey_of):
     for s in np.linspace(0.2, 1, 5):
         onward = unit(direction + outward * 0.35 * s + normals * (0.13 - 0.13 * s))
         points.append(points[-1] + onward * length / 5)
-    return Strands("Brows", "brow", np.stack(points, 1), normals, 0.00006, 0.000015, grey_of(count, 0.3),
+    return Strands("Brows", "brow", np.stack(points, 1), normals, 0.00005, 0.000015, grey_of(count, 0.3),
                    (roots.vertices, roots.weights))
 
 

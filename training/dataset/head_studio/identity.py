@@ -1,16 +1,15 @@
-"""Seed -> parameters. An identity (who) serves four variations (how they are seen).
+"""Number -> identity: who it is. `variation.py` says how it is seen.
 
 Every purpose draws from a generator of its own, seeded by (number, purpose), so that a new draw in
 one place changes nothing elsewhere.
 """
 
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-VARIATIONS_PER_IDENTITY = 4
-ENVIRONMENTS = ("city", "courtyard", "forest", "interior", "studio", "sunrise", "sunset")
+VARIATIONS_PER_IDENTITY = 8
 EYE_COLOURS = ("brown", "dark_brown", "blue", "green", "grey", "hazel")
 SOFT_OUTLINES = ("oval", "round", "diamond", "invertedtriangular")
 HEAD_OUTLINES = ("oval", "round", "square", "rectangular", "diamond", "triangular", "invertedtriangular")
@@ -59,47 +58,22 @@ class Identity:
         return 25 + (self.age - 0.5) * 130
 
 
-@dataclass(frozen=True)
-class Variation:
-    """How the identity is seen. Angles in degrees; shares are of the face's irradiance."""
-
-    seed: int
-    expression: dict           # ARKit unit -> weight
-    gaze_deg: tuple            # yaw to the person's left, pitch up
-    yaw_deg: float
-    pitch_deg: float
-    roll_deg: float
-    lens_mm: float             # on a 36 mm wide square sensor
-    frame_m: float             # width seen at the face
-    key_azimuth_deg: float
-    key_elevation_deg: float
-    key_diameter_m: float
-    key_kelvin: float
-    fill_share: float
-    rim_ratio: float           # rim power over key power
-    environment: str
-    environment_rotation_deg: float
-    environment_share: float
-    exposure_jitter: float
-    background_bottom_linear: tuple
-    background_top_linear: tuple = field(default=(0.2, 0.2, 0.2))
-
-
-def _floats(values):
+def floats(values):
+    """Plain floats, for JSON."""
     return tuple(float(v) for v in values)
 
 
 def draw_identity(number):
     """The identity with this number."""
     body = generator(number, "body")
-    male = float(body.uniform(0.85, 1.0) if body.random() < 0.5 else body.uniform(0.0, 0.15))
-    age = float(0.5 + 0.42 * body.beta(1.0, 2.4))
-    ancestry = dict(zip(("african", "asian", "caucasian"), _floats(body.dirichlet([0.35] * 3))))
-    weight, muscle = float(np.clip(body.normal(0.52, 0.2), 0.1, 0.95)), float(body.uniform(0.25, 0.75))
+    male = float(body.uniform(0.72, 1.0) if body.random() < 0.5 else body.uniform(0.0, 0.28))
+    age = float(0.5 + 0.45 * body.beta(1.0, 1.9))
+    ancestry = dict(zip(("african", "asian", "caucasian"), floats(body.dirichlet([0.35] * 3))))
+    weight, muscle = float(np.clip(body.normal(0.52, 0.26), 0.05, 1.0)), float(body.uniform(0.15, 0.85))
     shape = generator(number, "shape")
     outline = str(shape.choice(HEAD_OUTLINES if male > 0.5 else SOFT_OUTLINES))
     skin = generator(number, "skin")
-    ranges = {"african": (0.7, 2.1), "asian": (0.12, 0.45), "caucasian": (0.02, 0.28)}
+    ranges = {"african": (0.8, 2.2), "asian": (0.15, 0.6), "caucasian": (0.02, 0.3)}
     melanin = float(sum(ancestry[k] * skin.uniform(*ranges[k]) for k in ranges))
     hair = generator(number, "hair")
     fair = melanin < 0.4 and ancestry["caucasian"] > 0.5
@@ -111,20 +85,20 @@ def draw_identity(number):
     eyes = generator(number, "eyes")
     return Identity(
         number=number, male=male, age=age, ancestry=ancestry, weight=weight, muscle=muscle,
-        slider_spread=float(shape.uniform(0.18, 0.32)), outline=outline,
-        outline_weight=float(shape.uniform(0.0, 0.6)),
+        slider_spread=float(shape.uniform(0.26, 0.40)), outline=outline,
+        outline_weight=float(shape.uniform(0.1, 0.9)),
         melanin=melanin, hemoglobin=float(skin.uniform(0.3, 0.62)),
         freckles=float(max(0.0, skin.normal(0.0, 0.5))) if melanin < 0.4 else 0.0,
         roughness=float(skin.uniform(0.42, 0.56)),
-        lip_strength=float(skin.uniform(0.45, 0.85) * (1.0 if male > 0.5 else 1.25)),
+        lip_strength=float(skin.uniform(0.35, 0.75) * (1.0 if male > 0.5 else 1.25)),
         hair_melanin=0.62 if redhead else hair_melanin,
         hair_redness=0.9 if redhead else float(np.clip(0.66 - 0.6 * hair_melanin + hair.normal(0, 0.06), 0.05, 0.8)),
         grey=float(np.clip((age - 0.64) * 3.5 + hair.normal(0, 0.1), 0, 0.95)) * (1.0 if male > 0.5 else 0.35),
         hair_style=str(hair.choice(styles)), parting=float(hair.choice([-1, 1]) * hair.uniform(0.15, 0.5)),
         stubble=float(hair.choice([0.0, 0.0, 0.3, 0.6, 1.0])) if male > 0.5 else 0.0,
-        brow_density=float(hair.uniform(0.7, 1.15) * (1.15 if male > 0.5 else 0.8)),
+        brow_density=float(hair.uniform(0.55, 1.1) * (1.15 if male > 0.5 else 0.75)),
         eye_colour=str(eyes.choice(EYE_COLOURS if fair else EYE_COLOURS[:2])), pupil=float(eyes.uniform(0.28, 0.4)),
-        cloth_linear=_floats(clothes.uniform(0.02, 0.55) * clothes.uniform(0.6, 1.2, 3).clip(0, 1)),
+        cloth_linear=floats(clothes.uniform(0.02, 0.55) * clothes.uniform(0.6, 1.2, 3).clip(0, 1)),
     )
 
 
@@ -138,9 +112,9 @@ def slider_weights(identity, slider_names):
             continue
         spread = identity.slider_spread * (0.4 if folder == "neck" else 1.0)
         shared = generator(identity.number, "slider " + folder + (local[2:] if sided else local)).normal(0, spread)
-        limit = 0.8
+        limit = 0.85
         if local.endswith("eye-scale"):
-            shared, limit = 0.6 * shared - 0.08, 0.35
+            shared, limit = 0.45 * shared - 0.2, 0.45
         if folder == "eyebrows" or "eye-height" in local:
             shared = 0.7 * shared
         if folder == "chin" and identity.male < 0.5:
@@ -154,55 +128,6 @@ def asymmetry_weights(identity, names):
     """One-sided asymmetry targets {file name: weight}."""
     return {name: float(max(0.0, generator(identity.number, "asymmetry " + name).normal(0, 0.14)))
             for name in names if name.startswith("asym-")}
-
-
-def _pair(name, left, right=None):
-    return {name + "Left": left, name + "Right": left if right is None else right}
-
-
-def draw_expression(draw):
-    """A neutral to mild expression {ARKit unit: weight}."""
-    w = float(draw.uniform(0.15, 0.75))
-    side = float(draw.uniform(0.85, 1.0))
-    kind = str(draw.choice(["neutral", "neutral", "smile", "smile", "brow", "frown", "surprise", "squint",
-                            "talk", "press"]))
-    units = {
-        "neutral": {}, "squint": _pair("eyeSquint", 0.8 * w),
-        "smile": _pair("mouthSmile", w, w * side) | _pair("cheekSquint", 0.5 * w) | _pair("eyeSquint", 0.3 * w),
-        "brow": {"browInnerUp": 0.8 * w} | _pair("browOuterUp", 0.5 * w, 0.3 * w),
-        "frown": _pair("browDown", 0.8 * w) | _pair("mouthFrown", 0.4 * w),
-        "surprise": {"browInnerUp": 0.7 * w, "jawOpen": 0.12 * w} | _pair("browOuterUp", 0.7 * w)
-                    | _pair("eyeWide", 0.4 * w),
-        "talk": {"jawOpen": 0.25 * w} | _pair("mouthStretch", 0.25 * w), "press": _pair("mouthPress", 0.6 * w),
-    }[kind]
-    blink = float(max(0.0, draw.normal(0.02, 0.05)))
-    return {name: float(value) for name, value in (units | _pair("eyeBlink", blink)).items()}
-
-
-def draw_variation(seed):
-    """How this seed's identity is posed, lit and seen."""
-    camera, light = generator(seed, "camera"), generator(seed, "light")
-    background, gaze = generator(seed, "background"), generator(seed, "gaze")
-    yaw = float(np.clip(camera.normal(0, 20), -50, 50))
-    pitch = float(np.clip(camera.normal(0, 5), -10, 10))
-    follow = float(gaze.uniform(0.6, 1.0)) if gaze.random() < 0.65 else 0.0
-    base = background.uniform(0.02, 0.5) * background.uniform(0.7, 1.2, 3)
-    key_side = light.choice([-1, 1])
-    return Variation(
-        seed=seed, expression=draw_expression(generator(seed, "expression")),
-        gaze_deg=(float(follow * np.clip(yaw, -28, 28) + (1 - 0.7 * follow) * gaze.normal(0, 6)),
-                  float(follow * pitch + gaze.normal(0, 2))),
-        yaw_deg=yaw, pitch_deg=pitch, roll_deg=float(camera.normal(0, 3)), lens_mm=float(camera.uniform(75, 150)),
-        frame_m=float(camera.uniform(0.26, 0.33)),
-        key_azimuth_deg=float(key_side * light.uniform(12, 65)), key_elevation_deg=float(light.uniform(8, 48)),
-        key_diameter_m=float(light.uniform(0.25, 0.9)), key_kelvin=float(light.uniform(4700, 6900)),
-        fill_share=float(light.uniform(0.06, 0.22)),
-        rim_ratio=float(light.uniform(0.3, 1.1)) if light.random() < 0.45 else 0.0,
-        environment=str(light.choice(ENVIRONMENTS)), environment_rotation_deg=float(light.uniform(0, 360)),
-        environment_share=float(light.uniform(0.2, 0.6)), exposure_jitter=float(light.uniform(0.85, 1.15)),
-        background_bottom_linear=_floats((base * background.uniform(0.4, 0.9)).clip(0, 1)),
-        background_top_linear=_floats(base.clip(0, 1)),
-    )
 
 
 def as_json(parameters):

@@ -21,6 +21,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 KEY_DISTANCE_M, FILL_DISTANCE_M, RIM_DISTANCE_M = 1.2, 1.6, 1.2
 SENSOR_MM = 36.0
@@ -95,7 +96,8 @@ def kelvin_to_linear(temperature_k):
 
 
 def aim_camera(variation, target_m):
-    """The camera that sees `target_m` in its middle."""
+    """The camera that sees `target_m`, moved by the variation's aim, in its middle."""
+    target_m = target_m + np.array([*variation.aim_offset_m, 0.0])
     backward = spherical(variation.yaw_deg, variation.pitch_deg)
     right = np.cross([0, 1.0, 0], backward)
     right /= np.linalg.norm(right)
@@ -114,6 +116,22 @@ def directions(height, width, rotation_deg):
     sin, cos = np.sin(theta)[:, None], np.cos(theta)[:, None]
     solid_angle = sin * (np.pi / height) * (2 * np.pi / width)
     return np.stack(np.broadcast_arrays(np.cos(phi) * sin, cos, -np.sin(phi) * sin), -1), solid_angle
+
+
+def seen_behind(image, environment, camera, size_px, blur_deg):
+    """The surroundings [size, size, 3] as a defocused background: radiance along each pixel's ray."""
+    sigma = blur_deg / 360 * image.shape[1]
+    blurred = ndimage.gaussian_filter(image, (sigma, sigma, 0), mode=("nearest", "wrap", "nearest"))
+    reach = math.tan(camera.fov_rad / 2)
+    at = ((np.arange(size_px) + 0.5) / size_px * 2 - 1) * reach
+    x, y = np.meshgrid(at, -at)
+    rays = np.stack([x, y, -np.ones_like(x)], -1) @ camera.axes.T
+    rays /= np.linalg.norm(rays, axis=2, keepdims=True)
+    u = (0.5 - (np.arctan2(-rays[..., 2], rays[..., 0]) + math.radians(environment.rotation_deg)) / (2 * np.pi)) % 1
+    v = np.arccos(np.clip(rays[..., 1], -1, 1)) / np.pi
+    place = [v * image.shape[0] - 0.5, u * image.shape[1] - 0.5]
+    planes = [ndimage.map_coordinates(blurred[..., c], place, order=1, mode="grid-wrap") for c in range(3)]
+    return np.stack(planes, -1) * environment.strength
 
 
 def environment_irradiance(image, rotation_deg, normal):
@@ -138,10 +156,10 @@ def light_face(variation, target_m, environment_image, environment_file, wanted_
     azimuth, yaw = variation.key_azimuth_deg, variation.yaw_deg
     lights = [
         _area_light("Key", target_m, azimuth + yaw, variation.key_elevation_deg, KEY_DISTANCE_M,
-                    variation.key_diameter_m, key_power, kelvin_to_linear(variation.key_kelvin)),
-        _area_light("Fill", target_m, yaw - 1.1 * azimuth, 5, FILL_DISTANCE_M, 1.0, fill_power, kelvin_to_linear(5800)),
+                    variation.key_diameter_m, key_power, variation.key_linear),
+        _area_light("Fill", target_m, yaw - 1.1 * azimuth, 5, FILL_DISTANCE_M, 1.0, fill_power, variation.fill_linear),
+        _area_light("Rim", target_m, yaw + 180 - math.copysign(35, azimuth), 30, RIM_DISTANCE_M, 0.4,
+                    key_power * variation.rim_ratio, variation.rim_linear),
     ]
-    if variation.rim_ratio > 0:
-        lights.append(_area_light("Rim", target_m, yaw + 180 - math.copysign(35, azimuth), 30, RIM_DISTANCE_M, 0.4,
-                                  key_power * variation.rim_ratio, kelvin_to_linear(6500)))
+    lights = [light for light in lights if light.power_w > 0]
     return lights, Environment(environment_file, variation.environment_rotation_deg, float(strength))

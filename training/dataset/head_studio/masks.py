@@ -18,13 +18,13 @@ def blob(rest, centre, radius):
 def brow_height(x):
     """Height of the brow's middle line at distance x from the face's middle."""
     t = np.clip((x - 0.13) / 0.48, 0, 1)
-    return 7.437 + 0.055 * np.sin(np.pi * t ** 1.2 * 0.8) - 0.012 * t
+    return 7.428 + 0.040 * np.sin(np.pi * t ** 1.1 * 0.78) - 0.014 * t
 
 
 def brows(rest):
     x, y = abs(rest[..., 0]), rest[..., 1]
     t = np.clip((x - 0.13) / 0.48, 0, 1)
-    thickness = 0.044 * (0.85 + 0.4 * np.sin(np.pi * np.clip(t * 1.15, 0, 1)) - 0.6 * smoothstep(0.45, 1.0, t))
+    thickness = 0.037 * (0.85 + 0.4 * np.sin(np.pi * np.clip(t * 1.15, 0, 1)) - 0.6 * smoothstep(0.45, 1.0, t))
     along = smoothstep(0.10, 0.19, x) * smoothstep(0.64, 0.5, x)
     return along * np.exp(-((y - brow_height(x)) / thickness) ** 2) * (rest[..., 2] > 0.9)
 

@@ -152,4 +152,4 @@ def hair_albedo_linear(melanin, redness, radial_roughness):
     absorption = amount * ((1 - redness) * EUMELANIN_ABSORPTION + redness * PHEOMELANIN_ABSORPTION)
     b = radial_roughness
     scale = 5.969 - 0.215 * b + 2.532 * b**2 - 10.73 * b**3 + 5.574 * b**4 + 0.245 * b**5
-    return np.minimum(0.005 + 1.6 * np.exp(-np.sqrt(absorption) * scale) ** 0.6, 0.8)
+    return np.minimum(0.005 + 0.85 * np.exp(-np.sqrt(absorption) * scale) ** 0.6, 0.8)

@@ -1,4 +1,5 @@
-"""Makes one seed's folder: `scene.glb`, `scene.json`, `reference.exr`, `mask.png`, then `done.json`."""
+"""Makes one seed's folder: `scene.glb`, `scene.json`, `reference.exr`, `mask.png`, maybe `background.exr`, then
+`done.json`."""
 
 import json
 
@@ -6,12 +7,15 @@ import numpy as np
 
 from . import blender, export, library, lighting, masks, reference, storage
 from .eyes import eye_albedo
+from .exr import write_exr
 from .gltf import write_glb
-from .identity import as_json, draw_identity, draw_variation, identity_of
+from .identity import VARIATIONS_PER_IDENTITY, as_json, draw_identity, identity_of
 from .scene import build_figure
 from .texture_space import texture_space
+from .variation import draw_clip_frame, draw_variation, split_of
 
 FILES = ("scene.glb", "scene.json", "reference.exr", "mask.png")
+SCENE_FORMAT = 2
 MEAN_SKIN_LUMINANCE = 0.34     # wanted for an albedo of REFERENCE_ALBEDO
 REFERENCE_ALBEDO = 0.36
 EXPOSURE_FOR_SKIN = 0.5        # 0 exposes all skin alike, 1 ignores the skin's tone
@@ -30,18 +34,34 @@ def wanted_irradiance(albedo, jitter=1.0):
     return np.pi * luminance / albedo
 
 
-def scene_json(seed, identity, figure, camera, lights, environment, background, size_px, samples, expression, gaze_deg):
+def scene_json(identity, figure, variation, camera, lights, environment, background, size_px, samples):
     """The scene description that the Bevy side reads; all vectors in glTF space."""
     centre, half = figure.face_box()
     return {
-        "format": storage.FORMAT, "seed": seed, "identity": identity.number, "size_px": size_px, "samples": samples,
+        "format": SCENE_FORMAT, "seed": variation.seed, "identity": identity.number, "size_px": size_px,
+        "samples": samples, "split": split_of(variation.seed)[0],
         "camera": camera.as_json(), "lights": [light.as_json() for light in lights],
-        "environment": environment.as_json(),
-        "background": {"bottom_linear": list(background[0]), "top_linear": list(background[1])},
-        "face": {"center": centre.tolist(), "half_extents": half.tolist()},
-        "expression": expression, "gaze_deg": list(gaze_deg), "identity_parameters": as_json(identity),
-        "cycles": reference.cycles_settings(samples, seed),
+        "environment": environment.as_json(), "background": background, "rendering": as_json(variation.rendering),
+        "face": {"center": centre.tolist(), "half_extents": half.tolist()}, "light_kind": variation.light_kind,
+        "expression": variation.expression, "gaze_deg": list(variation.gaze_deg),
+        "identity_parameters": as_json(identity), "cycles": reference.cycles_settings(samples, variation.seed),
     }
+
+
+def gradient(variation):
+    """The variation's background as a gradient."""
+    return {"kind": "gradient", "bottom_linear": list(variation.background_bottom_linear),
+            "top_linear": list(variation.background_top_linear)}
+
+
+def _background(folder, variation, camera, environment, environment_image, size_px):
+    """What `scene.json` says of the background; the surroundings are written to `background.exr`."""
+    if variation.background_kind == "gradient":
+        return gradient(variation)
+    image = lighting.seen_behind(environment_image, environment, camera, size_px, variation.background_blur_deg)
+    with storage.replacing(folder / "background.exr") as path:
+        write_exr(path, np.minimum(image, 60.0))
+    return {"kind": "image", "file": f"{folder.name}/background.exr"}
 
 
 def seed_folder(out, seed):
@@ -61,9 +81,10 @@ def is_made(out, seed, size_px, samples):
     return True
 
 
-def make_pair(out, seed, size_px, samples, texture_px):
-    """Makes or re-makes one seed."""
-    identity, variation = draw_identity(identity_of(seed)), draw_variation(seed)
+def make_pair(out, seed, size_px, samples, texture_px, clip=False):
+    """Makes or re-makes one seed; with `clip` as a frame of its identity's clip."""
+    identity = draw_identity(identity_of(seed))
+    variation = draw_clip_frame(seed) if clip else draw_variation(seed)
     folder = seed_folder(out, seed)
     folder.mkdir(parents=True, exist_ok=True)
     blender.fresh_scene()
@@ -77,11 +98,12 @@ def make_pair(out, seed, size_px, samples, texture_px):
                                               wanted_irradiance(skin_luminance(textures), variation.exposure_jitter))
     albedo = eye_albedo(identity)
     with storage.replacing(folder / "scene.glb") as path:
-        write_glb(path, export.figure_meshes(figure, export.skin_material(textures), albedo))
-    background = (variation.background_bottom_linear, variation.background_top_linear)
-    storage.write_json(folder / "scene.json", scene_json(
-        seed, identity, figure, camera, lights, environment, background, size_px, samples, variation.expression,
-        variation.gaze_deg))
+        write_glb(path, export.figure_meshes(figure, export.skin_material(textures, identity), albedo))
+    background = _background(folder, variation, camera, environment, environment_image, size_px)
+    scene = scene_json(identity, figure, variation, camera, lights, environment, background, size_px, samples)
+    if clip and seed % VARIATIONS_PER_IDENTITY > 0:
+        scene["previous_camera"] = lighting.aim_camera(draw_clip_frame(seed - 1), target).as_json()
+    storage.write_json(folder / "scene.json", scene)
     reference.add_figure(figure, textures, albedo)
     reference.add_lights(lights, environment, out / environment_file)
     blender.set_camera(camera)

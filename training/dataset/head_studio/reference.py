@@ -10,11 +10,12 @@ from PIL import Image
 from . import blender, eyes, materials
 from .anatomy import head_part
 from .exr import read_exr, write_exr
-from .storage import replacing
+from .storage import UsageError, replacing
 from .texture_space import head_uvs
 
 BOUNCES = {"max_bounces": 6, "diffuse_bounces": 2, "glossy_bounces": 2, "transmission_bounces": 5,
            "transparent_max_bounces": 6}
+_device = "CPU"
 
 
 def add_figure(figure, textures, eye_albedo):
@@ -51,15 +52,31 @@ def cycles_settings(samples, seed):
             "sample_clamp_indirect": 4.0, "filter": "BLACKMAN_HARRIS", "filter_width_px": 1.5} | BOUNCES
 
 
+def use_device(kind):
+    """Renders on `cpu`, or on the GPUs that Cycles finds by `cuda` or `optix`."""
+    if kind == "cpu":
+        return
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    preferences.compute_device_type = kind.upper()
+    preferences.get_devices()
+    for device in preferences.devices:
+        device.use = device.type == kind.upper()
+    if not any(device.use for device in preferences.devices):
+        found = ", ".join(f"{device.name} ({device.type})" for device in preferences.devices) or "none"
+        raise UsageError(f"--device {kind}: Cycles finds no such device; found: {found}; --device cpu always works")
+    global _device
+    _device = "GPU"
+
+
 def _configure(size_px, samples, seed, denoise):
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     cycles = scene.cycles
-    cycles.device, cycles.samples, cycles.seed = "CPU", samples, seed % 2**31
+    cycles.device, cycles.samples, cycles.seed = _device, samples, seed % 2**31
     cycles.use_adaptive_sampling = False
     cycles.use_denoising = denoise
     cycles.denoiser, cycles.denoising_input_passes = "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL"
-    cycles.denoising_prefilter = "ACCURATE"
+    cycles.denoising_prefilter, cycles.denoising_use_gpu = "ACCURATE", _device == "GPU"
     for name, value in BOUNCES.items():
         setattr(cycles, name, value)
     cycles.sample_clamp_indirect = 4.0

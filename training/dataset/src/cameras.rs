@@ -6,20 +6,17 @@ use bevy::camera::{Hdr, RenderTarget, ScalingMode, ShadowLodOrigin};
 use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
 use bevy::core_pipeline::tonemapping::{DebandDither, Tonemapping};
 use bevy::image::ImageSampler;
-use bevy::light::{NotShadowCaster, NotShadowReceiver, ShadowFilteringMethod};
+use bevy::light::{NotShadowCaster, NotShadowReceiver};
 use bevy::mesh::{Indices, PrimitiveTopology};
 use bevy::prelude::*;
 use bevy::render::render_resource::{Extent3d, TextureDimension, TextureFormat, TextureUsages};
 use half::f16;
 
+use crate::background::Backdrop;
 use crate::lights;
 use crate::linear_image::LinearImage;
+use crate::rendering::Rendering;
 use crate::scene::Scene;
-
-/// Bevy's default. `pair.json` names it by [`TONEMAPPING_NAME`].
-pub const TONEMAPPING: Tonemapping = Tonemapping::TonyMcMapface;
-/// What `pair.json` says.
-pub const TONEMAPPING_NAME: &str = "tony_mc_mapface";
 
 const HEAD_LAYER: usize = 0;
 const BACKGROUND_LAYER: usize = 1;
@@ -35,15 +32,6 @@ pub struct Shooting {
     pub entity: Entity,
     /// Its target.
     pub target: Handle<Image>,
-}
-
-/// What a camera's target holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Tone-mapped, `Rgba8UnormSrgb`, in front of the background.
-    Display,
-    /// Linear radiance, `Rgba16Float`, in front of nothing.
-    Radiance,
 }
 
 fn target(world: &mut World, size_px: [u32; 2], format: TextureFormat) -> Handle<Image> {
@@ -69,39 +57,43 @@ pub fn pose(scene: &Scene) -> (Transform, Projection) {
     (transform, Projection::Perspective(projection))
 }
 
-/// The camera of the first rendered image.
-pub fn spawn_beauty(world: &mut World, stage: Entity, scene: &Scene, output: Output) -> Shooting {
-    let (format, tonemapping) = match output {
-        Output::Display => (TextureFormat::Rgba8UnormSrgb, TONEMAPPING),
-        Output::Radiance => (TextureFormat::Rgba16Float, Tonemapping::None),
-    };
+/// The camera of the first rendered image, in front of `backdrop`; without one, of the scene's linear radiance.
+pub fn spawn_beauty(world: &mut World, stage: Entity, scene: &Scene, backdrop: Option<&Backdrop>) -> Shooting {
+    let format = if backdrop.is_some() { TextureFormat::Rgba8UnormSrgb } else { TextureFormat::Rgba16Float };
     let target = target(world, [scene.size_px; 2], format);
-    let entity = world.spawn((
+    let mut entity = world.spawn((
         Camera3d::default(),
         camera(0),
         Hdr,
         RenderTarget::Image(target.clone().into()),
         pose(scene),
         lights::unit_exposure(),
-        Msaa::Sample4,
-        tonemapping,
         DebandDither::Disabled,
-        ShadowFilteringMethod::Gaussian,
         ShadowLodOrigin,
         beauty_layers(),
         ChildOf(stage),
     ));
-    let entity = entity.id();
-    if output == Output::Display {
-        spawn_background(world, entity, scene);
-    }
+    scene.rendering.apply(&mut entity);
+    let entity = match backdrop {
+        Some(backdrop) => {
+            let entity = entity.id();
+            spawn_background(world, entity, scene, backdrop);
+            entity
+        }
+        None => entity.insert(Tonemapping::None).id(),
+    };
     Shooting { entity, target }
 }
 
-/// The gradient behind a scene, on a layer that only cameras of [`beauty_layers`] see.
-pub fn spawn_background(world: &mut World, camera: Entity, scene: &Scene) {
-    let mesh = world.resource_mut::<Assets<Mesh>>().add(background_mesh(scene));
-    let material = world.resource_mut::<Assets<StandardMaterial>>().add(unlit());
+/// What is behind a scene, on a layer that only cameras of [`beauty_layers`] see.
+pub fn spawn_background(world: &mut World, camera: Entity, scene: &Scene, backdrop: &Backdrop) {
+    let mesh = world.resource_mut::<Assets<Mesh>>().add(background_mesh(scene, backdrop));
+    let texture = match backdrop {
+        Backdrop::Gradient(_) => None,
+        Backdrop::Image(image) => Some(texture(world, image)),
+    };
+    let material = StandardMaterial { base_color_texture: texture, ..unlit() };
+    let material = world.resource_mut::<Assets<StandardMaterial>>().add(material);
     world.spawn((
         Mesh3d(mesh),
         MeshMaterial3d(material),
@@ -122,21 +114,23 @@ fn unlit() -> StandardMaterial {
     StandardMaterial { unlit: true, fog_enabled: false, double_sided: true, cull_mode: None, ..default() }
 }
 
-/// A quad facing the camera whose linear vertex colours make the gradient.
-fn background_mesh(scene: &Scene) -> Mesh {
+/// A quad facing the camera, a little larger than the picture: linear vertex colours make a gradient, and white ones
+/// show an image's texels where the pixels are.
+fn background_mesh(scene: &Scene, backdrop: &Backdrop) -> Mesh {
     let edge = (scene.camera.fov_y_rad / 2.0).tan() * BACKGROUND_DISTANCE_M * BACKGROUND_MARGIN;
     let corners = [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0_f32]];
     let positions: Vec<[f32; 3]> = corners.iter().map(|[x, y]| [x * edge, y * edge, 0.0]).collect();
-    let colors: Vec<[f32; 4]> = corners
-        .iter()
-        .map(|[_, y]| {
-            let [r, g, b] = scene.background.at((1.0 - y * BACKGROUND_MARGIN) / 2.0);
-            [r, g, b, 1.0]
-        })
-        .collect();
+    let place = |at: f32| (1.0 + at * BACKGROUND_MARGIN) / 2.0;
+    let uvs: Vec<[f32; 2]> = corners.iter().map(|[x, y]| [place(*x), place(-y)]).collect();
+    let color = |down: f32| match backdrop {
+        Backdrop::Gradient(gradient) => gradient.at(down),
+        Backdrop::Image(_) => [1.0; 3],
+    };
+    let colors: Vec<[f32; 4]> = uvs.iter().map(|[_, v]| color(*v)).map(|[r, g, b]| [r, g, b, 1.0]).collect();
     Mesh::new(PrimitiveTopology::TriangleList, RenderAssetUsages::default())
         .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, positions)
         .with_inserted_attribute(Mesh::ATTRIBUTE_NORMAL, vec![[0.0, 0.0, 1.0]; 4])
+        .with_inserted_attribute(Mesh::ATTRIBUTE_UV_0, uvs)
         .with_inserted_attribute(Mesh::ATTRIBUTE_COLOR, colors)
         .with_inserted_indices(Indices::U32(vec![0, 1, 2, 0, 2, 3]))
 }
@@ -157,8 +151,8 @@ pub fn spawn_g_buffer(world: &mut World, stage: Entity, scene: &Scene) -> Entity
     entity.id()
 }
 
-/// A camera that looks at nothing but `image`, texel for pixel.
-pub fn spawn_display(world: &mut World, stage: Entity, image: &LinearImage) -> Shooting {
+/// A linear image as half floats, read without interpolation.
+fn texture(world: &mut World, image: &LinearImage) -> Handle<Image> {
     let [width, height] = image.size;
     let texels = image.pixels.iter().flatten();
     let halves = texels.flat_map(|value| f16::from_f32(value.clamp(-65504.0, 65504.0)).to_le_bytes()).collect();
@@ -166,7 +160,12 @@ pub fn spawn_display(world: &mut World, stage: Entity, image: &LinearImage) -> S
     let format = TextureFormat::Rgba16Float;
     let mut texture = Image::new(extent, TextureDimension::D2, halves, format, RenderAssetUsages::RENDER_WORLD);
     texture.sampler = ImageSampler::nearest();
-    let texture = world.resource_mut::<Assets<Image>>().add(texture);
+    world.resource_mut::<Assets<Image>>().add(texture)
+}
+
+/// A camera that looks at nothing but `image`, texel for pixel, through the scene's tone mapping.
+pub fn spawn_display(world: &mut World, stage: Entity, image: &LinearImage, rendering: &Rendering) -> Shooting {
+    let texture = texture(world, image);
     let mesh = world.resource_mut::<Assets<Mesh>>().add(Rectangle::new(1.0, 1.0));
     let material = StandardMaterial { base_color_texture: Some(texture), ..unlit() };
     let material = world.resource_mut::<Assets<StandardMaterial>>().add(material);
@@ -186,7 +185,7 @@ pub fn spawn_display(world: &mut World, stage: Entity, image: &LinearImage) -> S
         Transform::from_xyz(0.0, 0.0, 1.0),
         Projection::Orthographic(projection),
         Msaa::Off,
-        TONEMAPPING,
+        rendering.tonemapping(),
         DebandDither::Disabled,
         layer,
         ChildOf(stage),

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod background;
 pub mod calibrate;
 pub mod cameras;
 pub mod environment;
@@ -16,6 +17,7 @@ pub mod manifest;
 pub mod mipmaps;
 pub mod pair;
 mod readback;
+pub mod rendering;
 pub mod scene;
 pub mod seeds;
 pub mod studio;

@@ -11,8 +11,6 @@ use bevy::transform::components::Transform;
 
 use crate::scene::AreaLight;
 
-/// Edge of each light's shadow map, texels.
-pub const SHADOW_MAP_PX: usize = 1024;
 /// Metres; far beyond any scene, so that Bevy's range window does not darken it.
 const RANGE_M: f32 = 50.0;
 /// Radians; a shadow map's frustum must stay below a right angle.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::background::Backdrop;
 use crate::error::DatasetError;
-use crate::scene::Background;
 
 /// Linear Rec.709, `[H, W] RGBA f32`, row 0 on top.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,12 +41,17 @@ impl LinearImage {
         }
     }
 
-    /// Puts this premultiplied image in front of the gradient; alpha becomes one.
-    pub fn over(&self, background: &Background) -> Self {
-        let [width, height] = self.size;
+    /// Every colour times `gain`.
+    pub fn brighter(&self, gain: f32) -> Self {
+        let scaled = self.pixels.iter().map(|[r, g, b, a]| [r * gain, g * gain, b * gain, *a]);
+        Self { size: self.size, pixels: scaled.collect() }
+    }
+
+    /// Puts this premultiplied image in front of a background; alpha becomes one.
+    pub fn over(&self, backdrop: &Backdrop) -> Self {
         let at = |(index, pixel): (usize, &[f32; 4])| {
-            let row = index as u32 / width;
-            let behind = background.at((row as f32 + 0.5) / height as f32);
+            let index = index as u32;
+            let behind = backdrop.at([index % self.size[0], index / self.size[0]], self.size);
             let [r, g, b] = std::array::from_fn(|c| pixel[c] + (1.0 - pixel[3].clamp(0.0, 1.0)) * behind[c]);
             [r, g, b, 1.0]
         };
@@ -54,22 +59,19 @@ impl LinearImage {
     }
 }
 
-impl Background {
-    /// Colour at `down`: 0 at the upper edge of the image, 1 at the lower. Linear beyond both.
-    pub fn at(&self, down: f32) -> [f32; 3] {
-        std::array::from_fn(|c| self.top_linear[c] + (self.bottom_linear[c] - self.top_linear[c]) * down)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scene::Gradient;
 
     #[test]
     fn premultiplied_pixels_cover_the_gradient_by_their_alpha() {
-        let background = Background { bottom_linear: [0.0; 3], top_linear: [1.0, 0.5, 0.0] };
+        let backdrop = Backdrop::Gradient(Gradient { bottom_linear: [0.0; 3], top_linear: [1.0, 0.5, 0.0] });
         let image = LinearImage { size: [1, 2], pixels: vec![[0.2, 0.2, 0.2, 0.5], [0.3, 0.3, 0.3, 1.0]] };
-        let composite = image.over(&background);
+        let composite = image.over(&backdrop);
+        let behind = LinearImage { size: [1, 2], pixels: vec![[1.0, 0.75, 0.25, 1.0], [9.0; 4]] };
+        let [r, g, b, _] = image.over(&Backdrop::Image(behind)).pixels[0];
+        assert_eq!([r, g, b], [0.7, 0.575, 0.325]);
         let expected = [[0.2 + 0.5 * 0.75, 0.2 + 0.5 * 0.375, 0.2, 1.0], [0.3, 0.3, 0.3, 1.0]];
         for (found, wanted) in composite.pixels.iter().flatten().zip(expected.iter().flatten()) {
             assert!((found - wanted).abs() < 1e-6, "{composite:?}");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::DatasetError;
+use crate::rendering::Rendering;
 
 /// The manifest of a finished scene.
 pub const DONE: &str = "done.json";
@@ -19,7 +20,7 @@ pub const SCENE_FILES: [&str; 4] = ["scene.glb", "scene.json", "reference.exr", 
 /// What this crate writes for each seed.
 pub const PAIR_FILES: [&str; 4] = ["first.png", "reference.png", "normal.png", "depth.png"];
 /// Version of `pair.json`. Raise it when the rendering changes, so that old pairs are made again.
-pub const PAIR_FORMAT: u32 = 1;
+pub const PAIR_FORMAT: u32 = 2;
 
 /// Size and digest of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +58,8 @@ pub struct Pair {
     pub identity: u64,
     /// Edge of every image, pixels.
     pub size_px: u32,
-    /// Tone mapping of both images.
-    pub tonemapping: String,
+    /// How it was drawn and shown.
+    pub rendering: Rendering,
     /// Overlap of the two silhouettes, 0 to 1.
     pub silhouette_iou: f32,
     /// Every image written.

@@ -6,7 +6,7 @@ use std::path::Path;
 use bevy::math::{Quat, Vec3};
 use image::{ImageBuffer, Luma, Rgb};
 
-use crate::cameras::TONEMAPPING_NAME;
+use crate::background::Backdrop;
 use crate::error::DatasetError;
 use crate::linear_image::LinearImage;
 use crate::manifest::{Done, PAIR_FORMAT, Pair};
@@ -49,7 +49,9 @@ pub fn make(studio: &mut Studio, data: &Path, seed: u64) -> Result<Outcome, Data
     done.check(&folder)?;
     let scene = Scene::read(&folder.join("scene.json"))?;
     let reference = read_reference(&folder, &scene)?;
-    let shot = studio.shoot(&scene, &format!("{seed:08}/scene.glb"), &reference.over(&scene.background))?;
+    let backdrop = Backdrop::read(data, &scene)?;
+    let shown = reference.brighter(scene.rendering.gain()).over(&backdrop);
+    let shot = studio.shoot(&scene, &format!("{seed:08}/scene.glb"), &backdrop, &shown)?;
     let rotation = Quat::from_array(scene.camera.rotation_xyzw).normalize();
     let size_px = scene.size_px;
     let images = [
@@ -63,7 +65,7 @@ pub fn make(studio: &mut Studio, data: &Path, seed: u64) -> Result<Outcome, Data
         seed,
         identity: scene.identity,
         size_px,
-        tonemapping: TONEMAPPING_NAME.into(),
+        rendering: scene.rendering,
         silhouette_iou: silhouette_iou(shot.g_buffer.depths_m.iter().map(Option::is_some), &reference),
         files: Default::default(),
         inputs: Default::default(),

@@ -6,16 +6,17 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::DatasetError;
+use crate::rendering::Rendering;
 
-/// The only version of `scene.json` there is.
-pub const SCENE_FORMAT: u32 = 1;
+/// Versions of `scene.json` that are read. The first has no `rendering`.
+pub const SCENE_FORMATS: std::ops::RangeInclusive<u32> = 1..=2;
 /// Edge of the images, pixels: from a thumbnail to what a GPU surely has.
 const SIZE_LIMITS_PX: std::ops::RangeInclusive<u32> = 8..=8192;
 
 /// A scene without its geometry.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Scene {
-    /// Version, [`SCENE_FORMAT`].
+    /// Version, one of [`SCENE_FORMATS`].
     pub format: u32,
     /// The seed that made everything.
     pub seed: u64,
@@ -31,6 +32,9 @@ pub struct Scene {
     pub environment: Environment,
     /// What is behind it.
     pub background: Background,
+    /// How it is drawn and shown.
+    #[serde(default)]
+    pub rendering: Rendering,
     /// Where the face is.
     pub face: Face,
     /// ARKit expression units that are not at rest, 0–1 each.
@@ -81,9 +85,22 @@ pub struct Environment {
     pub strength: f32,
 }
 
+/// What is behind the head.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Background {
+    /// A vertical gradient in the image plane.
+    Gradient(Gradient),
+    /// The surroundings, out of focus.
+    Image {
+        /// EXR file of the scene's size, linear RGB, relative to the data folder.
+        file: String,
+    },
+}
+
 /// A vertical gradient in the image plane.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Background {
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Gradient {
     /// At the lower edge.
     pub bottom_linear: [f32; 3],
     /// At the upper edge.
@@ -118,7 +135,7 @@ impl Scene {
         };
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         let camera = &self.camera;
-        check(self.format == SCENE_FORMAT, "format", self.format.to_string(), "1")?;
+        check(SCENE_FORMATS.contains(&self.format), "format", self.format.to_string(), "1 or 2")?;
         check(SIZE_LIMITS_PX.contains(&self.size_px), "size_px", self.size_px.to_string(), "8 to 8192")?;
         check(finite(&camera.position), "camera.position", format!("{:?}", camera.position), "finite numbers")?;
         let length = camera.rotation_xyzw.iter().map(|part| part * part).sum::<f32>();
@@ -144,9 +161,15 @@ impl Scene {
         let (strength, turn) = (self.environment.strength, self.environment.rotation_deg);
         check(strength.is_finite() && strength >= 0.0, "environment.strength", strength.to_string(), "0 or more")?;
         check(turn.is_finite(), "environment.rotation_deg", turn.to_string(), "a finite number")?;
-        let background = [self.background.bottom_linear, self.background.top_linear].concat();
-        let fine = finite(&background) && background.iter().all(|value| *value >= 0.0);
-        check(fine, "background", format!("{background:?}"), "colours of 0 or more")?;
+        if let Background::Gradient(Gradient { bottom_linear, top_linear }) = self.background {
+            let colors = [bottom_linear, top_linear].concat();
+            let fine = finite(&colors) && colors.iter().all(|value| *value >= 0.0);
+            check(fine, "background", format!("{colors:?}"), "colours of 0 or more")?;
+        }
+        let Rendering { exposure_ev, shadow_map_px, .. } = self.rendering;
+        check(exposure_ev.abs() <= 4.0, "rendering.exposure_ev", exposure_ev.to_string(), "-4 to 4 stops")?;
+        let fine = shadow_map_px.is_power_of_two() && (64..=8192).contains(&shadow_map_px);
+        check(fine, "rendering.shadow_map_px", shadow_map_px.to_string(), "a power of two from 64 to 8192")?;
         let half = &self.face.half_extents;
         let fine = finite(half) && half.iter().all(|value| *value > 0.0);
         check(fine, "face.half_extents", format!("{half:?}"), "more than 0 m")?;

@@ -22,13 +22,15 @@ use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
 use bevy::world_serialization::WorldAssetRoot;
 
-use crate::cameras::{self, Output};
+use crate::background::Backdrop;
+use crate::cameras;
 use crate::environment;
 use crate::error::DatasetError;
 use crate::lights::{self, Bounds};
 use crate::linear_image::LinearImage;
 use crate::mipmaps;
 use crate::readback::{self, GBuffer, GBufferReader};
+use crate::rendering::Rendering;
 use crate::scene::Scene;
 
 /// The renderer warns that lavapipe is slow, which whoever has no GPU knows.
@@ -85,7 +87,7 @@ impl Studio {
         let plugins = plugins.disable::<PipelinedRenderingPlugin>();
         app.add_plugins(if logging { plugins.disable::<LogPlugin>() } else { plugins });
         app.insert_resource(GlobalAmbientLight { brightness: 0.0, ..default() });
-        app.insert_resource(DirectionalLightShadowMap { size: lights::SHADOW_MAP_PX });
+        app.insert_resource(DirectionalLightShadowMap { size: Rendering::default().shadow_map_px });
         while app.plugins_state() == PluginsState::Adding {
             bevy::tasks::tick_global_task_pools_on_main_thread();
         }
@@ -102,19 +104,26 @@ impl Studio {
         Ok(Self { app, data, g_buffer_reader, environments: HashMap::new() })
     }
 
-    /// Photographs the glTF file `glb`, relative to the data folder, and shows `reference`, an opaque linear image,
-    /// through the same tone mapping.
+    /// Photographs the glTF file `glb`, relative to the data folder, in front of `backdrop`, and shows `reference`, an
+    /// opaque linear image, through the same tone mapping.
     ///
     /// # Errors
     /// When a file is missing or does not load, or the renderer does not get ready.
-    pub fn shoot(&mut self, scene: &Scene, glb: &str, reference: &LinearImage) -> Result<Shot, DatasetError> {
+    pub fn shoot(
+        &mut self,
+        scene: &Scene,
+        glb: &str,
+        backdrop: &Backdrop,
+        reference: &LinearImage,
+    ) -> Result<Shot, DatasetError> {
         self.on_stage(|studio, stage| {
             studio.set_up(stage, scene, glb)?;
-            let first = cameras::spawn_beauty(studio.app.world_mut(), stage, scene, Output::Display);
+            let first = cameras::spawn_beauty(studio.app.world_mut(), stage, scene, Some(backdrop));
             studio.light_from_environment(scene, first.entity);
-            let shown = cameras::spawn_display(studio.app.world_mut(), stage, reference);
+            let shown = cameras::spawn_display(studio.app.world_mut(), stage, reference, &scene.rendering);
             let g_buffer = cameras::spawn_g_buffer(studio.app.world_mut(), stage, scene);
             studio.draw(&studio.data.join(glb))?;
+            (0..scene.rendering.extra_frames()).for_each(|_| studio.app.update());
             let near_m = scene.camera.near_m;
             let render_world = studio.render_world()?;
             Ok(Shot {
@@ -132,7 +141,7 @@ impl Studio {
     pub fn shoot_radiance(&mut self, scene: &Scene, glb: &str) -> Result<LinearImage, DatasetError> {
         self.on_stage(|studio, stage| {
             studio.set_up(stage, scene, glb)?;
-            let camera = cameras::spawn_beauty(studio.app.world_mut(), stage, scene, Output::Radiance);
+            let camera = cameras::spawn_beauty(studio.app.world_mut(), stage, scene, None);
             studio.light_from_environment(scene, camera.entity);
             studio.make_lambertian();
             studio.draw(&studio.data.join(glb))?;
@@ -143,13 +152,13 @@ impl Studio {
         })
     }
 
-    /// Shows an opaque linear image through the tone mapping: `[H, W] RGB u8`, sRGB.
+    /// Shows an opaque linear image through a tone mapping: `[H, W] RGB u8`, sRGB.
     ///
     /// # Errors
     /// When the renderer does not get ready.
-    pub fn tone_map(&mut self, image: &LinearImage) -> Result<Vec<u8>, DatasetError> {
+    pub fn tone_map(&mut self, image: &LinearImage, rendering: &Rendering) -> Result<Vec<u8>, DatasetError> {
         self.on_stage(|studio, stage| {
-            let shown = cameras::spawn_display(studio.app.world_mut(), stage, image);
+            let shown = cameras::spawn_display(studio.app.world_mut(), stage, image, rendering);
             studio.draw(Path::new("tone mapping"))?;
             Ok(opaque(&readback::read_target(studio.render_world()?, &shown.target, 4)?))
         })
@@ -189,8 +198,10 @@ impl Studio {
         self.wait_for_geometry(glb)?;
         self.add_mip_levels();
         let bounds = self.bounds();
+        self.app.world_mut().resource_mut::<DirectionalLightShadowMap>().size = scene.rendering.shadow_map_px;
         for area in &scene.lights {
-            let light = lights::spot_light(area, Vec3::from(scene.face.center), &bounds);
+            let mut light = lights::spot_light(area, Vec3::from(scene.face.center), &bounds);
+            light.0.intensity *= scene.rendering.gain();
             self.app.world_mut().spawn((light, ChildOf(stage)));
         }
         Ok(())
@@ -305,7 +316,7 @@ impl Studio {
         let light = EnvironmentMapLight {
             diffuse_map,
             specular_map,
-            intensity: scene.environment.strength,
+            intensity: scene.environment.strength * scene.rendering.gain(),
             rotation: environment::rotation(scene.environment.rotation_deg),
             ..default()
         };

@@ -3,13 +3,17 @@
 
 mod common;
 
-use common::{CAMERA_Z, RADIUS, SEED, SIZE_PX, Toy, ray, write_sky};
-use portrait_dataset::linear_image::LinearImage;
-use portrait_dataset::scene::Scene;
-use portrait_dataset::studio::Studio;
-use serde_json::json;
+use std::path::Path;
 
-fn radiance(data: &std::path::Path, toy: &Toy) -> LinearImage {
+use common::{CAMERA_Z, RADIUS, SEED, SIZE_PX, Toy, ray, write_exr, write_sky};
+use portrait_dataset::background::Backdrop;
+use portrait_dataset::linear_image::LinearImage;
+use portrait_dataset::rendering::{AntiAliasing, Rendering};
+use portrait_dataset::scene::{Background, Scene};
+use portrait_dataset::studio::Studio;
+use serde_json::{Value, json};
+
+fn radiance(data: &Path, toy: &Toy) -> LinearImage {
     let folder = toy.write(data);
     let scene = Scene::read(&folder.join("scene.json")).unwrap();
     Studio::new(data).unwrap().shoot_radiance(&scene, &format!("{SEED:08}/scene.glb")).unwrap()
@@ -125,22 +129,76 @@ fn the_environment_turns_by_the_documented_convention() {
     }
 }
 
+fn blank() -> LinearImage {
+    LinearImage { size: [SIZE_PX; 2], pixels: vec![[0.0; 4]; (SIZE_PX * SIZE_PX) as usize] }
+}
+
+/// Photographs a scene whose sphere is out of sight; the largest difference between the two images.
+fn worst_difference(data: &Path, studio: &mut Studio, scene: &Value) -> u8 {
+    let toy = Toy { center: [5.0, 0.0, 0.0], ..Toy::default() };
+    let folder = toy.write(data);
+    std::fs::write(folder.join("scene.json"), scene.to_string()).unwrap();
+    let scene = Scene::read(&folder.join("scene.json")).unwrap();
+    let backdrop = Backdrop::read(data, &scene).unwrap();
+    let glb = format!("{SEED:08}/scene.glb");
+    let shot = studio.shoot(&scene, &glb, &backdrop, &blank().over(&backdrop)).unwrap();
+    assert!(shot.first.iter().any(|value| *value > 10), "the frame is blank");
+    assert!(shot.g_buffer.depths_m.iter().all(Option::is_none), "the background is in the G-buffer");
+    shot.first.iter().zip(&shot.reference).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+}
+
 #[test]
 fn both_images_go_through_the_same_tone_mapping_and_background() {
     let data = tempfile::tempdir().unwrap();
-    let away = [5.0, 0.0, 0.0];
+    let mut studio = Studio::new(data.path()).unwrap();
+    let mut scene = Toy { center: [5.0, 0.0, 0.0], ..Toy::default() }.scene();
     for background in [[[0.02; 3], [0.02; 3]], [[0.7, 0.2, 0.1], [3.0, 4.0, 0.5]]] {
-        let toy = Toy { center: away, background, ..Toy::default() };
-        let folder = toy.write(data.path());
-        let scene = Scene::read(&folder.join("scene.json")).unwrap();
-        let nothing = LinearImage { size: [SIZE_PX; 2], pixels: vec![[0.0; 4]; (SIZE_PX * SIZE_PX) as usize] };
-        let mut studio = Studio::new(data.path()).unwrap();
-        let glb = format!("{SEED:08}/scene.glb");
-        let shot = studio.shoot(&scene, &glb, &nothing.over(&scene.background)).unwrap();
-        let worst = shot.first.iter().zip(&shot.reference).map(|(a, b)| a.abs_diff(*b)).max();
-        assert!(worst <= Some(1), "{background:?}: the images differ by {worst:?} of 255");
-        assert!(shot.first.iter().any(|value| *value > 10), "the frame is blank");
-        assert!(shot.g_buffer.depths_m.iter().all(Option::is_none), "the background is in the G-buffer");
+        scene["background"] = json!({"bottom_linear": background[0], "top_linear": background[1]});
+        let worst = worst_difference(data.path(), &mut studio, &scene);
+        assert!(worst <= 1, "{background:?}: the images differ by {worst} of 255");
+    }
+    // An image that varies from pixel to pixel shows any shift between the two.
+    write_exr(&data.path().join("behind.exr"), [SIZE_PX; 2], |x, y| [x as f32 / 20.0, y as f32 / 9.0, 0.3, 1.0]);
+    scene["format"] = json!(2);
+    scene["background"] = json!({"kind": "image", "file": "behind.exr"});
+    for tone_mapping in ["none", "reinhard", "aces", "agx", "tony_mc_mapface"] {
+        scene["rendering"] = json!({"tone_mapping": tone_mapping, "exposure_ev": 0.7});
+        let worst = worst_difference(data.path(), &mut studio, &scene);
+        assert!(worst <= 1, "{tone_mapping}: the images differ by {worst} of 255");
+    }
+}
+
+#[test]
+fn a_background_of_another_size_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    write_exr(&data.path().join("behind.exr"), [3, 2], |_, _| [0.1; 4]);
+    let folder = Toy::default().write(data.path());
+    let mut scene = Scene::read(&folder.join("scene.json")).unwrap();
+    scene.background = Background::Image { file: "behind.exr".into() };
+    let message = Backdrop::read(data.path(), &scene).unwrap_err().to_string();
+    assert!(message.contains("behind.exr") && message.contains("[3, 2]"), "{message}");
+}
+
+#[test]
+fn every_anti_aliasing_draws_the_same_sphere() {
+    let data = tempfile::tempdir().unwrap();
+    let mut studio = Studio::new(data.path()).unwrap();
+    let toy = Toy::default();
+    let folder = toy.write(data.path());
+    let mut scene = Scene::read(&folder.join("scene.json")).unwrap();
+    let backdrop = Backdrop::read(data.path(), &scene).unwrap();
+    let glb = format!("{SEED:08}/scene.glb");
+    let mut shoot = |anti_aliasing| {
+        scene.rendering.anti_aliasing = anti_aliasing;
+        studio.shoot(&scene, &glb, &backdrop, &blank().over(&backdrop)).unwrap().first
+    };
+    let plain = shoot(AntiAliasing::None);
+    for anti_aliasing in [AntiAliasing::Msaa4, AntiAliasing::Fxaa, AntiAliasing::Smaa, AntiAliasing::Taa] {
+        let smooth = shoot(anti_aliasing);
+        assert_ne!(plain, smooth, "{anti_aliasing:?} did nothing");
+        let difference: u32 = plain.iter().zip(&smooth).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+        let mean = difference as f32 / plain.len() as f32;
+        assert!(mean < 4.0, "{anti_aliasing:?}: the images differ by {mean} of 255 on average");
     }
 }
 
@@ -151,7 +209,7 @@ fn tone_mapping_keeps_texels_on_their_pixels() {
     let bright = |index: u32| index == 0 || index == SIZE_PX * 3 + 5 || index == SIZE_PX * SIZE_PX - 1;
     let value = |index: u32| if bright(index) { [1.0, 1.0, 1.0, 1.0] } else { [0.0, 0.0, 0.0, 1.0] };
     let image = LinearImage { size: [SIZE_PX; 2], pixels: (0..SIZE_PX * SIZE_PX).map(value).collect() };
-    let shown = studio.tone_map(&image).unwrap();
+    let shown = studio.tone_map(&image, &Rendering::default()).unwrap();
     for (index, pixel) in (0..).zip(shown.chunks_exact(3)) {
         assert_eq!(pixel[1] > 100, bright(index), "pixel {index}: {pixel:?}");
     }

@@ -98,6 +98,8 @@ impl Config {
                 optimizer.generator_learning_rate.to_string()),
             ("optimizer.critic_learning_rate", "a number above 0", positive(optimizer.critic_learning_rate),
                 optimizer.critic_learning_rate.to_string()),
+            ("optimizer.final_rate", "above 0 to 1", optimizer.final_rate > 0.0 && optimizer.final_rate <= 1.0,
+                optimizer.final_rate.to_string()),
             ("optimizer.beta1", "0 up to below 1", fraction(optimizer.beta1.into()), optimizer.beta1.to_string()),
             ("optimizer.beta2", "0 up to below 1", fraction(optimizer.beta2.into()), optimizer.beta2.to_string()),
             ("optimizer.epsilon", "a number above 0", positive(optimizer.epsilon.into()), optimizer.epsilon.to_string()),

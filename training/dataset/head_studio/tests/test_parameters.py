@@ -3,14 +3,17 @@
 import json
 import unittest
 
-from head_studio.identity import (as_json, draw_identity, draw_variation, generator, identity_of, slider_weights)
+import numpy as np
+
+from head_studio.identity import as_json, draw_identity, generator, identity_of, slider_weights
+from head_studio.variation import SPLITS, draw_clip_frame, draw_variation, split_of
 
 SLIDERS = ("eyes/l-eye-scale", "eyes/r-eye-scale", "nose/nose-hump", "head/head-age")
 
 
 class Parameters(unittest.TestCase):
-    def test_four_seeds_share_an_identity(self):
-        self.assertEqual([identity_of(seed) for seed in range(8)], [0, 0, 0, 0, 1, 1, 1, 1])
+    def test_eight_seeds_share_an_identity(self):
+        self.assertEqual([identity_of(seed) for seed in range(6, 18)], [0, 0, *[1] * 8, 2, 2])
 
     def test_the_same_number_gives_the_same_identity_and_variation(self):
         for number in (0, 7, 225000):
@@ -31,11 +34,34 @@ class Parameters(unittest.TestCase):
 
     def test_fractions_stay_in_range(self):
         for number in range(200):
-            identity = draw_identity(number)
+            identity, variation = draw_identity(number), draw_variation(number)
             for name in ("male", "age", "weight", "muscle", "grey", "hair_melanin", "hair_redness"):
                 self.assertTrue(0 <= getattr(identity, name) <= 1, (number, name))
             self.assertAlmostEqual(sum(identity.ancestry.values()), 1)
-            self.assertTrue(all(0 <= w <= 1 for w in draw_variation(number).expression.values()))
+            self.assertTrue(all(0 <= w <= 1 for w in variation.expression.values()))
+            self.assertTrue(-1 <= variation.rendering.exposure_ev <= 1)
+
+    def test_no_split_sees_the_surroundings_of_another(self):
+        seen = {split_of(first)[0]: {draw_variation(first + k).environment for k in range(60)} for _, first, _ in SPLITS}
+        self.assertEqual(seen, {name: set(environments) for name, _, environments in SPLITS})
+        self.assertEqual(sum(map(len, seen.values())), len(set.union(*seen.values())))
+        self.assertEqual([split_of(seed)[0] for seed in (899_999, 900_000, 999_999, 1_000_000)],
+                         ["training", "validation", "validation", "test"])
+
+    def test_faces_fill_from_a_quarter_of_the_frame_to_more_than_all_of_it(self):
+        widths = np.array([draw_variation(seed).frame_m for seed in range(400)])
+        self.assertTrue(widths.min() < 0.14 and widths.max() > 0.6 and 0.25 < np.median(widths) < 0.33)
+        self.assertTrue(all(draw_variation(s).frame_m * draw_variation(s).lens_mm / 36 > 0.299 for s in range(100)))
+
+    def test_a_clip_turns_one_head_and_its_surroundings_together(self):
+        frames = [draw_clip_frame(1_002_000 + k) for k in range(8)]
+        yaws = np.array([frame.yaw_deg for frame in frames])
+        steps = np.diff(yaws)
+        self.assertTrue(np.allclose(steps, steps[0]) and 1.5 <= abs(steps[0]) <= 3)
+        turned = np.array([frame.environment_rotation_deg for frame in frames])
+        self.assertTrue(np.allclose(turned + yaws, turned[0] + yaws[0]))
+        for name in ("expression", "gaze_deg", "key_azimuth_deg", "frame_m", "rendering", "background_top_linear"):
+            self.assertTrue(all(getattr(frame, name) == getattr(frames[0], name) for frame in frames), name)
 
     def test_sliders_do_not_depend_on_which_others_exist(self):
         identity = draw_identity(5)

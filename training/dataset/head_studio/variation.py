@@ -1,0 +1,192 @@
+"""Seed -> variation: how an identity is posed, lit, framed and rendered.
+
+A game's choices vary here: lens, framing, light, background, tone mapping, exposure and anti-aliasing. Training,
+validation and test draw from environments of their own, so that a figure on the test seeds is measured on light never
+seen.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .identity import VARIATIONS_PER_IDENTITY, floats, generator
+
+# First seed of each split, and the surroundings that only it sees.
+SPLITS = (
+    ("training", 0, ("city", "forest", "interior", "night", "sunrise")),
+    ("validation", 900_000, ("courtyard",)),
+    ("test", 1_000_000, ("studio", "sunset")),
+)
+TONE_MAPPINGS = {"tony_mc_mapface": 0.35, "agx": 0.2, "aces": 0.2, "reinhard": 0.15, "none": 0.1}
+ANTI_ALIASING = {"msaa_4x": 0.6, "smaa": 0.1, "taa": 0.1, "fxaa": 0.1, "none": 0.1}
+LIGHT_KINDS = {"studio": 0.4, "hard": 0.15, "soft": 0.15, "environment": 0.15, "rim": 0.1, "below": 0.05}
+NEAREST_M = 0.3                # from the camera to the face
+CLIP_STEP_DEG = (1.5, 3.0)     # a turning head, for each frame
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What the rasteriser and the display do. Tone mapping and exposure hold for the reference too."""
+
+    tone_mapping: str
+    exposure_ev: float
+    anti_aliasing: str
+    shadow_map_px: int
+    shadow_filter: str
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How the identity is seen. Angles in degrees; shares are of the face's irradiance."""
+
+    seed: int
+    expression: dict           # ARKit unit -> weight
+    gaze_deg: tuple            # yaw to the person's left, pitch up
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    lens_mm: float             # on a 36 mm wide square sensor
+    frame_m: float             # width seen at the face
+    aim_offset_m: tuple        # from the face's middle: to the person's left, up
+    light_kind: str
+    key_azimuth_deg: float
+    key_elevation_deg: float
+    key_diameter_m: float
+    key_linear: tuple          # colour of luminance one
+    fill_linear: tuple
+    rim_linear: tuple
+    fill_share: float
+    rim_ratio: float           # rim power over key power
+    environment: str
+    environment_rotation_deg: float
+    environment_share: float
+    exposure_jitter: float
+    background_kind: str       # gradient or environment
+    background_blur_deg: float
+    background_bottom_linear: tuple
+    background_top_linear: tuple
+    rendering: Rendering
+
+
+def split_of(seed):
+    """(name, environments) of a seed's split."""
+    return next((name, environments) for name, first, environments in reversed(SPLITS) if seed >= first)
+
+
+def _choose(draw, weights):
+    return str(draw.choice(list(weights), p=list(weights.values())))
+
+
+def _pair(name, left, right=None):
+    return {name + "Left": left, name + "Right": left if right is None else right}
+
+
+def _mixture(draw):
+    """Two to five units at random, both sides nearly alike."""
+    both = ("browDown", "browOuterUp", "cheekSquint", "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown",
+            "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer")
+    single = ("browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthFunnel", "mouthLeft",
+              "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper")
+    units = {}
+    for name in draw.choice(both + single, int(draw.integers(2, 6)), replace=False):
+        weight = float(draw.uniform(0.1, 0.5)) * (0.5 if name.startswith("jaw") else 1.0)
+        units |= _pair(name, weight, weight * float(draw.uniform(0.6, 1.0))) if name in both else {str(name): weight}
+    return units
+
+
+def draw_expression(draw):
+    """From neutral to strong {ARKit unit: weight}."""
+    w = float(draw.uniform(0.15, 0.85))
+    side = float(draw.uniform(0.8, 1.0))
+    kind = str(draw.choice(["neutral", "neutral", "neutral", "smile", "smile", "laugh", "brow", "frown", "surprise",
+                            "squint", "press", "aa", "oh", "ee", "mixture", "mixture", "mixture"]))
+    smile = _pair("mouthSmile", w, w * side) | _pair("cheekSquint", 0.5 * w) | _pair("eyeSquint", 0.3 * w)
+    units = {
+        "neutral": lambda: {}, "squint": lambda: _pair("eyeSquint", 0.8 * w), "smile": lambda: smile,
+        "laugh": lambda: smile | {"jawOpen": 0.3 * w} | _pair("mouthUpperUp", 0.4 * w),
+        "brow": lambda: {"browInnerUp": 0.8 * w} | _pair("browOuterUp", 0.5 * w, 0.3 * w),
+        "frown": lambda: _pair("browDown", 0.8 * w) | _pair("mouthFrown", 0.4 * w) | _pair("noseSneer", 0.3 * w),
+        "surprise": lambda: {"browInnerUp": 0.7 * w, "jawOpen": 0.25 * w} | _pair("browOuterUp", 0.7 * w)
+                            | _pair("eyeWide", 0.5 * w),
+        "press": lambda: _pair("mouthPress", 0.6 * w) | {"mouthRollLower": 0.3 * w, "mouthRollUpper": 0.3 * w},
+        "aa": lambda: {"jawOpen": 0.45 * w} | _pair("mouthLowerDown", 0.3 * w),
+        "oh": lambda: {"jawOpen": 0.25 * w, "mouthFunnel": 0.6 * w, "mouthPucker": 0.3 * w},
+        "ee": lambda: {"jawOpen": 0.1 * w} | _pair("mouthStretch", 0.5 * w) | _pair("mouthUpperUp", 0.35 * w)
+                      | _pair("mouthLowerDown", 0.4 * w),
+        "mixture": lambda: _mixture(draw),
+    }[kind]()
+    blink = float(draw.uniform(0.2, 0.9)) if draw.random() < 0.08 else float(max(0.0, draw.normal(0.03, 0.06)))
+    if "eyeWideLeft" not in units:
+        units = units | _pair("eyeBlink", blink)
+    return {name: float(value) for name, value in units.items()}
+
+
+def _rendering(seed):
+    draw = generator(seed, "rendering")
+    return Rendering(_choose(draw, TONE_MAPPINGS), float(np.clip(draw.normal(0, 0.4), -1, 1)),
+                     _choose(draw, ANTI_ALIASING), int(draw.choice([1024, 2048, 2048, 4096])),
+                     _choose(draw, {"gaussian": 0.7, "hardware": 0.3}))
+
+
+def _tint(draw, kelvin, neon):
+    from .lighting import LUMINANCE, kelvin_to_linear
+
+    colour = np.array(kelvin_to_linear(kelvin))
+    if neon:
+        colour = colour * draw.dirichlet([0.7] * 3) + 0.05
+    return floats(colour / (colour @ LUMINANCE))
+
+
+def _light(seed):
+    draw = generator(seed, "light")
+    kind = _choose(draw, LIGHT_KINDS)
+    diameter = {"hard": (0.04, 0.12), "soft": (0.8, 1.2)}.get(kind, (0.15, 0.9))
+    share = {"environment": (1.0, 1.0), "hard": (0.05, 0.35), "rim": (0.1, 0.4)}.get(kind, (0.15, 0.6))
+    rim = draw.uniform(1.0, 2.5) if kind == "rim" else draw.uniform(0.2, 1.1) if draw.random() < 0.4 else 0.0
+    neon = draw.random() < 0.1
+    return dict(
+        light_kind=kind, key_azimuth_deg=float(draw.choice([-1, 1]) * draw.uniform(8, 70)),
+        key_elevation_deg=float(draw.uniform(-40, -15) if kind == "below" else draw.uniform(5, 55)),
+        key_diameter_m=float(draw.uniform(*diameter)), fill_share=float(draw.uniform(0.04, 0.25)),
+        rim_ratio=0.0 if kind == "environment" else float(rim),
+        key_linear=_tint(draw, draw.uniform(3200, 7500), False), fill_linear=_tint(draw, draw.uniform(2700, 8000), neon),
+        rim_linear=_tint(draw, draw.uniform(2700, 8000), neon),
+        environment=str(draw.choice(split_of(seed)[1])), environment_rotation_deg=float(draw.uniform(0, 360)),
+        environment_share=float(draw.uniform(*share)), exposure_jitter=float(draw.uniform(0.85, 1.15)))
+
+
+def draw_variation(seed):
+    """How this seed's identity is posed, lit and seen."""
+    camera, background, gaze = (generator(seed, purpose) for purpose in ("camera", "background", "gaze"))
+    yaw = float(np.clip(camera.normal(0, 22), -60, 60))
+    pitch = float(np.clip(camera.normal(0, 7), -20, 20))
+    follow = float(gaze.uniform(0.6, 1.0)) if gaze.random() < 0.65 else 0.0
+    base = background.uniform(0.01, 0.6) * background.uniform(0.6, 1.2, 3)
+    frame_m = float(np.clip(0.29 * np.exp(camera.normal(0, 0.38)), 0.1, 0.8))
+    lens_mm = float(np.exp(camera.uniform(np.log(32), np.log(150))))
+    return Variation(
+        seed=seed, expression=draw_expression(generator(seed, "expression")),
+        gaze_deg=(float(follow * np.clip(yaw, -28, 28) + (1 - 0.7 * follow) * gaze.normal(0, 6)),
+                  float(follow * np.clip(pitch, -12, 12) + gaze.normal(0, 2))),
+        yaw_deg=yaw, pitch_deg=pitch, roll_deg=float(np.clip(camera.normal(0, 6), -15, 15)),
+        lens_mm=max(lens_mm, NEAREST_M * 36 / frame_m), frame_m=frame_m,
+        aim_offset_m=floats(np.clip(camera.normal(0, 0.028, 2), -0.055, 0.055)),
+        background_kind=str(background.choice(["gradient", "environment"])),
+        background_blur_deg=float(background.uniform(2, 10)),
+        background_bottom_linear=floats((base * background.uniform(0.4, 1.1)).clip(0, 1)),
+        background_top_linear=floats(base.clip(0, 1)), rendering=_rendering(seed), **_light(seed))
+
+
+def draw_clip_frame(seed):
+    """The seed as a frame of a clip: the seeds of an identity show its head turning before a still camera.
+
+    Told as a camera that walks around a still head, with the lights and the surroundings; so the geometry is the same
+    in every frame.
+    """
+    frame = seed % VARIATIONS_PER_IDENTITY
+    first = draw_variation(seed - frame)
+    draw = generator(seed - frame, "clip")
+    turn = frame * float(draw.choice([-1, 1]) * draw.uniform(*CLIP_STEP_DEG))
+    start = float(np.clip(first.yaw_deg, -30, 30))
+    return replace(first, seed=seed, yaw_deg=start + turn, background_kind="gradient", frame_m=max(first.frame_m, 0.22),
+                   environment_rotation_deg=first.environment_rotation_deg - turn)
