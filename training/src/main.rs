@@ -60,7 +60,10 @@ enum Command {
         /// Seeds to measure, such as 1000000..1000100 (default: the config's validation seeds)
         #[arg(long)]
         seeds: Option<Seeds>,
-        /// New folder for report.json and pairs.png
+        /// Seeds of clips, eight consecutive ones each, for the warping error
+        #[arg(long)]
+        clips: Option<Seeds>,
+        /// New folder for report.json, report.html and pictures
         #[arg(long)]
         out: PathBuf,
         /// Write into a folder that has files
@@ -130,13 +133,13 @@ fn main() -> anyhow::Result<()> {
             }
             println!("checkpoint {}", summary.checkpoint.display());
         }
-        Command::Evaluate { weights, data, config, seeds, out, overwrite } => {
+        Command::Evaluate { weights, data, config, seeds, clips, out, overwrite } => {
             let config = match config {
                 Some(path) => ConfigFile::load(&path)?.config().clone(),
                 None => Config::default(),
             };
             let options =
-                EvaluateOptions { weights: &weights, data: &data, out: &out, config: &config, seeds, overwrite };
+                EvaluateOptions { weights: &weights, data: &data, out: &out, config: &config, seeds, clips, overwrite };
             let report = evaluate::<Inner>(&options, &device())?;
             print!("{}", report.table());
             println!("written to {}", out.display());

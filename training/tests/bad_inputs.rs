@@ -197,6 +197,7 @@ fn evaluating_damaged_weights_is_an_error() {
         out: &out,
         config: config.config(),
         seeds: None,
+        clips: None,
         overwrite: false,
     };
     assert_says(&evaluate::<Inner>(&options, &device()).unwrap_err(), &["safetensors"]);

@@ -46,6 +46,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
         out: &out,
         config: config.config(),
         seeds: None,
+        clips: None,
         overwrite: false,
     };
     let report = evaluate::<Inner>(&options, &device()).unwrap();

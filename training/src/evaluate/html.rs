@@ -31,6 +31,13 @@ pub fn page(report: &Report, measured: &[Measured]) -> String {
         escape(&report.lut_seeds.to_string()),
     );
     methods(&mut page, report);
+    if let Some(still) = report.models[&report.default_model].temporal {
+        let _ = write!(
+            page,
+            "<p>Warping error on {} frames of clips: first image {:.5}, second image {:.5}, ratio {:.3}.</p>",
+            still.frames, still.first, still.second, still.ratio
+        );
+    }
     tones(&mut page, report);
     page += "<h2>Pair by pair</h2><p>Each dot is a pair. Below the line, the second image is nearer to the reference than \
              the first.</p>";

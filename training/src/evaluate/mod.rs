@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
-use portrait_network::Model;
+use portrait_network::{Model, Plane};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -26,8 +26,10 @@ use crate::validate::second_image;
 pub mod color;
 pub mod figures;
 mod html;
+pub mod temporal;
 
 use figures::{Figures, Summary, Tone, skin_delta_e, summarize};
+use temporal::{Frame, Temporal, warping_error};
 
 /// Rows of `pairs.png`.
 const PICTURE_ROWS: usize = 8;
@@ -64,6 +66,8 @@ pub struct ModelReport {
     /// Figures.
     #[serde(flatten)]
     pub summary: Summary,
+    /// On the clips, if there are any.
+    pub temporal: Option<Temporal>,
 }
 
 /// What was measured; [`Report::json`] is `report.json`.
@@ -134,6 +138,8 @@ pub struct EvaluateOptions<'a> {
     pub config: &'a Config,
     /// Seeds to measure instead of the config's validation seeds.
     pub seeds: Option<Seeds>,
+    /// Seeds of clips, in `data` like the others: consecutive seeds are consecutive frames.
+    pub clips: Option<Seeds>,
     /// Write into a folder that has files.
     pub overwrite: bool,
 }
@@ -181,7 +187,15 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
         })
         .collect();
     let each: Vec<PairReport> = measured.par_iter().map(|measured| report_pair(measured, &names, data)).collect();
-    let report = sum_up(options, &names, &models, (seeds, lut_seeds), each)?;
+    let temporal: Vec<Option<Temporal>> = match &options.clips {
+        Some(clips) => {
+            let frames = dataset::load(data, clips, &[planes, vec![Plane::Depth]].concat())?;
+            dataset::check_identities(&train, &frames)?;
+            generators.iter().map(|generator| stillness(generator, &frames, data, device)).collect()
+        }
+        None => vec![None; names.len()],
+    };
+    let report = sum_up(options, &names, &models, (seeds, lut_seeds), each, &temporal)?;
 
     let write = |path: &Path, what: String| EvaluateError::Write { path: path.into(), what };
     std::fs::create_dir_all(out).map_err(|error| write(out, error.to_string()))?;
@@ -226,6 +240,26 @@ fn report_pair(measured: &Measured, names: &[String], data: &Path) -> PairReport
     }
 }
 
+/// How still the second images of all clips among `frames` hold.
+fn stillness<B: Backend>(
+    generator: &Generator<B>,
+    frames: &[Pair],
+    data: &Path,
+    device: &B::Device,
+) -> Option<Temporal> {
+    let seconds: Vec<Vec<u8>> = frames.iter().map(|pair| second_image(generator, pair, device)).collect();
+    let error = |at: usize| {
+        let (before, now) = (&frames[at - 1], &frames[at]);
+        let frame = Frame::read(&dataset::pair_folder(data, now.seed).join("scene.json"))?;
+        if now.seed != before.seed + 1 || now.identity != before.identity {
+            return None;
+        }
+        let first = warping_error(&frame, now, &now.first, before, &before.first)?;
+        Some((first, warping_error(&frame, now, &seconds[at], before, &seconds[at - 1])?))
+    };
+    Temporal::new(&(1..frames.len()).filter_map(error).collect::<Vec<_>>())
+}
+
 /// What head_studio says of the skin; other data sets say nothing.
 fn melanin(scene: &Path) -> Option<f64> {
     let scene: Value = serde_json::from_slice(&std::fs::read(scene).ok()?).ok()?;
@@ -238,12 +272,13 @@ fn sum_up(
     models: &[Model],
     (seeds, lut_seeds): (Seeds, Seeds),
     each: Vec<PairReport>,
+    temporal: &[Option<Temporal>],
 ) -> Result<Report, EvaluateError> {
     let tones: Vec<Option<Tone>> = each.iter().map(|pair| pair.tone).collect();
     let pick = |of: &dyn Fn(&PairReport) -> Figures| each.iter().map(of).collect::<Vec<_>>();
     let first = pick(&|pair| pair.first);
     let mut reports = BTreeMap::new();
-    for ((name, path), model) in names.iter().zip(options.weights).zip(models) {
+    for (((name, path), model), temporal) in names.iter().zip(options.weights).zip(models).zip(temporal) {
         let content = std::fs::read(path)
             .map_err(|error| EvaluateError::Write { path: path.clone(), what: error.to_string() })?;
         let report = ModelReport {
@@ -251,6 +286,7 @@ fn sum_up(
             sha256: Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect(),
             kilo_macs_per_px: model.graph().macs_per_px() / 1000.0,
             summary: summarize(&first, &pick(&|pair| pair.models[name]), &tones),
+            temporal: *temporal,
         };
         reports.insert(name.clone(), report);
     }
@@ -288,6 +324,7 @@ impl Report {
             "worse_fraction": main.worse_fraction,
             "sharpness_ratio": main.sharpness_ratio,
             "tone_groups": main.tone_groups,
+            "temporal": self.models[&self.default_model].temporal,
             "pairs": self.each.len(),
             "identities": self.identities,
             "seeds": self.seeds,
