@@ -128,6 +128,9 @@ pub struct CriticConfig {
     pub channels: Vec<usize>,
     /// Critic steps for each generator step. Default 1.
     pub steps: usize,
+    /// The critic also sees the first rendered image, and so judges whether the second one belongs to it (Isola et al.
+    /// 2017). Default false.
+    pub conditioned: bool,
 }
 
 /// Adam for both networks.
@@ -228,7 +231,7 @@ impl Default for Importance {
 
 impl Default for CriticConfig {
     fn default() -> Self {
-        Self { channels: vec![32, 64, 128], steps: 1 }
+        Self { channels: vec![32, 64, 128], steps: 1, conditioned: false }
     }
 }
 

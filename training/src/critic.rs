@@ -13,10 +13,12 @@ use rand::Rng;
 use crate::config::CriticConfig;
 use crate::conv::{Conv, ConvLayout};
 
+/// Channels of the image that is judged.
+pub const JUDGED: usize = 3;
 /// Slope of the leaky ReLU.
 pub const SLOPE: f64 = 0.2;
 
-/// Strided convolutions from an image `[N, 3, H, W]` to scores `[N, 1, H', W']`.
+/// Strided convolutions from an image `[N, 3, H, W]`, or with its first image `[N, 6, H, W]`, to scores `[N, 1, H', W']`.
 #[derive(Module, Debug)]
 pub struct Critic<B: Backend> {
     layers: Vec<Conv<B>>,
@@ -43,7 +45,7 @@ impl<B: Backend> Critic<B> {
     /// 3×3 convolutions, the last without activation.
     pub fn initial(config: &CriticConfig, rng: &mut impl Rng, device: &B::Device) -> Self {
         let mut layouts = Vec::new();
-        let mut in_channels = 3;
+        let mut in_channels = if config.conditioned { 2 * JUDGED } else { JUDGED };
         for &out_channels in &config.channels {
             layouts.push(ConvLayout { out_channels, in_channels, kernel: 4, stride: 2, padding: 1, slope: SLOPE });
             in_channels = out_channels;
@@ -60,7 +62,13 @@ impl<B: Backend> Critic<B> {
         Self { layers: layers.collect() }
     }
 
-    /// Images `[N, 3, H, W]` → scores `[N, 1, H', W']`: high for reference images.
+    /// What the critic reads of an image and the first image it was made from, both `[N, 3, H, W]`: the image alone, or both
+    /// if it is conditioned.
+    pub fn input(config: &CriticConfig, image: Tensor<B, 4>, first: Tensor<B, 4>) -> Tensor<B, 4> {
+        if config.conditioned { Tensor::cat(vec![image, first], 1) } else { image }
+    }
+
+    /// Images `[N, 3 or 6, H, W]` → scores `[N, 1, H', W']`: high for reference images.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
         self.layers.iter().fold(image, |x, layer| layer.forward(x))
     }
@@ -79,8 +87,8 @@ impl<B: Backend> Critic<B> {
         activations
     }
 
-    /// For each image, the gradient of its mean score with respect to the image, `[N, 3, H, W]`, as a differentiable
-    /// function of the weights. Exact: the masks are constant almost everywhere.
+    /// For each image, the gradient of its mean score with respect to what it read, `[N, 3 or 6, H, W]`, as a
+    /// differentiable function of the weights. Exact: the masks are constant almost everywhere.
     pub fn image_gradient(&self, activations: Activations<B>) -> Tensor<B, 4> {
         let Activations { masks, input_sizes } = activations;
         let scores = match masks.last() {

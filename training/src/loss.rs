@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use crate::config::{Importance, LossConfig, Penalty};
-use crate::critic::Critic;
+use crate::critic::{Critic, JUDGED};
 
 /// Keeps the square root's derivative finite at a gradient of zero.
 const SQRT_EPSILON: f64 = 1e-12;
@@ -20,7 +20,7 @@ pub fn weighted_l1<B: Backend>(second: Tensor<B, 4>, reference: Tensor<B, 4>, we
     ((second - reference).abs() * weight).mean()
 }
 
-/// GP, `[1]`, of the critic at `images` `[N, 3, H, W]`: differentiable with respect to the critic's weights.
+/// GP, `[1]`, of the critic at `images` `[N, 3 or 6, H, W]`: differentiable with respect to the critic's weights.
 pub fn gradient_penalty<B: AutodiffBackend>(
     critic: &Critic<B>,
     images: Tensor<B::InnerBackend, 4>,
@@ -30,8 +30,10 @@ pub fn gradient_penalty<B: AutodiffBackend>(
     penalty_of(critic.image_gradient(activations), kind)
 }
 
-/// The mean over images of the penalty for a gradient `[N, C, H, W]` with respect to each.
+/// The mean over images of the penalty for a gradient `[N, 3 or 6, H, W]` with respect to each; only the judged image's own
+/// channels, the first three, count.
 pub fn penalty_of<B: Backend>(gradient: Tensor<B, 4>, kind: Penalty) -> Tensor<B, 1> {
+    let gradient = gradient.narrow(1, 0, JUDGED);
     let [count, channels, height, width] = gradient.dims();
     let values = channels * height * width;
     let unit = match kind {

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::batch::{Batch, BatchTensors};
 use crate::config::{Config, OptimizerConfig};
-use crate::critic::Critic;
+use crate::critic::{Critic, JUDGED};
 use crate::loss::{adversarial_weight, gradient_penalty, weighted_l1};
 use crate::model::Generator;
 
@@ -117,13 +117,16 @@ impl<B: AutodiffBackend> Trainer<B> {
         let mut losses = Losses::default();
         for _ in 1..config.critic.steps {
             let batch = self.draw(draw)?;
+            let first = batch.planes.clone().narrow(1, 0, JUDGED);
             let second = self.generator.valid().forward(batch.planes);
-            self.critic_step(config, second, batch.reference, &mut losses)?;
+            self.critic_step(config, [first, second, batch.reference], &mut losses)?;
         }
         let batch = self.draw(draw)?;
+        let first = batch.planes.clone().narrow(1, 0, JUDGED);
         let second = self.generator.forward(Tensor::from_inner(batch.planes));
         if adversarial {
-            self.critic_step(config, second.clone().inner(), batch.reference.clone(), &mut losses)?;
+            let images = [first.clone(), second.clone().inner(), batch.reference.clone()];
+            self.critic_step(config, images, &mut losses)?;
         }
 
         let reference = Tensor::from_inner(batch.reference);
@@ -131,7 +134,8 @@ impl<B: AutodiffBackend> Trainer<B> {
         let mut loss = l1.clone() * config.loss.l1_weight;
         let weight = adversarial_weight(&config.loss, self.step);
         if weight > 0.0 {
-            let l_g = self.critic.clone().no_grad().forward(second).mean().neg();
+            let judged = Critic::input(&config.critic, second, Tensor::from_inner(first));
+            let l_g = self.critic.clone().no_grad().forward(judged).mean().neg();
             losses.adversarial = finite("L_G", &l_g)?;
             loss = loss + l_g * weight;
         }
@@ -156,16 +160,16 @@ impl<B: AutodiffBackend> Trainer<B> {
     fn critic_step(
         &mut self,
         config: &Config,
-        second: Tensor<B::InnerBackend, 4>,
-        reference: Tensor<B::InnerBackend, 4>,
+        [first, second, reference]: [Tensor<B::InnerBackend, 4>; 3],
         losses: &mut Losses,
     ) -> Result<(), Rejection> {
         let count = second.dims()[0];
         let mix: Vec<f32> = (0..count).map(|_| self.rng.random()).collect();
         let mix = Tensor::from_data(TensorData::new(mix, [count, 1, 1, 1]), &self.device());
         let between = second.clone() + (reference.clone() - second.clone()) * mix;
-        let penalty = gradient_penalty(&self.critic, between, config.loss.penalty);
-        let score = |images| self.critic.forward(Tensor::from_inner(images)).mean();
+        let input = |image| Critic::input(&config.critic, image, first.clone());
+        let penalty = gradient_penalty(&self.critic, input(between), config.loss.penalty);
+        let score = |image| self.critic.forward(Tensor::from_inner(input(image))).mean();
         let wasserstein = score(second) - score(reference);
         losses.wasserstein = finite("W", &wasserstein)?;
         losses.penalty = finite("the gradient penalty", &penalty)?;

@@ -180,11 +180,17 @@ fn gradient_penalty_agrees_with_central_differences_for_every_weight_of_every_cr
     let step = 1e-6;
     let device = Default::default();
     let mut rng = ChaCha8Rng::seed_from_u64(12);
-    let config = CriticConfig { channels: vec![4, 5], steps: 1 };
-    let critic = moved(&Critic::<Exact>::initial(&config, &mut rng, &device), usize::MAX, 0, 0.0);
-    for (kind, [height, width]) in [(Penalty::Rms, [12, 12]), (Penalty::Rms, [13, 15]), (Penalty::L2, [12, 12])] {
-        let pixels: Vec<f64> = (0..2 * 3 * height * width).map(|_| rng.random()).collect();
-        let images = TensorData::new(pixels, [2, 3, height, width]);
+    for (kind, conditioned, [height, width]) in [
+        (Penalty::Rms, false, [12, 12]),
+        (Penalty::Rms, false, [13, 15]),
+        (Penalty::Rms, true, [12, 12]),
+        (Penalty::L2, false, [12, 12]),
+    ] {
+        let config = CriticConfig { channels: vec![4, 5], conditioned, ..CriticConfig::default() };
+        let critic = moved(&Critic::<Exact>::initial(&config, &mut rng, &device), usize::MAX, 0, 0.0);
+        let channels = if conditioned { 6 } else { 3 };
+        let pixels: Vec<f64> = (0..2 * channels * height * width).map(|_| rng.random()).collect();
+        let images = TensorData::new(pixels, [2, channels, height, width]);
         let images = Tensor::<Flex, 4>::from_data(images, (&device, DType::F64));
 
         let penalty = gradient_penalty(&critic, images.clone(), kind);

@@ -78,6 +78,16 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
     assert_eq!(model.provenance.config_sha256, config.sha256());
 }
 
+#[test]
+fn a_conditioned_critic_learns_and_resumes() {
+    let workshop = Workshop::with_pairs(48);
+    let config = |steps: u64| toy_config_with(steps, 4, &[("conditioned", "true"), ("warm_up_steps", "0")]);
+    let (summary, events) = workshop.run(&config(4), "run", false).unwrap();
+    let told = events.iter().any(|event| matches!(event, Event::Step { losses, .. } if losses.adversarial != 0.0));
+    assert!(told && summary.rejected == 0, "the critic was not heard");
+    assert_eq!(workshop.run(&config(8), "run", true).unwrap().0.step, 8);
+}
+
 fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
     let steps = events.iter().filter_map(|event| match event {
         Event::Step { step, losses, .. } => Some((*step, *losses)),
