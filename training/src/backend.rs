@@ -1,6 +1,7 @@
 //! The Burn backend of the command line: the only file that names one. A Cargo feature selects it.
 
 use burn::backend::Autodiff;
+use burn::tensor::backend::{Backend, Device as _, DeviceId, DeviceOps};
 
 /// Backend that runs networks.
 #[cfg(feature = "cuda")]
@@ -30,5 +31,17 @@ pub fn device() -> Device {
 
 /// The backend's name, for logs.
 pub fn name() -> String {
-    <Inner as burn::tensor::backend::Backend>::name(&device())
+    Inner::name(&device())
+}
+
+/// A device for each worker: GPU after GPU, and around again when there are fewer.
+pub fn devices(workers: usize) -> Vec<Device> {
+    // The default device of wgpu stands for no certain GPU; its discrete GPUs are the devices of kind 0.
+    let wgpu = cfg!(all(feature = "vulkan", not(feature = "cuda")));
+    let kind = if wgpu { 0 } else { device().id().type_id };
+    let count = Inner::device_count(kind);
+    if workers <= 1 || count == 0 {
+        return vec![device(); workers];
+    }
+    (0..workers).map(|worker| Device::from_id(DeviceId::new(kind, (worker % count) as u16))).collect()
 }

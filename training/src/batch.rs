@@ -7,6 +7,7 @@ use rand::Rng;
 
 use crate::config::{DataConfig, Importance};
 use crate::dataset::Pair;
+use crate::light_groups::Relit;
 
 /// Square images in `f32`, planar. `N` is their number, `S` their side.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,12 +37,21 @@ pub struct BatchTensors<B: Backend> {
 
 /// Where a crop lies and how it is varied.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Crop {
-    x: usize,
-    y: usize,
-    side_px: usize,
-    mirrored: bool,
-    gain: [f32; 3],
+pub(crate) struct Crop {
+    pub(crate) x: usize,
+    pub(crate) y: usize,
+    pub(crate) side_px: usize,
+    pub(crate) mirrored: bool,
+    pub(crate) gain: [f32; 3],
+}
+
+impl Crop {
+    /// Indices of the crop's pixels in an image of this width, row after row as they lie in the crop.
+    pub(crate) fn pixels(self, width: usize) -> impl Iterator<Item = usize> {
+        let column = move |step: usize| self.x + if self.mirrored { self.side_px - 1 - step } else { step };
+        (self.y..self.y + self.side_px)
+            .flat_map(move |row| (0..self.side_px).map(move |step| row * width + column(step)))
+    }
 }
 
 /// L1's weight for each mask value.
@@ -86,7 +96,10 @@ pub fn random_crops(
         let mut jitter = |size: f32| 1.0 + size * rng.random_range(-1.0..=1.0_f32);
         let gain = jitter(config.gain_jitter);
         let gain = [(); 3].map(|()| gain * jitter(config.white_balance_jitter));
-        batch.push(pair, planes, weights, Crop { x, y, side_px: config.crop_px, mirrored, gain });
+        let crop = Crop { x, y, side_px: config.crop_px, mirrored, gain };
+        let groups = pair.light_groups.as_ref().filter(|_| rng.random_bool(config.relight));
+        let relit = groups.map(|groups| groups.relight(&crop, pair.size_px, rng));
+        batch.push(pair, planes, weights, crop, relit);
     }
     batch
 }
@@ -94,7 +107,13 @@ pub fn random_crops(
 /// One whole pair, as it is.
 pub fn whole(pair: &Pair, planes: &[Plane], weights: &WeightTable) -> Batch {
     let mut batch = Batch { side_px: pair.size_px, ..Batch::default() };
-    batch.push(pair, planes, weights, Crop { x: 0, y: 0, side_px: pair.size_px, mirrored: false, gain: [1.0; 3] });
+    batch.push(
+        pair,
+        planes,
+        weights,
+        Crop { x: 0, y: 0, side_px: pair.size_px, mirrored: false, gain: [1.0; 3] },
+        None,
+    );
     batch
 }
 
@@ -114,7 +133,7 @@ impl Batch {
         BatchTensors { planes: tensor(&self.planes), reference: tensor(&self.reference), weight: tensor(&self.weight) }
     }
 
-    fn push(&mut self, pair: &Pair, planes: &[Plane], weights: &WeightTable, crop: Crop) {
+    fn push(&mut self, pair: &Pair, planes: &[Plane], weights: &WeightTable, crop: Crop, relit: Option<Relit>) {
         let color = |channel: usize| {
             let gain = crop.gain[channel];
             move |value: u8| (f32::from(value) / 255.0 * gain).min(1.0)
@@ -123,7 +142,11 @@ impl Batch {
         for plane in planes {
             for channel in 0..plane.channels() {
                 match plane {
-                    Plane::Color => copy(&mut self.planes, &pair.first, 3, channel, pair.size_px, crop, color(channel)),
+                    Plane::Color => match &relit {
+                        Some(relit) if channel == 0 => self.planes.extend(&relit.first),
+                        Some(_) => {}
+                        None => copy(&mut self.planes, &pair.first, 3, channel, pair.size_px, crop, color(channel)),
+                    },
                     Plane::Normal => {
                         // A mirrored face looks the other way.
                         let sign = if crop.mirrored && channel == 0 { -1.0 } else { 1.0 };
@@ -134,8 +157,11 @@ impl Batch {
                 }
             }
         }
-        for channel in 0..3 {
-            copy(&mut self.reference, &pair.reference, 3, channel, pair.size_px, crop, color(channel));
+        match relit {
+            Some(relit) => self.reference.extend(relit.reference),
+            None => (0..3).for_each(|channel| {
+                copy(&mut self.reference, &pair.reference, 3, channel, pair.size_px, crop, color(channel));
+            }),
         }
         copy(&mut self.weight, &pair.mask, 1, 0, pair.size_px, crop, |mask| weights.weight(mask));
         self.count += 1;
@@ -152,15 +178,7 @@ fn copy<T: Copy>(
     crop: Crop,
     convert: impl Fn(T) -> f32,
 ) {
-    for row in crop.y..crop.y + crop.side_px {
-        let at = |x: usize| convert(image[(row * width + x) * stride + channel]);
-        let columns = crop.x..crop.x + crop.side_px;
-        if crop.mirrored {
-            target.extend(columns.rev().map(at));
-        } else {
-            target.extend(columns.map(at));
-        }
-    }
+    target.extend(crop.pixels(width).map(|at| convert(image[at * stride + channel])));
 }
 
 #[cfg(test)]
@@ -180,8 +198,8 @@ mod tests {
         let table = WeightTable::new(&Importance::default(), std::slice::from_ref(&pair));
         let crop = Crop { x: 0, y: 0, side_px: 16, mirrored: false, gain: [1.0; 3] };
         let (mut plain, mut mirrored) = (Batch::default(), Batch::default());
-        plain.push(&pair, &PLANES, &table, crop);
-        mirrored.push(&pair, &PLANES, &table, Crop { mirrored: true, ..crop });
+        plain.push(&pair, &PLANES, &table, crop, None);
+        mirrored.push(&pair, &PLANES, &table, Crop { mirrored: true, ..crop }, None);
         for channel in 0..7 {
             let sign = if channel == 3 { -1.0 } else { 1.0 };
             for (x, y) in [(0, 0), (3, 7), (9, 12)] {

@@ -16,6 +16,7 @@ use crate::config::{Config, ConfigError, ConfigFile};
 use crate::convergence::Convergence;
 use crate::report::Validation;
 use crate::trainer::Trainer;
+use crate::workers::Worker;
 
 /// Checkpoints that are kept besides the best one.
 pub const KEPT: usize = 2;
@@ -164,6 +165,7 @@ pub fn resume<B: AutodiffBackend>(
         average: Model::load(&checkpoint.join(AVERAGE))?.convs().to_vec(),
         rng: state.rng,
         step: state.step,
+        worker: Worker::ALONE,
     };
     Ok((trainer, state.progress))
 }

@@ -73,6 +73,8 @@ pub struct DataConfig {
     pub gain_jitter: f32,
     /// Each colour channel of both images is multiplied by 1 ± up to this. Default 0.04.
     pub white_balance_jitter: f32,
+    /// Share of the crops, 0–1, that are lit anew if their pair has light groups. Default 0.75.
+    pub relight: f64,
 }
 
 /// The losses. Generator: `l1_weight`·L1 + `adv_weight`·L_G. Critic: W + `gp_weight`·GP.
@@ -159,6 +161,9 @@ pub struct OptimizerConfig {
 pub struct RunConfig {
     /// Seed of the initial weights and of every random choice. Default 1.
     pub seed: u64,
+    /// Replicas that train together, each on a device of its own (on the CPU: a thread) and on its equal share of
+    /// every batch; `data.batch` counts them all. It changes the speed, not what is learnt. Default 1.
+    pub workers: usize,
     /// The run stops here at the latest. Default 20,000.
     pub max_steps: u64,
     /// The run stops after this many minutes, if given (of this process, not of earlier ones).
@@ -205,6 +210,7 @@ impl Default for DataConfig {
             flip: true,
             gain_jitter: 0.1,
             white_balance_jitter: 0.04,
+            relight: 0.75,
         }
     }
 }
@@ -253,6 +259,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             seed: 1,
+            workers: 1,
             max_steps: 20_000,
             max_minutes: None,
             log_every: 10,

@@ -7,6 +7,7 @@
 //! | `mask.png` | 8-bit grey importance: 0 background, 64 hair and cloth, 160 skin, 255 brows, eyes and lips |
 //! | `normal.png` | 16-bit RGB, view-space normal · 0.5 + 0.5; mid-grey where nothing was drawn |
 //! | `depth.png` | 16-bit grey, depth (see [`portrait_network::Plane::Depth`]) · 0.5 + 0.5 |
+//! | `light_groups.safetensors` | only of some pairs: see [`crate::light_groups`] |
 //! | `pair.json` | [`PairInfo`], written last: a folder without it is half a pair |
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use portrait_network::Plane;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::light_groups::LightGroups;
 use crate::seeds::Seeds;
 
 /// Version of `pair.json` that this crate reads.
@@ -56,6 +58,8 @@ pub struct Pair {
     pub normal: Vec<u16>,
     /// Depth `[H, W]`; empty unless asked for.
     pub depth: Vec<u16>,
+    /// The scene, one light at a time; only where [`crate::light_groups::attach`] found it.
+    pub light_groups: Option<LightGroups>,
 }
 
 /// Why pairs cannot be read.
@@ -121,6 +125,22 @@ pub enum DatasetError {
         expected: usize,
         /// Width and height of the image.
         found: (u32, u32),
+    },
+    /// Light groups that cannot be used.
+    #[error("{path}: {what}; render the pair again with `portrait-dataset render`, or set `data.relight` to 0")]
+    LightGroups {
+        /// The file.
+        path: PathBuf,
+        /// Expected and found.
+        what: String,
+    },
+    /// Tone mappers that cannot be used.
+    #[error("{path}: {what}; delete it and render a new pair with light groups with `portrait-dataset render`")]
+    ToneTables {
+        /// The file.
+        path: PathBuf,
+        /// Expected and found.
+        what: String,
     },
     /// Pairs smaller than the crops.
     #[error("pair {seed} is {found} pixels wide: expected at least the crop of {expected}; lower `data.crop_px`")]
@@ -210,6 +230,7 @@ pub fn load_pair(folder: &Path, seed: u64, planes: &[Plane]) -> Result<Pair, Dat
         mask: read("mask.png")?.into_luma8().into_raw(),
         normal: if planes.contains(&Plane::Normal) { read("normal.png")?.into_rgb16().into_raw() } else { Vec::new() },
         depth: if planes.contains(&Plane::Depth) { read("depth.png")?.into_luma16().into_raw() } else { Vec::new() },
+        light_groups: None,
     })
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_network::Model;
-use portrait_training::backend::{Inner, Training, device, name};
+use portrait_training::backend::{Inner, Training, device, devices, name};
 use portrait_training::config::{Config, ConfigFile};
 use portrait_training::evaluate::{EvaluateOptions, evaluate, is_empty};
 use portrait_training::export::{describe, export};
@@ -63,6 +63,9 @@ enum Command {
         /// Seeds of clips, eight consecutive ones each, for the warping error
         #[arg(long)]
         clips: Option<Seeds>,
+        /// Python interpreter with training/likeness/requirements.txt: measures distances between face embeddings
+        #[arg(long, value_name = "PYTHON")]
+        likeness: Option<PathBuf>,
         /// New folder for report.json, report.html and pictures
         #[arg(long)]
         out: PathBuf,
@@ -125,7 +128,8 @@ fn main() -> anyhow::Result<()> {
             .context("cannot listen for Ctrl-C")?;
             let options = TrainOptions { config: &config, data: &data, out: &out, resume, stop: &stop };
             let mut console = Console::new(config.config().run.max_steps);
-            let summary = train::<Training>(&options, &device(), &mut |event| console.show(event))?;
+            let devices = devices(config.config().run.workers);
+            let summary = train::<Training>(&options, &devices, &mut |event| console.show(event))?;
             console.bar.finish_and_clear();
             println!("step {}: converged: {}; {}", summary.step, summary.converged, summary.reason);
             if let Some(best) = summary.best {
@@ -133,13 +137,21 @@ fn main() -> anyhow::Result<()> {
             }
             println!("checkpoint {}", summary.checkpoint.display());
         }
-        Command::Evaluate { weights, data, config, seeds, clips, out, overwrite } => {
+        Command::Evaluate { weights, data, config, seeds, clips, likeness, out, overwrite } => {
             let config = match config {
                 Some(path) => ConfigFile::load(&path)?.config().clone(),
                 None => Config::default(),
             };
-            let options =
-                EvaluateOptions { weights: &weights, data: &data, out: &out, config: &config, seeds, clips, overwrite };
+            let options = EvaluateOptions {
+                weights: &weights,
+                data: &data,
+                out: &out,
+                config: &config,
+                seeds,
+                clips,
+                likeness: likeness.as_deref(),
+                overwrite,
+            };
             let report = evaluate::<Inner>(&options, &device())?;
             print!("{}", report.table());
             println!("written to {}", out.display());
@@ -190,12 +202,12 @@ impl Console {
 
     fn show(&mut self, event: &Event) {
         match event {
-            Event::Started { step, train_pairs, train_identities, validation_pairs, parameters, .. } => {
+            Event::Started { step, train_pairs, train_identities, validation_pairs, workers, parameters, .. } => {
                 self.bar.set_position(*step);
                 self.bar.reset_eta();
                 self.line(format!(
                     "{train_pairs} training pairs of {train_identities} identities, {validation_pairs} validation \
-                     pairs; {parameters} parameters; backend {}; from step {step}",
+                     pairs; {parameters} parameters; {workers} × backend {}; from step {step}",
                     name()
                 ));
             }

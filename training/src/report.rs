@@ -20,6 +20,8 @@ pub enum Event {
         train_identities: usize,
         /// Pairs to validate on.
         validation_pairs: usize,
+        /// Replicas that train together.
+        workers: usize,
         /// Backend that computes.
         backend: String,
         /// Parameters of the generator.

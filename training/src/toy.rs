@@ -66,6 +66,7 @@ pub fn pair(seed: u64, size_px: usize) -> Pair {
         mask,
         normal,
         depth,
+        light_groups: None,
     }
 }
 

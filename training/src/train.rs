@@ -4,23 +4,27 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 use portrait_network::{Graph, Provenance, WeightsError};
+use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
-use crate::batch::{WeightTable, random_crops};
+use crate::batch::{Batch, WeightTable, random_crops};
 use crate::checkpoint::{self, CheckpointError, Progress};
-use crate::config::{ConfigError, ConfigFile};
+use crate::config::{Config, ConfigError, ConfigFile};
 use crate::dataset::{self, DatasetError, Pair};
 use crate::evaluate::is_empty;
 use crate::export::commit;
+use crate::light_groups;
 use crate::model::Generator;
 use crate::picture::write_grid;
 use crate::report::{Event, Summary, Validation};
-use crate::trainer::{Losses, Trainer};
+use crate::trainer::{Losses, Rejection, Trainer};
 use crate::validate::{second_image, validate};
+use crate::workers::{Session, Worker, WorkersError};
 
 /// Faces in a picture.
 const PICTURE_ROWS: usize = 4;
@@ -91,6 +95,9 @@ pub enum TrainError {
         /// What was wrong with the last one.
         reason: String,
     },
+    /// The workers cannot train together, or one is gone.
+    #[error(transparent)]
+    Workers(#[from] WorkersError),
     /// A log or picture cannot be written.
     #[error("{path}: {what}")]
     Write {
@@ -101,28 +108,34 @@ pub enum TrainError {
     },
 }
 
-/// A run in progress.
+/// Makes the whole batch of a step.
+type Draw<'a> = dyn Fn(&mut ChaCha8Rng) -> Batch + Sync + 'a;
+
+/// A run in progress, as the first worker sees it.
 struct Run<'a, B: AutodiffBackend> {
     options: &'a TrainOptions<'a>,
     trainer: Trainer<B>,
     progress: Progress,
-    graph: Graph,
-    train: Vec<Pair>,
+    graph: &'a Graph,
+    train: &'a [Pair],
     validation: Vec<Pair>,
-    weights: WeightTable,
+    weights: &'a WeightTable,
+    draw: &'a Draw<'a>,
+    /// Tells each other worker to take a step; they end when this is dropped.
+    go: Vec<Sender<()>>,
     device: B::Device,
     metrics: File,
     watch: &'a mut dyn FnMut(&Event),
 }
 
 /// Trains until the parameters converge, `max_steps` or `max_minutes` are over, or `stop` is set. `watch` sees every
-/// event that `metrics.jsonl` holds.
+/// event that `metrics.jsonl` holds. Workers take `devices` in turn; without any, the backend's default device.
 ///
 /// # Errors
 /// When config, data or folder are not as they should be, or the run diverges.
 pub fn train<B: AutodiffBackend>(
     options: &TrainOptions,
-    device: &B::Device,
+    devices: &[B::Device],
     watch: &mut dyn FnMut(&Event),
 ) -> Result<Summary, TrainError> {
     let config = options.config.config();
@@ -141,20 +154,69 @@ pub fn train<B: AutodiffBackend>(
         (false, _) => None,
     };
     let planes = &graph.spec().inputs;
-    let train = dataset::load(options.data, &config.data.train_seeds, planes)?;
+    let mut train = dataset::load(options.data, &config.data.train_seeds, planes)?;
+    if config.data.relight > 0.0 {
+        light_groups::attach(options.data, &mut train)?;
+    }
     let mut validation = dataset::load(options.data, &config.data.validation_seeds, planes)?;
     dataset::check_identities(&train, &validation)?;
     dataset::check_crop(&train, config.data.crop_px)?;
     validation.truncate(config.run.validation_pairs);
 
-    let (trainer, progress): (Trainer<B>, Progress) = match checkpoint {
-        Some(checkpoint) => checkpoint::resume(&checkpoint, config, &graph, device)?,
-        None => (Trainer::initial(config, &graph, device), Progress { commit: commit(), ..Progress::default() }),
-    };
     let weights = WeightTable::new(&config.loss.importance, &train);
+    let draw = |rng: &mut ChaCha8Rng| random_crops(&train, planes, &weights, &config.data, rng);
+
+    let _session = Session::begin(config.run.workers)?;
+    let mut progress = Progress { commit: commit(), ..Progress::default() };
+    let mut replicas = Vec::new();
+    for worker in Worker::all(config.run.workers) {
+        let device = devices.iter().cycle().nth(worker.index()).cloned().unwrap_or_default();
+        let mut trainer = match &checkpoint {
+            Some(checkpoint) => {
+                let (trainer, saved) = checkpoint::resume(checkpoint, config, &graph, &device)?;
+                progress = saved;
+                trainer
+            }
+            None => Trainer::<B>::initial(config, &graph, &device),
+        };
+        trainer.worker = worker;
+        replicas.push((trainer, device));
+    }
+    let (trainer, device) = replicas.remove(0);
     let metrics = open_metrics(options.out, trainer.step)?;
-    let device = device.clone();
-    Run { options, trainer, progress, graph, train, validation, weights, device, metrics, watch }.run()
+    std::thread::scope(|scope| {
+        let (draw, train, weights, graph) = (&draw as &Draw, &train[..], &weights, &graph);
+        let (mut go, mut others) = (Vec::new(), Vec::new());
+        for (trainer, device) in replicas {
+            let (tell, told) = channel();
+            go.push(tell);
+            others.push(scope.spawn(move || follow(trainer, &device, config, draw, &told)));
+        }
+        let place = trainer.worker.join::<B::InnerBackend>(&device);
+        let run =
+            Run { options, trainer, progress, graph, train, validation, weights, draw, go, device, metrics, watch };
+        let outcome = place.map_err(TrainError::from).and_then(|_place| run.run());
+        // One that panicked has said why, and the first one has missed it.
+        others.into_iter().for_each(|other| drop(other.join()));
+        outcome
+    })
+}
+
+/// A worker other than the first: a step whenever it is told to.
+fn follow<B: AutodiffBackend>(
+    mut trainer: Trainer<B>,
+    device: &B::Device,
+    config: &Config,
+    draw: &Draw,
+    told: &Receiver<()>,
+) {
+    let Ok(_place) = trainer.worker.join::<B::InnerBackend>(device) else { return };
+    while told.recv().is_ok() {
+        // What is rejected here is rejected, and told, by the first worker as well.
+        if let Err(Rejection::Workers(_)) = trainer.step(config, draw) {
+            return;
+        }
+    }
 }
 
 impl<B: AutodiffBackend> Run<'_, B> {
@@ -164,8 +226,9 @@ impl<B: AutodiffBackend> Run<'_, B> {
         self.tell(Event::Started {
             step: self.trainer.step,
             train_pairs: self.train.len(),
-            train_identities: dataset::identity_count(&self.train),
+            train_identities: dataset::identity_count(self.train),
             validation_pairs: self.validation.len(),
+            workers: self.trainer.worker.count(),
             backend: B::name(&self.device),
             parameters: self.graph.parameter_count(),
         })?;
@@ -187,14 +250,18 @@ impl<B: AutodiffBackend> Run<'_, B> {
                 break (false, format!("max_minutes of {most} reached"));
             }
             let start = Instant::now();
-            let (train, weights, planes) = (&self.train, &self.weights, &self.graph.spec().inputs);
-            let drawn = self.trainer.step(config, |rng| random_crops(train, planes, weights, &config.data, rng));
+            for go in &self.go {
+                // One that is gone is missed in the step.
+                let _ = go.send(());
+            }
+            let drawn = self.trainer.step(config, self.draw);
             let step = self.trainer.step;
             match drawn {
                 Ok(losses) => {
                     in_a_row = 0;
                     logged = (add(logged.0, losses), logged.1 + 1, logged.2 + start.elapsed().as_secs_f64());
                 }
+                Err(Rejection::Workers(error)) => return Err(error.into()),
                 Err(rejection) => {
                     in_a_row += 1;
                     self.progress.rejected += 1;
@@ -247,7 +314,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
         let config = self.options.config.config();
         let generator = self.average()?;
         let step = self.trainer.step;
-        let validation = validate(&generator, &self.validation, &self.weights, step, &self.device);
+        let validation = validate(&generator, &self.validation, self.weights, step, &self.device);
         self.progress.validation = Some(validation);
         let converged = self.progress.convergence.observe(validation.weighted_l1, step, &config.run.convergence);
         self.tell(Event::Validated { validation })?;
@@ -327,6 +394,8 @@ fn add(a: Losses, b: Losses) -> Losses {
         penalty: a.penalty + b.penalty,
         generator_gradient: a.generator_gradient + b.generator_gradient,
         critic_gradient: a.critic_gradient + b.critic_gradient,
+        l1_image_gradient: a.l1_image_gradient + b.l1_image_gradient,
+        adversarial_image_gradient: a.adversarial_image_gradient + b.adversarial_image_gradient,
     }
 }
 
@@ -338,5 +407,7 @@ fn scale(a: Losses, factor: f64) -> Losses {
         penalty: a.penalty * factor,
         generator_gradient: a.generator_gradient * factor,
         critic_gradient: a.critic_gradient * factor,
+        l1_image_gradient: a.l1_image_gradient * factor,
+        adversarial_image_gradient: a.adversarial_image_gradient * factor,
     }
 }

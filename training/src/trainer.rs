@@ -16,6 +16,7 @@ use crate::config::{Config, OptimizerConfig};
 use crate::critic::{Critic, JUDGED};
 use crate::loss::{adversarial_weight, gradient_penalty, weighted_l1};
 use crate::model::Generator;
+use crate::workers::{Worker, WorkersError};
 
 /// Adam for one network.
 pub type NetworkAdam<M, B> = OptimizerAdaptor<Adam, M, B>;
@@ -36,9 +37,11 @@ pub struct Trainer<B: AutodiffBackend> {
     pub rng: ChaCha8Rng,
     /// Steps done.
     pub step: u64,
+    /// Which of the replicas that train together this is.
+    pub worker: Worker,
 }
 
-/// The losses of one step.
+/// The losses of one step, over the whole batch of all workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Losses {
     /// Weighted mean absolute difference, before `l1_weight`.
@@ -53,6 +56,11 @@ pub struct Losses {
     pub generator_gradient: f64,
     /// Norm of the critic's gradient.
     pub critic_gradient: f64,
+    /// How strongly `l1_weight`·L1 pulls at the second image: RMS over images of √N·‖∇‖, N the values of an image, the
+    /// unit in which a critic that fulfils its penalty has 1.
+    pub l1_image_gradient: f64,
+    /// How strongly the weighted L_G pulls at the second image, in the same unit; 0 in the warm-up.
+    pub adversarial_image_gradient: f64,
 }
 
 /// Why a step changed nothing.
@@ -70,6 +78,9 @@ pub enum Rejection {
         /// Its value.
         value: f64,
     },
+    /// Another worker is gone; the run is over.
+    #[error(transparent)]
+    Workers(#[from] WorkersError),
 }
 
 impl<B: AutodiffBackend> Trainer<B> {
@@ -80,7 +91,7 @@ impl<B: AutodiffBackend> Trainer<B> {
         let critic = Critic::initial(&config.critic, &mut rng, device);
         let average = generator.weights();
         let (generator_adam, critic_adam) = optimizers(&config.optimizer);
-        Self { generator, critic, generator_adam, critic_adam, average, rng, step: 0 }
+        Self { generator, critic, generator_adam, critic_adam, average, rng, step: 0, worker: Worker::ALONE }
     }
 
     /// The averaged weights as a network.
@@ -129,23 +140,37 @@ impl<B: AutodiffBackend> Trainer<B> {
             self.critic_step(config, images, &mut losses)?;
         }
 
+        // First the losses' pulls at the image, then both together through the generator.
+        let image = Tensor::<B, 4>::from_inner(second.clone().inner()).require_grad();
         let reference = Tensor::from_inner(batch.reference);
-        let l1 = weighted_l1(second.clone(), reference, Tensor::from_inner(batch.weight));
-        let mut loss = l1.clone() * config.loss.l1_weight;
+        let l1 = weighted_l1(image.clone(), reference, Tensor::from_inner(batch.weight));
+        let l1_pull = gradient_of(l1.clone() * config.loss.l1_weight, &image);
         let weight = adversarial_weight(&config.loss, self.step);
-        if weight > 0.0 {
-            let judged = Critic::input(&config.critic, second, Tensor::from_inner(first));
+        let (l_g, l_g_pull) = if weight > 0.0 {
+            let judged = Critic::input(&config.critic, image.clone(), Tensor::from_inner(first));
             let l_g = self.critic.clone().no_grad().forward(judged).mean().neg();
-            losses.adversarial = finite("L_G", &l_g)?;
-            loss = loss + l_g * weight;
-        }
-        losses.l1 = finite("L1", &l1)?;
+            (l_g.clone().inner(), gradient_of(l_g * weight, &image))
+        } else {
+            (l1.zeros_like().inner(), l1_pull.zeros_like())
+        };
+        let values = l1_pull.shape().num_elements() as f64;
+        let square = |pull: &Tensor<B::InnerBackend, 4>| pull.clone().square().sum() * values;
+        let figures = vec![l1.inner(), l_g, square(&l1_pull), square(&l_g_pull)];
+        let [l1, l_g, l1_square, l_g_square] =
+            self.figures(["L1", "L_G", "L1's gradient", "L_G's gradient"], figures)?;
+        (losses.l1, losses.adversarial) = (l1, l_g);
+        (losses.l1_image_gradient, losses.adversarial_image_gradient) = (l1_square.sqrt(), l_g_square.sqrt());
+
+        let loss = (second * Tensor::from_inner(l1_pull + l_g_pull)).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
+        let gradients = mean_gradients(self.worker, &self.generator, gradients)?;
         losses.generator_gradient = gradient_norm("the generator's gradient", &self.generator, &gradients)?;
         let rate = config.optimizer.generator_learning_rate * config.rate_share(self.step);
         self.generator = self.generator_adam.step(rate, self.generator.clone(), gradients);
         self.step += 1;
-        self.update_average(config.optimizer.ema);
+        if self.worker.index() == 0 {
+            self.update_average(config.optimizer.ema);
+        }
         Ok(losses)
     }
 
@@ -154,7 +179,26 @@ impl<B: AutodiffBackend> Trainer<B> {
         draw: &mut impl FnMut(&mut ChaCha8Rng) -> Batch,
     ) -> Result<BatchTensors<B::InnerBackend>, Rejection> {
         let batch = draw(&mut self.rng);
-        if batch.is_finite() { Ok(batch.tensors(&self.device())) } else { Err(Rejection::Batch) }
+        if !batch.is_finite() {
+            return Err(Rejection::Batch);
+        }
+        let BatchTensors { planes, reference, weight } = batch.tensors(&self.device());
+        let share = |tensor| self.worker.share(tensor);
+        Ok(BatchTensors { planes: share(planes), reference: share(reference), weight: share(weight) })
+    }
+
+    /// The means over all workers of one number each, which every worker accepts or rejects alike.
+    fn figures<const N: usize>(
+        &self,
+        names: [&'static str; N],
+        values: Vec<Tensor<B::InnerBackend, 1>>,
+    ) -> Result<[f64; N], Rejection> {
+        let mean = self.worker.mean(Tensor::cat(values, 0))?;
+        let mut figures = [0.0; N];
+        for ((figure, what), value) in figures.iter_mut().zip(names).zip(mean.into_data().iter::<f64>()) {
+            *figure = if value.is_finite() { value } else { return Err(Rejection::Loss { what, value }) };
+        }
+        Ok(figures)
     }
 
     fn critic_step(
@@ -163,18 +207,19 @@ impl<B: AutodiffBackend> Trainer<B> {
         [first, second, reference]: [Tensor<B::InnerBackend, 4>; 3],
         losses: &mut Losses,
     ) -> Result<(), Rejection> {
-        let count = second.dims()[0];
+        let count = second.dims()[0] * self.worker.count();
         let mix: Vec<f32> = (0..count).map(|_| self.rng.random()).collect();
-        let mix = Tensor::from_data(TensorData::new(mix, [count, 1, 1, 1]), &self.device());
+        let mix = self.worker.share(Tensor::from_data(TensorData::new(mix, [count, 1, 1, 1]), &self.device()));
         let between = second.clone() + (reference.clone() - second.clone()) * mix;
         let input = |image| Critic::input(&config.critic, image, first.clone());
         let penalty = gradient_penalty(&self.critic, input(between), config.loss.penalty);
         let score = |image| self.critic.forward(Tensor::from_inner(input(image))).mean();
         let wasserstein = score(second) - score(reference);
-        losses.wasserstein = finite("W", &wasserstein)?;
-        losses.penalty = finite("the gradient penalty", &penalty)?;
+        let figures = vec![wasserstein.clone().inner(), penalty.clone().inner()];
+        [losses.wasserstein, losses.penalty] = self.figures(["W", "the gradient penalty"], figures)?;
         let loss = wasserstein + penalty * config.loss.gp_weight;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.critic);
+        let gradients = mean_gradients(self.worker, &self.critic, gradients)?;
         losses.critic_gradient = gradient_norm("the critic's gradient", &self.critic, &gradients)?;
         let rate = config.optimizer.critic_learning_rate * config.rate_share(self.step);
         self.critic = self.critic_adam.step(rate, self.critic.clone(), gradients);
@@ -211,6 +256,40 @@ pub fn optimizers<B: AutodiffBackend>(
 fn finite<B: Backend>(what: &'static str, value: &Tensor<B, 1>) -> Result<f64, Rejection> {
     let value = value.clone().into_scalar().elem::<f64>();
     if value.is_finite() { Ok(value) } else { Err(Rejection::Loss { what, value }) }
+}
+
+/// ∂`loss`/∂`image`, where nothing but `image` is tracked.
+fn gradient_of<B: AutodiffBackend>(loss: Tensor<B, 1>, image: &Tensor<B, 4>) -> Tensor<B::InnerBackend, 4> {
+    image.grad(&loss.backward()).unwrap_or_else(|| image.zeros_like().inner())
+}
+
+/// The means of all workers' gradients.
+fn mean_gradients<B: AutodiffBackend, M: Module<B>>(
+    worker: Worker,
+    network: &M,
+    gradients: GradientsParams,
+) -> Result<GradientsParams, WorkersError> {
+    struct Mean {
+        worker: Worker,
+        gradients: GradientsParams,
+        error: Option<WorkersError>,
+    }
+    // Each replica's parameters have identifiers of their own, but the same order.
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Mean {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let gradient = self.gradients.remove::<B::InnerBackend, D>(param.id);
+            match gradient.map(|gradient| self.worker.mean(gradient)) {
+                Some(Ok(mean)) => self.gradients.register(param.id, mean),
+                Some(Err(error)) => self.error = Some(error),
+                None => {}
+            }
+        }
+    }
+    let mut visitor = Mean { worker, gradients, error: None };
+    if worker.count() > 1 {
+        network.visit(&mut visitor);
+    }
+    visitor.error.map_or(Ok(visitor.gradients), Err)
 }
 
 fn gradient_norm<B: AutodiffBackend, M: Module<B>>(

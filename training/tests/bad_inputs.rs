@@ -150,6 +150,8 @@ fn wrong_configs_are_refused() {
         ("[critic]\nchannels = []", &["critic.channels"]),
         ("[optimizer]\ngenerator_learning_rate = -1.0", &["generator_learning_rate", "-1"]),
         ("[run]\nvalidate_every = 0", &["_every", "at least 1"]),
+        ("[run]\nworkers = 0", &["run.workers", "divisor of `data.batch`", "found 0"]),
+        ("[run]\nworkers = 3", &["run.workers", "divisor of `data.batch`", "3 for a batch of 4"]),
         ("[network]\npreset = \"tiny\"\ninputs = [\"depth\"]", &["`color` first"]),
         ("[network]\npreset = \"tiny\"\nspec = { name = \"x\", inputs = [\"color\"], layers = [] }", &["either"]),
     ] {
@@ -198,7 +200,37 @@ fn evaluating_damaged_weights_is_an_error() {
         config: config.config(),
         seeds: None,
         clips: None,
+        likeness: None,
         overwrite: false,
     };
     assert_says(&evaluate::<Inner>(&options, &device()).unwrap_err(), &["safetensors"]);
+}
+
+#[test]
+fn a_likeness_tool_that_does_not_run_is_named_before_anything_is_measured() {
+    let workshop = Workshop::new();
+    let weights = workshop.path("weights.safetensors");
+    let config = toy_config(1, 1);
+    let (data, out) = (workshop.data(), workshop.path("out"));
+    let error = |python: &Path| {
+        let options = EvaluateOptions {
+            weights: std::slice::from_ref(&weights),
+            data: &data,
+            out: &out,
+            config: config.config(),
+            seeds: None,
+            clips: None,
+            likeness: Some(python),
+            overwrite: false,
+        };
+        evaluate::<Inner>(&options, &device()).unwrap_err()
+    };
+    assert_says(
+        &error(&workshop.path("none/python")),
+        &["--likeness", "none/python", "No such file", "requirements.txt", "cargo xtask evaluate"],
+    );
+    // `cat` does not know the option -m, and says so; `true` says nothing and writes nothing.
+    assert_says(&error("cat".as_ref()), &["`cat -m likeness` failed", "exit status", "option -- ", "requirements.txt"]);
+    assert_says(&error("true".as_ref()), &["`true -m likeness`", "No such file", "--likeness expects"]);
+    assert!(!out.exists(), "an evaluation that cannot be made leaves nothing behind");
 }

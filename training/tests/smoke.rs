@@ -3,15 +3,20 @@
 
 mod common;
 
-use common::{Workshop, toy_config, toy_config_with};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::{Workshop, step_losses, toy_config, toy_config_with};
 use portrait_network::{Dtype, Model};
 use portrait_training::backend::{Inner, Training, device};
 use portrait_training::batch::Batch;
+use portrait_training::checkpoint;
 use portrait_training::evaluate::{EvaluateOptions, evaluate};
 use portrait_training::export::{describe, export};
 use portrait_training::report::Event;
 use portrait_training::train::TrainError;
-use portrait_training::trainer::{Losses, Rejection, Trainer};
+use portrait_training::trainer::{Rejection, Trainer};
 
 #[test]
 fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() {
@@ -47,6 +52,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
         config: config.config(),
         seeds: None,
         clips: None,
+        likeness: None,
         overwrite: false,
     };
     let report = evaluate::<Inner>(&options, &device()).unwrap();
@@ -88,14 +94,6 @@ fn a_conditioned_critic_learns_and_resumes() {
     assert_eq!(workshop.run(&config(8), "run", true).unwrap().0.step, 8);
 }
 
-fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
-    let steps = events.iter().filter_map(|event| match event {
-        Event::Step { step, losses, .. } => Some((*step, *losses)),
-        _ => None,
-    });
-    steps.collect()
-}
-
 #[test]
 fn a_resumed_run_repeats_the_uninterrupted_one() {
     let workshop = Workshop::with_pairs(48);
@@ -119,6 +117,51 @@ fn a_resumed_run_repeats_the_uninterrupted_one() {
         Model::load(&path).unwrap()
     };
     assert_eq!(weights("whole", "a.safetensors").convs(), weights("halves", "b.safetensors").convs());
+}
+
+/// The log's step lines, without what a clock says.
+fn logged_steps(log: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut steps: Vec<_> = lines.filter(|line| line["event"] == "step").collect();
+    for step in &mut steps {
+        let timeless = step.as_object_mut().unwrap();
+        assert!(timeless.remove("seconds_per_step").is_some() && timeless.remove("max_steps").is_some());
+    }
+    steps
+}
+
+#[test]
+fn a_killed_run_that_is_resumed_has_the_losses_of_one_that_was_not_killed() {
+    let workshop = Workshop::with_pairs(48);
+    let train = |out: &str, max_steps: u64, more: &[&str]| {
+        let config = workshop.path(&format!("{out}_{max_steps}.toml"));
+        let changes = [("warm_up_steps", "5"), ("ramp_steps", "20")];
+        std::fs::write(&config, toy_config_with(max_steps, 10, &changes).text()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portrait-train"));
+        command.arg("train").arg("--config").arg(config).arg("--data").arg(workshop.data());
+        command.arg("--out").arg(workshop.path(out)).args(more).stdout(Stdio::null());
+        command
+    };
+    let mut child = train("killed", 1_000_000, &[]).spawn().unwrap();
+    let log = workshop.path("killed/metrics.jsonl");
+    // Past the checkpoint of step 20 and short of the next one, most likely.
+    while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("\"step\":23,")) {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "it was not killed");
+    let saved = checkpoint::latest(&workshop.path("killed/checkpoints")).unwrap().unwrap();
+    let saved = checkpoint::snapshot(&saved).unwrap().step;
+    assert!(saved >= 20, "no checkpoint of step 20, but of {saved}");
+
+    let last = saved + 20;
+    assert!(train("killed", last, &["--resume"]).status().unwrap().success());
+    assert!(train("undisturbed", last, &[]).status().unwrap().success());
+    let found = logged_steps(&log);
+    assert_eq!(found.len() as u64, last);
+    assert_eq!(found, logged_steps(&workshop.path("undisturbed/metrics.jsonl")));
 }
 
 #[test]

@@ -1,17 +1,22 @@
-//! `cargo xtask demo` and `cargo xtask test`: everything a fresh machine needs, and then the thing itself.
+//! `cargo xtask demo`, `test`, `dataset` and `evaluate`: everything a fresh machine needs, and then the thing itself.
 
+mod evaluate;
 mod head_studio;
 mod packages;
+mod python;
 mod run;
 mod smoke;
 mod vulkan;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::run::{cargo, workspace_root};
+use crate::evaluate::LIKENESS;
+use crate::head_studio::HEAD_STUDIO;
+use crate::run::cargo;
 
 /// Packages that are built together, so that Bevy is compiled once and with one set of features.
 const BEVY_PACKAGES: [&str; 4] = ["--package", "bevy_portrait_realism", "--package", "portrait_dataset"];
@@ -54,6 +59,12 @@ enum Task {
         #[arg(long, default_value_t = 24)]
         samples: u32,
     },
+    /// Measures weights as `portrait-train evaluate` does, and distances between face embeddings as well.
+    Evaluate {
+        /// What `portrait-train evaluate` takes.
+        #[arg(last = true, required = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -66,6 +77,7 @@ fn main() -> Result<()> {
             head_studio::render(&request)?;
             head_studio::first_images(&request)
         }
+        Task::Evaluate { arguments } => evaluate::evaluate(&arguments),
     }
 }
 
@@ -82,21 +94,11 @@ fn demo(headless: bool, out: Option<PathBuf>) -> Result<()> {
 
 fn test() -> Result<()> {
     vulkan::ensure()?;
-    let studio = head_studio::ensure()?;
+    HEAD_STUDIO.ensure()?;
+    LIKENESS.ensure()?;
     cargo("test", &[&BEVY_PACKAGES[..], &["--package", "portrait_network"]].concat())?;
     cargo("test", &["--package", "portrait_training", "--package", "xtask"])?;
-    run::run(
-        std::process::Command::new(&studio)
-            .args([
-                "-m",
-                "unittest",
-                "discover",
-                "--start-directory",
-                "head_studio/tests",
-                "--top-level-directory",
-                ".",
-            ])
-            .current_dir(workspace_root().join("training/dataset")),
-    )?;
+    HEAD_STUDIO.test()?;
+    LIKENESS.test()?;
     smoke::end_to_end()
 }

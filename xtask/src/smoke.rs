@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::evaluate::LIKENESS;
 use crate::head_studio::{self, Request};
 use crate::run::{cargo, run, target_folder, workspace_root};
 
@@ -38,8 +39,11 @@ pub fn end_to_end() -> Result<()> {
         .arg("--out")
         .arg(&run_folder))?;
     run(Command::new(&train).arg("export").arg("--checkpoint").arg(&run_folder).arg("--out").arg(&weights))?;
+    let report = folder.join("report");
     run(Command::new(&train)
         .arg("evaluate")
+        .arg("--likeness")
+        .arg(LIKENESS.ensure()?)
         .arg("--weights")
         .arg(&weights)
         .arg("--data")
@@ -47,7 +51,10 @@ pub fn end_to_end() -> Result<()> {
         .arg("--config")
         .arg(&config)
         .arg("--out")
-        .arg(folder.join("report")))?;
+        .arg(&report))?;
+    // So small a picture need not show a face to the detector: how many were found does not matter.
+    let text = std::fs::read_to_string(report.join("report.json")).context("the evaluation wrote no report.json")?;
+    ensure!(text.contains("\"first_second_median\""), "report.json has no likeness");
 
     let pictures = folder.join("demo");
     let (pictures_text, weights_text) = (pictures.to_string_lossy(), weights.to_string_lossy());

@@ -20,6 +20,8 @@ def _parser():
     render.add_argument("--samples", type=int, default=24, help="path-tracer samples for each pixel, 1 or more")
     render.add_argument("--identity-textures", type=int, default=1024, help="skin texture size in pixels, 64..8192")
     render.add_argument("--clip", action="store_true", help="the eight seeds of an identity are frames of a turning head")
+    render.add_argument("--light-groups", action="store_true",
+                        help="also what each light alone makes of the scene, so that training can light it anew")
     render.add_argument("--device", choices=("cpu", "cuda", "optix"), default="cpu", help="what Cycles renders on")
     calibration = verbs.add_parser("calibration", help="a grey sphere for each kind of light")
     calibration.add_argument("--out", required=True)
@@ -43,13 +45,15 @@ def _render(arguments):
     _within("--samples", arguments.samples, 1, 65536)
     _within("--identity-textures", arguments.identity_textures, 64, 8192)
     out = storage.output_folder(arguments.out)
-    pending = [seed for seed in seeds if not is_made(out, seed, arguments.size, arguments.samples)]
+    pending = [seed for seed in seeds if not is_made(out, seed, arguments.size, arguments.samples,
+                                                                   arguments.light_groups)]
     print(f"{len(seeds)} seeds, {len(seeds) - len(pending)} already finished", flush=True)
     use_device(arguments.device)
     failed, start, cpu = [], time.time(), time.process_time()
     for count, seed in enumerate(pending, 1):
         try:
-            make_pair(out, seed, arguments.size, arguments.samples, arguments.identity_textures, arguments.clip)
+            make_pair(out, seed, arguments.size, arguments.samples, arguments.identity_textures, arguments.clip,
+                      arguments.light_groups)
         except Exception as error:
             failed.append(seed)
             traceback.print_exc()

@@ -131,15 +131,18 @@ def _ribbon_plan(bundle, identity, triangle_share):
 
 
 def _ribbon_meshes(bundle, figure, moved_bundles, triangle_share):
-    """The bundle's ribbons: one mesh of its colour, and one of the strands that have turned grey."""
+    """The bundle's ribbons: one mesh of the dark strands' and one of the grey strands'."""
     chosen, points, widths, twist = _ribbon_plan(bundle, figure.identity, triangle_share)
     first = 1 if bundle.kind == "hair" else 0     # its first point lies under the skin
     melanin, redness, roughness, _ = materials.strand_shades(figure.identity)[bundle.kind]
     bleached = bundle.grey[chosen] > 0.5
-    for suffix, part in (("", ~bleached), (".grey", bleached)):
+    # Albedos mix by their logarithms, since light meets many strands before it leaves.
+    dark, light = (materials.hair_albedo_linear(amount, redness, roughness + 0.05) for amount in (melanin, 0.0))
+    grey_shares = strands.grey_shares(bundle.grey, len(bundle.points) / max(len(chosen), 1))
+    for suffix, part, share in zip(("", ".grey"), (~bleached, bleached), grey_shares):
         if not part.any():
             continue
-        strand, remaining = chosen[part], 1 - float(bundle.grey[chosen[part]].mean())
+        strand = chosen[part]
         make = lambda source: strands.ribbons(strands.resample(source.points[strand, first:], points),
                                               bundle.root_normals[strand], widths[part], twist[part])
         positions, normals, triangles = make(bundle)
@@ -148,8 +151,7 @@ def _ribbon_meshes(bundle, figure, moved_bundles, triangle_share):
             offsets = make(moved)[0] - positions
             if abs(offsets).max() > 1e-5:
                 morphs[name] = offsets
-        colour = materials.hair_albedo_linear(melanin * remaining, redness, roughness + 0.05)
-        material = Material(bundle.name + suffix, tuple(colour), RIBBON_ROUGHNESS, double_sided=True)
+        material = Material(bundle.name + suffix, tuple(dark ** (1 - share) * light ** share), RIBBON_ROUGHNESS, double_sided=True)
         yield Mesh(bundle.name + suffix, positions, normals, triangles, material, morphs=morphs)
 
 

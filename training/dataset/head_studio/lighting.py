@@ -37,6 +37,11 @@ class AreaLight:
     power_w: float
     colour_linear: tuple       # luminance one
 
+    @property
+    def power_linear(self):
+        """Power [3] in watts of each colour."""
+        return self.power_w * np.array(self.colour_linear)
+
     def as_json(self):
         return {"kind": "area", "name": self.name, "position": self.position_m.tolist(),
                 "direction": self.direction.tolist(), "diameter_m": self.diameter_m, "power_w": self.power_w,
@@ -143,6 +148,12 @@ def environment_irradiance(image, rotation_deg, normal):
 def _area_light(name, target, azimuth_deg, elevation_deg, distance_m, diameter_m, power_w, colour):
     towards = spherical(azimuth_deg, elevation_deg)
     return AreaLight(name, target + towards * distance_m, -towards, float(diameter_m), float(power_w), colour)
+
+
+def irradiance(light):
+    """On a surface that faces the lamp at its target, W/m2."""
+    distance_m = {"Key": KEY_DISTANCE_M, "Fill": FILL_DISTANCE_M, "Rim": RIM_DISTANCE_M}[light.name]
+    return light.power_w / (math.pi * distance_m ** 2)
 
 
 def light_face(variation, target_m, environment_image, environment_file, wanted_irradiance):

@@ -1,5 +1,5 @@
-"""Makes one seed's folder: `scene.glb`, `scene.json`, `reference.exr`, `mask.png`, maybe `background.exr`, then
-`done.json`."""
+"""Makes one seed's folder: `scene.glb`, `scene.json`, `reference.exr`, `mask.png`, maybe `background.exr` and
+`group_<name>.exr`, then `done.json`."""
 
 import json
 
@@ -12,7 +12,7 @@ from .gltf import write_glb
 from .identity import VARIATIONS_PER_IDENTITY, as_json, draw_identity, identity_of
 from .scene import build_figure
 from .texture_space import texture_space
-from .variation import draw_clip_frame, draw_variation, split_of
+from .variation import draw_clip_frame, draw_variation, even_light, split_of
 
 FILES = ("scene.glb", "scene.json", "reference.exr", "mask.png")
 SCENE_FORMAT = 2
@@ -68,7 +68,7 @@ def seed_folder(out, seed):
     return out / f"{seed:08d}"
 
 
-def is_made(out, seed, size_px, samples):
+def is_made(out, seed, size_px, samples, light_groups=False):
     """Whether a seed is finished. A finished one with other settings is an error: it is not replaced."""
     folder = seed_folder(out, seed)
     if not storage.is_finished(folder, FILES):
@@ -78,11 +78,41 @@ def is_made(out, seed, size_px, samples):
         raise storage.UsageError(
             f"{folder} was made with --size {made['size_px']} --samples {made['samples']}, not --size {size_px} "
             f"--samples {samples}; finished seeds are never replaced: choose another --out")
+    if light_groups and "light_groups" not in made:
+        raise storage.UsageError(f"{folder} was made without --light-groups; finished seeds are never replaced: choose "
+                                 "another --out, or leave the option out")
     return True
 
 
-def make_pair(out, seed, size_px, samples, texture_px, clip=False):
-    """Makes or re-makes one seed; with `clip` as a frame of its identity's clip."""
+def light_groups_json(lights, environment, irradiance):
+    """`light_groups` of `scene.json`: the light that the groups were traced with, and what it sheds on the face."""
+    shares = {light.name: lighting.irradiance(light) for light in lights} | {"Environment": irradiance}
+    return {"lights": [light.as_json() for light in lights], "environment_strength": environment.strength,
+            "irradiance": shares}
+
+
+def _sum_of_groups(groups, alpha, even, drawn):
+    """The reference [H, W, 4] under the drawn (lights, environment), from groups traced under the even ones."""
+    powers = {light.name: light.power_linear for light in drawn[0]}
+    weights = {light.name: powers.get(light.name, np.zeros(3)) / light.power_w for light in even[0]}
+    weights["Environment"] = np.full(3, drawn[1].strength / even[1].strength)
+    return np.dstack([sum(groups[name] * weight for name, weight in weights.items()), alpha])
+
+
+def _trace_groups(folder, even, drawn, size_px, samples, seed):
+    """Writes `group_<name>.exr`, `reference.exr` and the mask; the names of the first, and the reference."""
+    groups, alpha = reference.render_light_groups(folder / "mask.png", size_px, samples, seed)
+    image = _sum_of_groups(groups, alpha, even, drawn)
+    files = {f"group_{name.lower()}.exr": group for name, group in groups.items()}
+    for name, content in (files | {"reference.exr": image}).items():
+        with storage.replacing(folder / name) as path:
+            write_exr(path, content)
+    return tuple(files), image
+
+
+def make_pair(out, seed, size_px, samples, texture_px, clip=False, light_groups=False):
+    """Makes or re-makes one seed; with `clip` as a frame of its identity's clip, with `light_groups` so that it can be lit
+    anew."""
     identity = draw_identity(identity_of(seed))
     variation = draw_clip_frame(seed) if clip else draw_variation(seed)
     folder = seed_folder(out, seed)
@@ -94,20 +124,31 @@ def make_pair(out, seed, size_px, samples, texture_px, clip=False):
     figure = build_figure(identity, variation.expression, variation.gaze_deg)
     target = figure.gaze_point()
     camera = lighting.aim_camera(variation, target)
-    lights, environment = lighting.light_face(variation, target, environment_image, environment_file,
-                                              wanted_irradiance(skin_luminance(textures), variation.exposure_jitter))
+    albedo_luminance = skin_luminance(textures)
+    light = lambda variation: lighting.light_face(
+        variation, target, environment_image, environment_file,
+        wanted_irradiance(albedo_luminance, variation.exposure_jitter))
+    lights, environment = light(variation)
+    even = light(even_light(variation)) if light_groups else None
     albedo = eye_albedo(identity)
     with storage.replacing(folder / "scene.glb") as path:
-        write_glb(path, export.figure_meshes(figure, export.skin_material(textures, identity), albedo))
+        # Some 36,000 triangles for the skin, as a game's head has them; normals and silhouette stay the fine mesh's.
+        write_glb(path, export.figure_meshes(figure, export.skin_material(textures, identity), albedo, coarse_head=True))
     background = _background(folder, variation, camera, environment, environment_image, size_px)
     scene = scene_json(identity, figure, variation, camera, lights, environment, background, size_px, samples)
     if clip and seed % VARIATIONS_PER_IDENTITY > 0:
         scene["previous_camera"] = lighting.aim_camera(draw_clip_frame(seed - 1), target).as_json()
+    if light_groups:
+        share = even_light(variation).environment_share * wanted_irradiance(albedo_luminance)
+        scene["light_groups"] = light_groups_json(*even, share)
     storage.write_json(folder / "scene.json", scene)
     reference.add_figure(figure, textures, albedo)
-    reference.add_lights(lights, environment, out / environment_file)
+    reference.add_lights(*(even or (lights, environment)), out / environment_file)
     blender.set_camera(camera)
-    image = reference.render(folder, "reference.exr", size_px, samples, seed, mask_name="mask.png")
+    if light_groups:
+        groups, image = _trace_groups(folder, even, (lights, environment), size_px, samples, seed)
+    else:
+        groups, image = (), reference.render(folder, "reference.exr", size_px, samples, seed, mask_name="mask.png")
     if not np.isfinite(image).all() or image[..., 3].max() < 0.5:
         raise RuntimeError("the reference image is empty or not finite")
-    storage.finish(folder, FILES)
+    storage.finish(folder, FILES + groups)

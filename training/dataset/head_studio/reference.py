@@ -88,26 +88,75 @@ def _configure(size_px, samples, seed, denoise):
     render.resolution_percentage = 100
     aov = scene.view_layers[0].aovs.add()
     aov.name, aov.type = "importance", "VALUE"
-    settings = render.image_settings
+    _write_layers(render.image_settings)
+    return scene
+
+
+def _write_layers(settings):
     settings.media_type = "MULTI_LAYER_IMAGE"
     settings.file_format = "OPEN_EXR_MULTILAYER"
     settings.exr_codec, settings.color_depth, settings.use_exr_interleave = "NONE", "32", True
-    return scene
+
+
+def _path_trace(scene, folder):
+    """{layer name without the view layer's: [H, W]} of the configured scene."""
+    path = Path(folder) / "layers.exr"
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
+    return {name.split(".", 1)[1]: plane for name, plane in read_exr(path).items()}
+
+
+def _write_mask(layers, path):
+    importance = next(plane for name, plane in layers.items() if name.startswith("importance"))
+    with replacing(path) as temporary:
+        Image.fromarray((importance.clip(0, 1) * 255 + 0.5).astype(np.uint8)).save(temporary)
 
 
 def render(folder, image_name, size_px, samples, seed, mask_name=None, denoise=True):
     """Renders the current scene to `folder/image_name` (linear RGBA half EXR) and the mask beside it."""
     scene = _configure(size_px, samples, seed, denoise)
     with tempfile.TemporaryDirectory() as scratch:
-        layers_path = Path(scratch) / "layers.exr"
-        scene.render.filepath = str(layers_path)
-        bpy.ops.render.render(write_still=True)
-        layers = {name.split(".", 1)[1]: plane for name, plane in read_exr(layers_path).items()}
+        layers = _path_trace(scene, scratch)
     image = np.stack([layers[f"Combined.{channel}"] for channel in "RGBA"], axis=2)
     with replacing(folder / image_name) as path:
         write_exr(path, image)
     if mask_name is not None:
-        importance = next(plane for name, plane in layers.items() if name.startswith("importance"))
-        with replacing(folder / mask_name) as path:
-            Image.fromarray((importance.clip(0, 1) * 255 + 0.5).astype(np.uint8)).save(path)
+        _write_mask(layers, folder / mask_name)
     return image
+
+
+def render_light_groups(mask_path, size_px, samples, seed):
+    """What each lamp and the surroundings ("Environment") alone make of the current scene, in one render: ({name: linear
+    [H, W, 3]}, alpha [H, W]). Light adds up, so any weighted sum of them is the scene under other light.
+    """
+    scene = _configure(size_px, samples, seed, False)
+    layer = scene.view_layers[0]
+    layer.cycles.denoising_store_passes = True
+    lit = {thing.name: thing for thing in scene.objects if thing.type == "LIGHT"} | {"Environment": scene.world}
+    for name, source in lit.items():
+        layer.lightgroups.add(name=name)
+        source.lightgroup = name
+    with tempfile.TemporaryDirectory() as scratch:
+        _denoise_groups(scene, lit, scratch)
+        layers = _path_trace(scene, scratch)
+        denoised = read_exr(Path(scratch) / "denoised.exr")
+    _write_mask(layers, mask_path)
+    groups = {name: np.stack([denoised[f"{name}.{channel}"] for channel in "RGB"], 2).clip(0) for name in lit}
+    return groups, layers["Combined.A"].clip(0, 1)
+
+
+def _denoise_groups(scene, names, folder):
+    """Has the compositor denoise every light group, with albedo and normals as guides, into `folder/denoised.exr`."""
+    scene.render.use_compositing = True
+    scene.compositing_node_group = bpy.data.node_groups.new("Denoise", "CompositorNodeTree")
+    nodes, links = scene.compositing_node_group.nodes, scene.compositing_node_group.links
+    layers, output = nodes.new("CompositorNodeRLayers"), nodes.new("CompositorNodeOutputFile")
+    _write_layers(output.format)
+    output.directory, output.file_name = folder, "denoised"
+    for name in names:
+        denoise = nodes.new("CompositorNodeDenoise")
+        links.new(layers.outputs[f"Combined_{name}"], denoise.inputs["Image"])
+        for guide in ("Albedo", "Normal"):
+            links.new(layers.outputs[f"Denoising {guide}"], denoise.inputs[guide])
+        output.file_output_items.new("RGBA", name)
+        links.new(denoise.outputs["Image"], output.inputs[name])

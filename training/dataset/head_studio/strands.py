@@ -49,6 +49,13 @@ def resample(points, length):
     return points[:, low] * (1 - part) + points[:, low + 1] * part
 
 
+def grey_shares(grey, per_ribbon):
+    """How grey ribbons are whose own strand is (dark, bleached). A ribbon stands for `per_ribbon` strands: it is coloured
+    as their mixture, which varies the less the more they are."""
+    share, spread = float(grey.mean()), 1 / np.sqrt(max(per_ribbon, 1.0))
+    return share * (1 - spread), share + (1 - share) * spread
+
+
 def ribbons(points, root_normals, half_width_m, twist):
     """Flat strips along strands: positions [V, 3], normals [V, 3], triangles [T, 3].
 

@@ -177,6 +177,13 @@ def draw_variation(seed):
         background_top_linear=floats(base.clip(0, 1)), rendering=_rendering(seed), **_light(seed))
 
 
+def even_light(variation):
+    """The same lamps and surroundings, white and about equally strong: what light groups are path traced with."""
+    white = (1.0, 1.0, 1.0)
+    return replace(variation, key_linear=white, fill_linear=white, rim_linear=white, exposure_jitter=1.0, rim_ratio=0.8,
+                   fill_share=0.3, environment_share=0.4)
+
+
 def draw_clip_frame(seed):
     """The seed as a frame of a clip: the seeds of an identity show its head turning before a still camera.
 

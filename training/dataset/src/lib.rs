@@ -2,7 +2,7 @@
 //! *reference image* that head_studio made, and shows the reference through the same tone mapping.
 //!
 //! A seed's folder holds a scene (`scene.glb`, `scene.json`, `reference.exr`, `mask.png`, `done.json`); [`pair::make`]
-//! adds `first.png`, `reference.png`, `normal.png`, `depth.png` and, last, `pair.json`.
+//! adds `first.png`, `reference.png`, `normal.png`, `depth.png`, maybe `light_groups.safetensors`, and, last, `pair.json`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -11,6 +11,7 @@ pub mod calibrate;
 pub mod cameras;
 pub mod environment;
 mod error;
+pub mod light_groups;
 pub mod lights;
 pub mod linear_image;
 pub mod manifest;
@@ -21,6 +22,7 @@ pub mod rendering;
 pub mod scene;
 pub mod seeds;
 pub mod studio;
+pub mod tone_tables;
 pub mod verify;
 
 pub use error::DatasetError;

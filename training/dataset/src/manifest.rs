@@ -173,7 +173,7 @@ impl Pair {
 }
 
 /// Writes beside `path`, then renames: a reader sees the whole file or none.
-fn write_atomically(path: &Path, content: &[u8]) -> Result<(), DatasetError> {
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), DatasetError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || {
         let mut file = tempfile::Builder::new().prefix(".").suffix(".part").permissions(mode()).tempfile_in(folder)?;

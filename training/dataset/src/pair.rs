@@ -8,12 +8,15 @@ use image::{ImageBuffer, Luma, Rgb};
 
 use crate::background::Backdrop;
 use crate::error::DatasetError;
+use crate::light_groups::{self, LIGHT_GROUPS};
 use crate::linear_image::LinearImage;
 use crate::manifest::{Done, PAIR_FORMAT, Pair};
 use crate::readback::GBuffer;
+use crate::rendering::Rendering;
 use crate::scene::Scene;
 use crate::seeds::seed_folder;
 use crate::studio::Studio;
+use crate::tone_tables;
 
 /// Alpha from which a reference pixel counts as head.
 pub const SILHOUETTE_ALPHA: f32 = 0.5;
@@ -54,12 +57,19 @@ pub fn make(studio: &mut Studio, data: &Path, seed: u64) -> Result<Outcome, Data
     let shot = studio.shoot(&scene, &format!("{seed:08}/scene.glb"), &backdrop, &shown)?;
     let rotation = Quat::from_array(scene.camera.rotation_xyzw).normalize();
     let size_px = scene.size_px;
-    let images = [
+    let mut images = vec![
         ("first.png", png::<Rgb<u8>>(&folder, size_px, shot.first)?),
         ("reference.png", png::<Rgb<u8>>(&folder, size_px, shot.reference)?),
         ("normal.png", png::<Rgb<u16>>(&folder, size_px, encode_normals(&shot.g_buffer, rotation))?),
         ("depth.png", png::<Luma<u16>>(&folder, size_px, encode_depths(&shot.g_buffer, &scene))?),
     ];
+    if let Some((groups, first)) = scene.light_groups.as_ref().zip(shot.light_groups) {
+        let unexposed = Scene { rendering: Rendering::default(), ..scene.clone() };
+        let backdrop = Backdrop::read(data, &unexposed)?;
+        let content = light_groups::encode(&folder, &scene, groups, &first, &reference, &backdrop)?;
+        images.push((LIGHT_GROUPS, content));
+        tone_tables::ensure(studio, data)?;
+    }
     let pair = Pair {
         format: PAIR_FORMAT,
         seed,

@@ -46,6 +46,22 @@ pub enum ToneMapping {
     TonyMcMapface,
 }
 
+impl ToneMapping {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::None, Self::Reinhard, Self::Aces, Self::AgX, Self::TonyMcMapface];
+
+    /// As in `scene.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Reinhard => "reinhard",
+            Self::Aces => "aces",
+            Self::AgX => "agx",
+            Self::TonyMcMapface => "tony_mc_mapface",
+        }
+    }
+}
+
 /// Anti-aliasing of the first image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AntiAliasing {

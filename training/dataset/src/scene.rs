@@ -40,6 +40,30 @@ pub struct Scene {
     /// ARKit expression units that are not at rest, 0–1 each.
     #[serde(default)]
     pub expression: BTreeMap<String, f32>,
+    /// What lit the scene's light groups, where it has them.
+    #[serde(default)]
+    pub light_groups: Option<LightGroups>,
+}
+
+/// Even, white light, traced one source at a time: `group_<name>.exr`, linear Rec.709 RGB over black.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LightGroups {
+    /// One group each.
+    pub lights: Vec<AreaLight>,
+    /// Factor on the radiance of the scene's environment, the last group.
+    pub environment_strength: f32,
+    /// What each group sheds on a surface that faces it, W/m²; `Environment` is the surroundings.
+    pub irradiance: BTreeMap<String, f32>,
+}
+
+impl LightGroups {
+    /// The surroundings' name among the groups.
+    pub const ENVIRONMENT: &str = "Environment";
+
+    /// Names of all groups, the surroundings last.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.lights.iter().map(|light| light.name.as_str()).chain([Self::ENVIRONMENT])
+    }
 }
 
 /// A pinhole camera.
@@ -144,7 +168,8 @@ impl Scene {
         let fov = camera.fov_y_rad;
         check(fov > 0.01 && fov < 3.0, "camera.fov_y_rad", fov.to_string(), "0.01 to 3 radians")?;
         check(camera.near_m > 1e-4, "camera.near_m", camera.near_m.to_string(), "more than 0.0001 m")?;
-        for light in &self.lights {
+        let groups = self.light_groups.iter();
+        for light in self.lights.iter().chain(groups.clone().flat_map(|groups| &groups.lights)) {
             let field = |name: &str| format!("lights[{}].{name}", light.name);
             check(light.kind == "area", &field("kind"), light.kind.clone(), "\"area\"")?;
             check(finite(&light.position), &field("position"), format!("{:?}", light.position), "finite numbers")?;
@@ -161,6 +186,16 @@ impl Scene {
         let (strength, turn) = (self.environment.strength, self.environment.rotation_deg);
         check(strength.is_finite() && strength >= 0.0, "environment.strength", strength.to_string(), "0 or more")?;
         check(turn.is_finite(), "environment.rotation_deg", turn.to_string(), "a finite number")?;
+        for groups in groups {
+            let strength = groups.environment_strength;
+            let found = strength.to_string();
+            check(strength.is_finite() && strength > 0.0, "light_groups.environment_strength", found, "more than 0")?;
+            for name in groups.names() {
+                let irradiance = groups.irradiance.get(name).copied().unwrap_or_default();
+                let field = format!("light_groups.irradiance.{name}");
+                check(irradiance.is_finite() && irradiance > 0.0, &field, irradiance.to_string(), "more than 0")?;
+            }
+        }
         if let Background::Gradient(Gradient { bottom_linear, top_linear }) = self.background {
             let colors = [bottom_linear, top_linear].concat();
             let fine = finite(&colors) && colors.iter().all(|value| *value >= 0.0);

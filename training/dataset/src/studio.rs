@@ -30,8 +30,8 @@ use crate::lights::{self, Bounds};
 use crate::linear_image::LinearImage;
 use crate::mipmaps;
 use crate::readback::{self, GBuffer, GBufferReader};
-use crate::rendering::Rendering;
-use crate::scene::Scene;
+use crate::rendering::{AntiAliasing, Rendering};
+use crate::scene::{Background, Gradient, LightGroups, Scene};
 
 /// The renderer warns that lavapipe is slow, which whoever has no GPU knows.
 const LOG_FILTER: &str = "wgpu=error,naga=warn,bevy_render::renderer=error";
@@ -50,6 +50,16 @@ pub struct Shot {
     pub reference: Vec<u8>,
     /// Normals and depth.
     pub g_buffer: GBuffer,
+    /// The first image by light group, if the scene has any.
+    pub light_groups: Option<FirstGroups>,
+}
+
+/// The first image's light groups, linear, before exposure and tone mapping.
+pub struct FirstGroups {
+    /// What each light alone makes of the head, in the order of [`LightGroups::names`].
+    pub groups: Vec<LinearImage>,
+    /// How much of the background each pixel shows, 0–1 in every channel.
+    pub uncovered: LinearImage,
 }
 
 /// A renderer for the scenes of one data folder.
@@ -126,12 +136,72 @@ impl Studio {
             (0..scene.rendering.extra_frames()).for_each(|_| studio.app.update());
             let near_m = scene.camera.near_m;
             let render_world = studio.render_world()?;
+            let [first, shown_reference] =
+                [&first.target, &shown.target].map(|target| readback::read_target(render_world, target, 4));
             Ok(Shot {
-                first: opaque(&readback::read_target(render_world, &first.target, 4)?),
-                reference: opaque(&readback::read_target(render_world, &shown.target, 4)?),
+                first: opaque(&first?),
+                reference: opaque(&shown_reference?),
                 g_buffer: studio.g_buffer_reader.read(render_world_mut(&mut studio.app)?, g_buffer, near_m)?,
+                light_groups: match &scene.light_groups {
+                    Some(groups) => Some(studio.shoot_light_groups(stage, scene, groups, Path::new(glb))?),
+                    None => None,
+                },
             })
         })
+    }
+
+    /// Photographs what stands on the stage again, one light at a time. Its own lights and cameras go dark for good.
+    fn shoot_light_groups(
+        &mut self,
+        stage: Entity,
+        scene: &Scene,
+        groups: &LightGroups,
+        path: &Path,
+    ) -> Result<FirstGroups, DatasetError> {
+        let bounds = self.bounds();
+        let world = self.app.world_mut();
+        // A camera that is not seen hides its background, which is its child.
+        for (mut camera, mut seen) in world.query::<(&mut Camera, &mut Visibility)>().iter_mut(world) {
+            (camera.is_active, *seen) = (false, Visibility::Hidden);
+        }
+        let lamps: Vec<Entity> = world.query_filtered::<Entity, With<SpotLight>>().iter(world).collect();
+        lamps.into_iter().for_each(|lamp| {
+            world.despawn(lamp);
+        });
+        // Sums of groups are taken before tone mapping, so only what averages linear samples can smooth their edges.
+        let anti_aliasing = match scene.rendering.anti_aliasing {
+            AntiAliasing::None => AntiAliasing::None,
+            _ => AntiAliasing::Msaa4,
+        };
+        let rendering = Rendering { anti_aliasing, exposure_ev: 0.0, ..scene.rendering };
+        let scene = Scene { rendering, ..scene.clone() };
+        let camera = cameras::spawn_beauty(self.app.world_mut(), stage, &scene, None);
+        let mut made = Vec::new();
+        for area in &groups.lights {
+            let light = lights::spot_light(area, Vec3::from(scene.face.center), &bounds);
+            let light = self.app.world_mut().spawn((light, ChildOf(stage))).id();
+            made.push(self.shoot_linear(&camera.target, scene.size_px, path)?);
+            self.app.world_mut().despawn(light);
+        }
+        let mut surroundings = scene.clone();
+        surroundings.environment.strength = groups.environment_strength;
+        self.light_from_environment(&surroundings, camera.entity);
+        made.push(self.shoot_linear(&camera.target, scene.size_px, path)?);
+        self.app.world_mut().entity_mut(camera.entity).remove::<EnvironmentMapLight>();
+        let white = Gradient { bottom_linear: [1.0; 3], top_linear: [1.0; 3] };
+        let dark = Scene { background: Background::Gradient(white), ..scene };
+        cameras::spawn_background(self.app.world_mut(), camera.entity, &dark, &Backdrop::Gradient(white));
+        let uncovered = self.shoot_linear(&camera.target, dark.size_px, path)?;
+        Ok(FirstGroups { groups: made, uncovered })
+    }
+
+    /// Draws, and reads a target of half floats.
+    fn shoot_linear(&mut self, target: &Handle<Image>, size_px: u32, path: &Path) -> Result<LinearImage, DatasetError> {
+        self.draw(path)?;
+        let bytes = readback::read_target(self.render_world()?, target, 8)?;
+        let half = |pair: &[u8]| half::f16::from_le_bytes([pair[0], pair[1]]).to_f32();
+        let pixel = |texel: &[u8]| std::array::from_fn(|c| half(&texel[2 * c..]));
+        Ok(LinearImage { size: [size_px; 2], pixels: bytes.chunks_exact(8).map(pixel).collect() })
     }
 
     /// The radiance of a scene of Lambertian surfaces, without tone mapping or background.
@@ -144,11 +214,7 @@ impl Studio {
             let camera = cameras::spawn_beauty(studio.app.world_mut(), stage, scene, None);
             studio.light_from_environment(scene, camera.entity);
             studio.make_lambertian();
-            studio.draw(&studio.data.join(glb))?;
-            let bytes = readback::read_target(studio.render_world()?, &camera.target, 8)?;
-            let half = |pair: &[u8]| half::f16::from_le_bytes([pair[0], pair[1]]).to_f32();
-            let pixel = |texel: &[u8]| std::array::from_fn(|c| half(&texel[2 * c..]));
-            Ok(LinearImage { size: [scene.size_px; 2], pixels: bytes.chunks_exact(8).map(pixel).collect() })
+            studio.shoot_linear(&camera.target, scene.size_px, Path::new(glb))
         })
     }
 

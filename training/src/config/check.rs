@@ -86,6 +86,7 @@ impl Config {
                 (least_crop..=4096).contains(&data.crop_px), data.crop_px.to_string()),
             ("data.batch", "1 to 1024", (1..=1024).contains(&data.batch), data.batch.to_string()),
             ("data.gain_jitter", "0 up to below 1", fraction(data.gain_jitter.into()), data.gain_jitter.to_string()),
+            ("data.relight", "0 to 1", (0.0..=1.0).contains(&data.relight), data.relight.to_string()),
             ("data.white_balance_jitter", "0 up to below 1", fraction(data.white_balance_jitter.into()),
                 data.white_balance_jitter.to_string()),
             ("loss.l1_weight", "a number from 0", not_negative(loss.l1_weight), loss.l1_weight.to_string()),
@@ -104,6 +105,8 @@ impl Config {
             ("optimizer.beta2", "0 up to below 1", fraction(optimizer.beta2.into()), optimizer.beta2.to_string()),
             ("optimizer.epsilon", "a number above 0", positive(optimizer.epsilon.into()), optimizer.epsilon.to_string()),
             ("optimizer.ema", "0 up to below 1", fraction(optimizer.ema.into()), optimizer.ema.to_string()),
+            ("run.workers", "a divisor of `data.batch`, at least 1: each worker takes an equal share of every batch",
+                run.workers > 0 && data.batch.is_multiple_of(run.workers), format!("{} for a batch of {}", run.workers, data.batch)),
             ("run.max_minutes", "a number above 0", run.max_minutes.is_none_or(positive), format!("{:?}", run.max_minutes)),
             ("run.*_every", "at least 1", run.log_every.min(run.validate_every).min(run.checkpoint_every)
                 .min(run.picture_every) > 0, "0".to_string()),

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::figures::Summary;
+use super::likeness::SAME_PERSON;
 use super::{BLIND_PAIRS, Measured, Report, spread};
 use crate::picture::side_by_side;
 
@@ -38,6 +39,7 @@ pub fn page(report: &Report, measured: &[Measured]) -> String {
             still.frames, still.first, still.second, still.ratio
         );
     }
+    likeness(&mut page, report);
     tones(&mut page, report);
     page += "<h2>Pair by pair</h2><p>Each dot is a pair. Below the line, the second image is nearer to the reference than \
              the first.</p>";
@@ -97,6 +99,31 @@ fn methods(page: &mut String, report: &Report) {
         row(name, format!("{:.2}", model.kilo_macs_per_px), &model.summary);
     }
     *page += "</table><p>In brackets, 95 % intervals by bootstrap over pairs.</p>";
+}
+
+fn likeness(page: &mut String, report: &Report) {
+    let Some(main) = report.models[&report.default_model].likeness else { return };
+    let _ = write!(
+        page,
+        "<h2>Likeness</h2><p>Median distances between face embeddings over {} pairs. dlib's ResNet, which makes them, takes \
+         two pictures for one person below {SAME_PERSON}.",
+        main.pairs
+    );
+    if main.undetected > 0 {
+        let seeds = report.each.iter().filter(|pair| pair.likeness.is_none()).map(|pair| pair.seed.to_string());
+        let _ =
+            write!(page, " No face was found in {}: seeds {}.", main.undetected, seeds.collect::<Vec<_>>().join(", "));
+    }
+    *page += "</p><table><tr><th>model<th>first – second<th>second – reference<th>first – reference";
+    for (name, model) in &report.models {
+        let Some(likeness) = model.likeness else { continue };
+        let medians = [likeness.first_second_median, likeness.second_reference_median, likeness.first_reference_median];
+        let _ = write!(page, "<tr><td>{}", escape(name));
+        for median in medians {
+            *page += &median.map_or("<td>–".into(), |median| format!("<td>{median:.3}"));
+        }
+    }
+    *page += "</table>";
 }
 
 fn tones(page: &mut String, report: &Report) {

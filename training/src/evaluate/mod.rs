@@ -26,9 +26,11 @@ use crate::validate::second_image;
 pub mod color;
 pub mod figures;
 mod html;
+pub mod likeness;
 pub mod temporal;
 
 use figures::{Figures, Summary, Tone, skin_delta_e, summarize};
+use likeness::{Likeness, LikenessError, PairLikeness};
 use temporal::{Frame, Temporal, warping_error};
 
 /// Rows of `pairs.png`.
@@ -52,6 +54,8 @@ pub struct PairReport {
     pub lut: Figures,
     /// The *second rendered image* of each model, rounded to 8 bits.
     pub models: BTreeMap<String, Figures>,
+    /// Distances between faces, if they were asked for and a face was found.
+    pub likeness: Option<PairLikeness>,
 }
 
 /// A model and its figures.
@@ -68,6 +72,8 @@ pub struct ModelReport {
     pub summary: Summary,
     /// On the clips, if there are any.
     pub temporal: Option<Temporal>,
+    /// Distances between faces, if they were asked for.
+    pub likeness: Option<Likeness>,
 }
 
 /// What was measured; [`Report::json`] is `report.json`.
@@ -115,6 +121,9 @@ pub enum EvaluateError {
         /// The folder.
         path: PathBuf,
     },
+    /// Distances between faces cannot be measured.
+    #[error(transparent)]
+    Likeness(#[from] LikenessError),
     /// A result cannot be written.
     #[error("{path}: {what}")]
     Write {
@@ -140,6 +149,8 @@ pub struct EvaluateOptions<'a> {
     pub seeds: Option<Seeds>,
     /// Seeds of clips, in `data` like the others: consecutive seeds are consecutive frames.
     pub clips: Option<Seeds>,
+    /// Python interpreter with `training/likeness/requirements.txt`, to measure distances between faces.
+    pub likeness: Option<&'a Path>,
     /// Write into a folder that has files.
     pub overwrite: bool,
 }
@@ -167,6 +178,9 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
     if names.is_empty() || (1..names.len()).any(|at| names[..at].contains(&names[at])) {
         return Err(EvaluateError::Names { found: format!("{names:?}") });
     }
+    if let Some(python) = options.likeness {
+        likeness::measure(python, &names, &[])?; // A tool that does not run shall say so now, not in the end.
+    }
     let models: Vec<Model> = weights.iter().map(|path| Model::load(path)).collect::<Result<_, _>>()?;
     let seeds = options.seeds.clone().unwrap_or_else(|| config.data.validation_seeds.clone());
     let lut_seeds = config.data.train_seeds.clone();
@@ -186,7 +200,12 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
             seconds: generators.iter().map(|generator| second_image(generator, pair, device)).collect(),
         })
         .collect();
-    let each: Vec<PairReport> = measured.par_iter().map(|measured| report_pair(measured, &names, data)).collect();
+    let mut each: Vec<PairReport> = measured.par_iter().map(|measured| report_pair(measured, &names, data)).collect();
+    if let Some(python) = options.likeness {
+        for (pair, likeness) in each.iter_mut().zip(likeness::measure(python, &names, &measured)?) {
+            pair.likeness = likeness;
+        }
+    }
     let temporal: Vec<Option<Temporal>> = match &options.clips {
         Some(clips) => {
             let frames = dataset::load(data, clips, &[planes, vec![Plane::Depth]].concat())?;
@@ -237,6 +256,7 @@ fn report_pair(measured: &Measured, names: &[String], data: &Path) -> PairReport
         first: against(&pair.first),
         lut: against(&measured.graded),
         models,
+        likeness: None,
     }
 }
 
@@ -277,6 +297,7 @@ fn sum_up(
     let tones: Vec<Option<Tone>> = each.iter().map(|pair| pair.tone).collect();
     let pick = |of: &dyn Fn(&PairReport) -> Figures| each.iter().map(of).collect::<Vec<_>>();
     let first = pick(&|pair| pair.first);
+    let likeness: Vec<_> = each.iter().map(|pair| pair.likeness.clone()).collect();
     let mut reports = BTreeMap::new();
     for (((name, path), model), temporal) in names.iter().zip(options.weights).zip(models).zip(temporal) {
         let content = std::fs::read(path)
@@ -287,6 +308,7 @@ fn sum_up(
             kilo_macs_per_px: model.graph().macs_per_px() / 1000.0,
             summary: summarize(&first, &pick(&|pair| pair.models[name]), &tones),
             temporal: *temporal,
+            likeness: options.likeness.map(|_| Likeness::of(&likeness, name)),
         };
         reports.insert(name.clone(), report);
     }
@@ -325,6 +347,7 @@ impl Report {
             "sharpness_ratio": main.sharpness_ratio,
             "tone_groups": main.tone_groups,
             "temporal": self.models[&self.default_model].temporal,
+            "likeness": self.models[&self.default_model].likeness,
             "pairs": self.each.len(),
             "identities": self.identities,
             "seeds": self.seeds,
@@ -370,6 +393,9 @@ impl Report {
                 gap.flip * 100.0,
                 summary.worse_fraction * 100.0
             );
+            if let Some(likeness) = self.models.get(name).and_then(|model| model.likeness) {
+                let _ = writeln!(table, "{:12} {likeness}", "");
+            }
         }
         table
     }

@@ -178,6 +178,7 @@ mod tests {
             mask: vec![FACE_MASK; pixels],
             normal: Vec::new(),
             depth: vec![depth; pixels],
+            light_groups: None,
         }
     }
 

@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use portrait_training::backend::{Training, device};
+use portrait_training::backend::{Training, devices};
 use portrait_training::config::ConfigFile;
 use portrait_training::report::{Event, Summary};
 use portrait_training::seeds::Seeds;
 use portrait_training::toy;
 use portrait_training::train::{TrainError, TrainOptions, train};
+use portrait_training::trainer::Losses;
 
 /// The toy config that ships.
 pub const TOY_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/toy.toml");
@@ -56,12 +57,22 @@ impl Workshop {
         let (data, out) = (self.data(), self.path(out));
         let options = TrainOptions { config, data: &data, out: &out, resume, stop: &stop };
         let mut events = Vec::new();
-        let summary = train::<Training>(&options, &device(), &mut |event| {
+        let devices = devices(config.config().run.workers);
+        let summary = train::<Training>(&options, &devices, &mut |event| {
             stop.fetch_or(last(event), std::sync::atomic::Ordering::Relaxed);
             events.push(event.clone());
         })?;
         Ok((summary, events))
     }
+}
+
+/// The losses of every logged step.
+pub fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
+    let steps = events.iter().filter_map(|event| match event {
+        Event::Step { step, losses, .. } => Some((*step, *losses)),
+        _ => None,
+    });
+    steps.collect()
 }
 
 /// The toy config with `max_steps` and checkpoints every `checkpoint_every` steps.

@@ -6,7 +6,8 @@ import unittest
 import numpy as np
 
 from head_studio.identity import as_json, draw_identity, generator, identity_of, slider_weights
-from head_studio.variation import SPLITS, draw_clip_frame, draw_variation, split_of
+from head_studio.lighting import irradiance, light_face
+from head_studio.variation import SPLITS, draw_clip_frame, draw_variation, even_light, split_of
 
 SLIDERS = ("eyes/l-eye-scale", "eyes/r-eye-scale", "nose/nose-hump", "head/head-age")
 
@@ -72,6 +73,18 @@ class Parameters(unittest.TestCase):
         for number in range(50):
             weights = slider_weights(draw_identity(number), SLIDERS)
             self.assertLess(abs(weights[SLIDERS[0]] - weights[SLIDERS[1]]), 0.3)
+
+    def test_even_light_moves_no_lamp_and_lights_every_one(self):
+        for seed in range(60):
+            drawn, even = draw_variation(seed), even_light(draw_variation(seed))
+            same = ("key_azimuth_deg", "key_elevation_deg", "key_diameter_m", "environment", "environment_rotation_deg")
+            self.assertEqual([getattr(drawn, name) for name in same], [getattr(even, name) for name in same])
+            image = np.ones((8, 16, 3))
+            lights, environment = light_face(even, np.zeros(3), image, "sky.exr", 2.0)
+            self.assertEqual([light.name for light in lights], ["Key", "Fill", "Rim"])
+            on_face = irradiance(lights[0]) + irradiance(lights[1]) + 2.0 * even.environment_share
+            self.assertAlmostEqual(on_face, 2.0)
+            self.assertGreater(environment.strength, 0)
 
 
 if __name__ == "__main__":

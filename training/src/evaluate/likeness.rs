@@ -1,0 +1,269 @@
+//! Is it still the same person? Distances between face embeddings, which the Python tool in `training/likeness` measures.
+//!
+//! dlib's ResNet turns a face into 128 numbers; pictures of one person lie nearer than [`SAME_PERSON`] to each other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use thiserror::Error;
+
+use super::Measured;
+
+/// Euclidean distance below which dlib's model takes two pictures for one person.
+pub const SAME_PERSON: f64 = 0.6;
+
+/// Distances of one second image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecondLikeness {
+    /// Between the *first* and the *second rendered image*.
+    pub first_second: f64,
+    /// Between the second rendered image and the *reference image*.
+    pub second_reference: f64,
+}
+
+/// Distances of one pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairLikeness {
+    /// Between the first rendered image and the reference image.
+    pub first_reference: f64,
+    /// Of the second rendered image of each model.
+    pub seconds: BTreeMap<String, SecondLikeness>,
+}
+
+/// A model on all pairs. A median of no pairs is nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Likeness {
+    /// Median distance between first and second image.
+    pub first_second_median: Option<f64>,
+    /// Median distance between second image and reference.
+    pub second_reference_median: Option<f64>,
+    /// Median distance between first image and reference.
+    pub first_reference_median: Option<f64>,
+    /// Pairs with a face: those that the medians are of.
+    pub pairs: usize,
+    /// Pairs in which no face was found.
+    pub undetected: usize,
+}
+
+/// Why distances cannot be measured.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LikenessError {
+    /// The interpreter cannot be started.
+    #[error(
+        "--likeness {python}: {source}; expected the Python interpreter of a virtual environment with \
+         training/likeness/requirements.txt, such as `cargo xtask evaluate` makes"
+    )]
+    Interpreter {
+        /// What was to be started.
+        python: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The tool gave up.
+    #[error(
+        "`{python} -m likeness` failed ({status}): {stderr}\nIf it is not about the pictures: install \
+         training/likeness/requirements.txt there, or let `cargo xtask evaluate` do it"
+    )]
+    Tool {
+        /// The interpreter.
+        python: PathBuf,
+        /// Its exit status.
+        status: ExitStatus,
+        /// What it printed.
+        stderr: String,
+    },
+    /// The tool's output is not what it should be.
+    #[error(
+        "`{python} -m likeness` wrote no distances that can be read: {what}; --likeness expects a Python interpreter, \
+         and training/likeness as it was when this program was built"
+    )]
+    Output {
+        /// The interpreter.
+        python: PathBuf,
+        /// Expected and found.
+        what: String,
+    },
+    /// The pictures cannot be handed over.
+    #[error("--likeness: {path}: {what}; expected a temporary folder with space for every picture (see TMPDIR)")]
+    Pictures {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Output {
+    cases: BTreeMap<String, Option<PairLikeness>>,
+}
+
+impl Likeness {
+    /// Of one model on all pairs, nothing being a pair without a face.
+    pub fn of(pairs: &[Option<PairLikeness>], model: &str) -> Self {
+        let seconds = || pairs.iter().flatten().filter_map(|pair| pair.seconds.get(model));
+        let found = pairs.iter().flatten().count();
+        Self {
+            first_second_median: median(seconds().map(|second| second.first_second)),
+            second_reference_median: median(seconds().map(|second| second.second_reference)),
+            first_reference_median: median(pairs.iter().flatten().map(|pair| pair.first_reference)),
+            pairs: found,
+            undetected: pairs.len() - found,
+        }
+    }
+}
+
+impl fmt::Display for Likeness {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let text = |median: Option<f64>| median.map_or("–".to_string(), |median| format!("{median:.3}"));
+        write!(
+            f,
+            "face distance: first–second {}, second–reference {}, first–reference {} (one person: below {SAME_PERSON}); \
+             {} pairs, no face found in {}",
+            text(self.first_second_median),
+            text(self.second_reference_median),
+            text(self.first_reference_median),
+            self.pairs,
+            self.undetected
+        )
+    }
+}
+
+fn median(distances: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = distances.collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    let upper = *sorted.get(middle)?;
+    Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
+}
+
+/// Distances of each pair, in the same order; nothing where no face was found. Without pairs, a trial of the tool.
+pub(super) fn measure(
+    python: &Path,
+    models: &[String],
+    measured: &[Measured],
+) -> Result<Vec<Option<PairLikeness>>, LikenessError> {
+    let pictures =
+        |path: &Path, what: &dyn fmt::Display| LikenessError::Pictures { path: path.into(), what: what.to_string() };
+    let folder = tempfile::tempdir().map_err(|error| pictures(&std::env::temp_dir(), &error))?;
+    let save = |name: String, image: &[u8], side: usize| {
+        let (path, side) = (folder.path().join(&name), side as u32);
+        image::save_buffer(&path, image, side, side, image::ExtendedColorType::Rgb8)
+            .map_err(|error| pictures(&path, &error))?;
+        Ok(name)
+    };
+    let mut cases = Vec::new();
+    for m in measured {
+        let (name, side) = (name(m.pair.seed), m.pair.size_px);
+        let mut seconds = BTreeMap::new();
+        for (index, (model, second)) in models.iter().zip(&m.seconds).enumerate() {
+            seconds.insert(model, save(format!("{name}_second_{index}.png"), second, side)?);
+        }
+        cases.push(json!({
+            "name": name,
+            "first": save(format!("{name}_first.png"), &m.pair.first, side)?,
+            "reference": save(format!("{name}_reference.png"), &m.pair.reference, side)?,
+            "seconds": seconds,
+        }));
+    }
+    let (manifest, out) = (folder.path().join("manifest.json"), folder.path().join("distances.json"));
+    std::fs::write(&manifest, json!({ "cases": cases }).to_string()).map_err(|error| pictures(&manifest, &error))?;
+
+    let ran = Command::new(python)
+        .args(["-m", "likeness"])
+        .arg(&manifest)
+        .arg("--out")
+        .arg(&out)
+        .env("PYTHONPATH", env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .map_err(|source| LikenessError::Interpreter { python: python.into(), source })?;
+    if !ran.status.success() {
+        let stderr = String::from_utf8_lossy(&ran.stderr).trim().to_string();
+        return Err(LikenessError::Tool { python: python.into(), status: ran.status, stderr });
+    }
+    let seeds: Vec<u64> = measured.iter().map(|m| m.pair.seed).collect();
+    std::fs::read_to_string(&out)
+        .map_err(|error| error.to_string())
+        .and_then(|text| read(&text, &seeds, models))
+        .map_err(|what| LikenessError::Output { python: python.into(), what })
+}
+
+fn name(seed: u64) -> String {
+    format!("{seed:08}")
+}
+
+/// What the tool wrote, by seed; otherwise, expected and found.
+fn read(text: &str, seeds: &[u64], models: &[String]) -> Result<Vec<Option<PairLikeness>>, String> {
+    let mut output: Output = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut pair = |&seed: &u64| {
+        let found =
+            output.cases.remove(&name(seed)).ok_or_else(|| format!("seed {seed}: expected a case, found none"))?;
+        let Some(pair) = &found else { return Ok(None) };
+        match models.iter().find(|model| !pair.seconds.contains_key(*model)) {
+            Some(missing) => Err(format!("seed {seed}: expected model {missing}, found {:?}", pair.seconds.keys())),
+            None => Ok(found),
+        }
+    };
+    seeds.iter().map(&mut pair).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn pair(first_second: f64, second_reference: f64, first_reference: f64) -> Option<PairLikeness> {
+        let seconds = [("a".into(), SecondLikeness { first_second, second_reference })].into();
+        Some(PairLikeness { first_reference, seconds })
+    }
+
+    #[test]
+    fn medians_leave_out_pairs_without_a_face() {
+        let pairs = [pair(0.1, 0.2, 0.3), None, pair(0.3, 0.4, 0.9), pair(0.2, 0.9, 0.1)];
+        let likeness = Likeness::of(&pairs, "a");
+        assert_eq!(likeness.first_second_median, Some(0.2));
+        assert_eq!((likeness.second_reference_median, likeness.first_reference_median), (Some(0.4), Some(0.3)));
+        assert_eq!((likeness.pairs, likeness.undetected), (3, 1));
+        assert_eq!(Likeness::of(&pairs[..3], "a").first_second_median, Some(0.2), "the mean of the two in the middle");
+    }
+
+    #[test]
+    fn no_face_at_all_has_no_medians() {
+        let likeness = Likeness::of(&[None, None], "a");
+        assert_eq!((likeness.first_second_median, likeness.first_reference_median), (None, None));
+        assert_eq!((likeness.pairs, likeness.undetected), (0, 2));
+        assert!(likeness.to_string().contains("first–second –,"), "{likeness}");
+    }
+
+    #[test]
+    fn distances_are_read_by_seed_and_null_is_a_pair_without_a_face() {
+        let text = r#"{"cases": {"00000009": null,
+            "00000007": {"first_reference": 0.3, "seconds": {"a": {"first_second": 0.1, "second_reference": 0.2}}}}}"#;
+        assert_eq!(read(text, &[7, 9], &["a".into()]).unwrap(), [pair(0.1, 0.2, 0.3), None]);
+        assert_eq!(read(r#"{"cases": {}}"#, &[], &[]).unwrap(), []);
+    }
+
+    #[test]
+    fn malformed_output_says_what_was_expected_and_found() {
+        let models = ["a".to_string(), "b".to_string()];
+        for (text, part) in [
+            ("", "EOF"),
+            ("{}", "missing field `cases`"),
+            (r#"{"cases": {}}"#, "seed 7: expected a case, found none"),
+            (r#"{"cases": {"00000007": {"seconds": {}}}}"#, "missing field `first_reference`"),
+            (r#"{"cases": {"00000007": {"first_reference": "far", "seconds": {}}}}"#, "expected f64"),
+            (
+                r#"{"cases": {"00000007": {"first_reference": 1, "seconds": {"a": {"first_second": 0, "second_reference": 0}}}}}"#,
+                r#"seed 7: expected model b, found ["a"]"#,
+            ),
+        ] {
+            let what = read(text, &[7], &models).unwrap_err();
+            assert!(what.contains(part), "{part:?} is not in: {what}");
+        }
+    }
+}
