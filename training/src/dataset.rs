@@ -22,7 +22,7 @@ use crate::light_groups::LightGroups;
 use crate::seeds::Seeds;
 
 /// Version of `pair.json` that this crate reads.
-pub const PAIR_FORMAT: u32 = 2;
+pub const PAIR_FORMAT: u32 = 3;
 /// Mask value from which a pixel belongs to the face.
 pub const FACE_MASK: u8 = 160;
 

@@ -86,8 +86,8 @@ fn an_image_of_another_size_is_named_with_both_sizes() {
 fn a_wrong_pair_json_is_named() {
     for (text, found) in [
         ("{", "pair.json"),
-        (r#"{"format":3,"seed":7,"identity":1,"size_px":16}"#, "format 3"),
-        (r#"{"format":2,"seed":8,"identity":1,"size_px":16}"#, "seed 8"),
+        (r#"{"format":2,"seed":7,"identity":1,"size_px":16}"#, "format 2"),
+        (r#"{"format":3,"seed":8,"identity":1,"size_px":16}"#, "seed 8"),
     ] {
         let error = damaged(|pair| std::fs::write(pair.join("pair.json"), text).unwrap());
         assert_says(&error, &[found, "render the pair again"]);

@@ -21,6 +21,8 @@ pub struct Request {
     pub size: u32,
     /// Samples for each pixel of the reference.
     pub samples: u32,
+    /// Whether to render each light alone as well.
+    pub light_groups: bool,
 }
 
 /// Makes heads and references.
@@ -38,6 +40,7 @@ pub fn render(request: &Request) -> Result<()> {
         .args(["-m", "head_studio", "render", "--seeds", &request.seeds, "--stride", &request.stride.to_string()])
         .args(["--size", &request.size.to_string(), "--samples", &request.samples.to_string(), "--out"])
         .arg(std::path::absolute(&request.out)?)
+        .args(request.light_groups.then_some("--light-groups"))
         .current_dir(HEAD_STUDIO.folder()))
 }
 

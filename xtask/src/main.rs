@@ -58,6 +58,9 @@ enum Task {
         /// Path-tracing samples for each pixel of the reference.
         #[arg(long, default_value_t = 24)]
         samples: u32,
+        /// Also render each light alone, so that training can light the scenes anew.
+        #[arg(long)]
+        light_groups: bool,
     },
     /// Measures weights as `portrait-train evaluate` does, and distances between face embeddings as well.
     Evaluate {
@@ -71,8 +74,8 @@ fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Demo { headless, out } => demo(headless, out),
         Task::Test => test(),
-        Task::Dataset { seeds, stride, out, size, samples } => {
-            let request = head_studio::Request { seeds, stride, out, size, samples };
+        Task::Dataset { seeds, stride, out, size, samples, light_groups } => {
+            let request = head_studio::Request { seeds, stride, out, size, samples, light_groups };
             vulkan::ensure()?;
             head_studio::render(&request)?;
             head_studio::first_images(&request)

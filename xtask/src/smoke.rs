@@ -19,8 +19,8 @@ pub fn end_to_end() -> Result<()> {
     }
     head_studio::calibrate(&folder.join("calibration"))?;
     let data = folder.join("data");
-    for seeds in SEEDS {
-        let request = Request { seeds: seeds.into(), stride: 1, out: data.clone(), size: 64, samples: 2 };
+    for (seeds, light_groups) in SEEDS.into_iter().zip([true, false]) {
+        let request = Request { seeds: seeds.into(), stride: 1, out: data.clone(), size: 64, samples: 2, light_groups };
         head_studio::render(&request)?;
         head_studio::first_images(&request)?;
     }

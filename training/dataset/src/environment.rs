@@ -26,10 +26,10 @@ const DIFFUSE_PX: usize = 16;
 /// Samples along each axis of a source texel.
 const SUPERSAMPLES: usize = 4;
 
-/// Brightest reflected radiance, in means of the whole environment. Nothing shadows a reflection in Bevy, and at a
-/// grazing angle every surface is a mirror: a sun behind the head would sparkle along nostrils, ears and single hairs.
-/// Games clamp their environment maps for that. The diffuse map keeps the sun's light.
-const BRIGHTEST_REFLECTION: f32 = 3.0;
+/// Brightest reflected radiance, in means of the whole environment: windows, lamps and soft boxes keep theirs, which is
+/// most of what shines on skin; the sun does not. Nothing shadows a reflection in Bevy, and at a grazing angle every surface
+/// is a mirror: a sun behind the head would sparkle along nostrils, ears and single hairs. The diffuse map keeps its light.
+const BRIGHTEST_REFLECTION: f32 = 30.0;
 
 /// A texel of a cube map: where it is, how much of the sphere it covers, and what it shines.
 struct Texel {

@@ -20,7 +20,7 @@ pub const SCENE_FILES: [&str; 4] = ["scene.glb", "scene.json", "reference.exr", 
 /// What this crate writes for each seed.
 pub const PAIR_FILES: [&str; 4] = ["first.png", "reference.png", "normal.png", "depth.png"];
 /// Version of `pair.json`. Raise it when the rendering changes, so that old pairs are made again.
-pub const PAIR_FORMAT: u32 = 2;
+pub const PAIR_FORMAT: u32 = 3;
 
 /// Size and digest of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
