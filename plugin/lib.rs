@@ -18,6 +18,7 @@
 //! Words: the *first rendered image* is what the camera shows without the plugin, the *second rendered image* what it
 //! shows with it.
 
+mod cameras;
 pub mod execute;
 mod extract;
 pub mod gpu_state;
@@ -35,9 +36,9 @@ pub mod weight_layout;
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;
 use bevy::anti_alias::fxaa::fxaa;
 use bevy::anti_alias::smaa::smaa;
-use bevy::app::{App, Plugin};
+use bevy::app::{App, Plugin, PostUpdate};
 use bevy::asset::io::embedded::EmbeddedAssetRegistry;
-use bevy::asset::{AssetApp, AssetServer};
+use bevy::asset::{AssetApp, AssetEventSystems, AssetServer};
 use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
 use bevy::core_pipeline::tonemapping::tonemapping;
 use bevy::ecs::prelude::*;
@@ -65,9 +66,9 @@ impl Plugin for PortraitRealismPlugin {
         if !app.world().contains_resource::<AssetServer>() {
             return;
         }
-        app.init_asset::<PortraitModel>().init_asset_loader::<PortraitModelLoader>();
-        #[cfg(feature = "embedded_weights")]
-        insert_embedded_weights(app);
+        app.init_asset::<PortraitModel>()
+            .init_asset_loader::<PortraitModelLoader>()
+            .add_systems(PostUpdate, cameras::equip_cameras.before(AssetEventSystems));
 
         if app.get_sub_app(RenderApp).is_none() {
             return;
@@ -103,20 +104,5 @@ impl Plugin for PortraitRealismPlugin {
                     .in_set(Core3dSystems::PostProcess)
                     .run_if(resource_exists::<pipeline::PortraitPipelines>),
             );
-    }
-}
-
-/// Puts the default weights at `Handle::default()`.
-#[cfg(feature = "embedded_weights")]
-fn insert_embedded_weights(app: &mut App) {
-    use bevy::asset::{Assets, Handle};
-    use bevy::log::error;
-
-    let mut models = app.world_mut().resource_mut::<Assets<PortraitModel>>();
-    let inserted = PortraitModel::embedded().map(|model| models.insert(&Handle::default(), model));
-    match inserted {
-        Ok(Ok(())) => {}
-        Ok(Err(source)) => error!("portrait realism: the default weights are not there: {source}"),
-        Err(source) => error!("portrait realism: the default weights are damaged: {source}"),
     }
 }

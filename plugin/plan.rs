@@ -359,7 +359,7 @@ pub(crate) mod tests {
 
     #[test]
     fn no_tensor_is_overwritten_while_it_is_needed() {
-        let specs = [Spec::portrait(), Spec::tiny(&[Plane::Color, Plane::Depth]), every_op()];
+        let specs = [Spec::quality(), Spec::tiny(&[Plane::Color, Plane::Depth]), every_op()];
         for spec in specs {
             let graph = spec.validate().unwrap();
             for size in [UVec2::ONE, UVec2::new(7, 5), UVec2::new(512, 288)] {
@@ -387,20 +387,20 @@ pub(crate) mod tests {
 
     #[test]
     fn odd_sizes_are_padded_to_the_alignment() {
-        let graph = Spec::portrait().validate().unwrap();
+        let graph = Spec::quality().validate().unwrap();
         let plan = Plan::new(&graph, UVec2::new(33, 65), TileRows::Four, WeightFormat::F32);
         let params = plan.steps[0].params(plan.padded_px(UVec2::new(33, 65)));
-        assert_eq!((params.source_size_px, params.target_size_px), (UVec2::new(40, 72), UVec2::new(20, 36)));
+        assert_eq!((params.source_size_px, params.target_size_px), (UVec2::new(48, 80), UVec2::new(24, 40)));
     }
 
     #[test]
     fn sharing_saves_most_of_the_memory() {
-        let graph = Spec::portrait().validate().unwrap();
+        let graph = Spec::quality().validate().unwrap();
         let plan = Plan::new(&graph, UVec2::new(256, 256), TileRows::Four, WeightFormat::F32);
         let each_its_own: u64 = plan.steps.iter().map(|step| step.target_grid.bytes(plan.capacity_px)).sum();
         assert!(plan.scratch_bytes() * 2 < each_its_own, "{} of {each_its_own}", plan.scratch_bytes());
         // A change of the planner that costs memory shall be noticed.
-        assert!(plan.scratch_bytes() <= 6 << 20, "{}", plan.scratch_bytes());
+        assert!(plan.scratch_bytes() <= 8 << 20, "{}", plan.scratch_bytes());
     }
 
     #[test]

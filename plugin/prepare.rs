@@ -154,12 +154,8 @@ fn find_work<'a>(
     let inputs = &gpu.model.graph().spec().inputs;
     let normals = prepass.and_then(ViewPrepassTextures::normal_view).filter(|_| inputs.contains(&Plane::Normal));
     let depths = prepass.and_then(ViewPrepassTextures::depth_view).filter(|_| inputs.contains(&Plane::Depth));
-    if inputs.contains(&Plane::Normal) && normals.is_none() {
-        error_once!("portrait realism: these weights read normals: add `NormalPrepass` to the camera");
-        return None;
-    }
-    if inputs.contains(&Plane::Depth) && depths.is_none() {
-        error_once!("portrait realism: these weights read depth: add `DepthPrepass` to the camera");
+    // `add_prepasses` asked for them; they are there from the next frame on.
+    if (inputs.contains(&Plane::Normal) && normals.is_none()) || (inputs.contains(&Plane::Depth) && depths.is_none()) {
         return None;
     }
     let clip_from_world = view.clip_from_world.unwrap_or_else(|| view.clip_from_view * view_from_world(view));

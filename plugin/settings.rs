@@ -24,8 +24,8 @@ pub struct PortraitRealism {
     pub enabled: bool,
     /// How much of the change is applied, 0 to 1: 0 leaves the frame as it is. Default: `1.0`.
     pub strength: f32,
-    /// Weights to use. Default: the weights inside the binary (cargo feature `embedded_weights`), at
-    /// `Handle::default()`.
+    /// Weights to use: [`PortraitModel::QUALITY`], [`PortraitModel::FAST`], or a file that the `AssetServer` loads. The
+    /// prepasses that they read are added to the camera. Default: [`PortraitModel::QUALITY`].
     pub model: Handle<PortraitModel>,
 }
 

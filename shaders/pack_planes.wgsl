@@ -66,22 +66,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     // Geometry is taken from the middle of the pixel: an average of two surfaces would be neither.
     let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
     let texel = region.origin_px + min(vec2<u32>((vec2<f32>(pixel) + 0.5) * scale), region.size_px - 1u);
-#ifdef NORMAL_CHANNEL
-    let stored = textureLoad(normals, texel, 0).xyz;
-    var normal = vec3<f32>(0.0);
-    // The prepass clears to 0, which is no normal.
-    if any(stored != vec3<f32>(0.0)) {
-        let world = normalize(stored * 2.0 - 1.0);
-        normal = (region.view_from_world * vec4<f32>(world, 0.0)).xyz;
-    }
-    channels[#{NORMAL_CHANNEL}] = normal.x;
-    channels[#{NORMAL_CHANNEL} + 1] = normal.y;
-    channels[#{NORMAL_CHANNEL} + 2] = normal.z;
-#endif
+    var in_front = 0.0;
 #ifdef DEPTH_CHANNEL
     // Depth is reversed: 0 is infinitely far, where nothing was drawn.
     let depth = textureLoad(depths, texel, 0);
-    var in_front = -1.0;
+    in_front = -1.0;
     if depth > 0.0 {
         let uv = (vec2<f32>(texel) + 0.5 - region.viewport_px.xy) / region.viewport_px.zw;
         let clip = vec4<f32>(uv.x * 2.0 - 1.0, 1.0 - uv.y * 2.0, depth, 1.0);
@@ -89,6 +78,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         in_front = clamp((region.center_distance + view.z / view.w) * region.inverse_radius, -1.0, 1.0);
     }
     channels[#{DEPTH_CHANNEL}] = in_front;
+#endif
+#ifdef NORMAL_CHANNEL
+    let stored = textureLoad(normals, texel, 0).xyz;
+    var normal = vec3<f32>(0.0);
+    // The prepass clears to 0, which is no normal. What lies behind the face's box is as good as nothing: scenes for training
+    // have nothing there.
+    if any(stored != vec3<f32>(0.0)) && in_front > -1.0 {
+        let world = normalize(stored * 2.0 - 1.0);
+        normal = (region.view_from_world * vec4<f32>(world, 0.0)).xyz;
+    }
+    channels[#{NORMAL_CHANNEL}] = normal.x;
+    channels[#{NORMAL_CHANNEL} + 1] = normal.y;
+    channels[#{NORMAL_CHANNEL} + 2] = normal.z;
 #endif
 
     planes[plane_index(0u, id.xy, region.padded_px)] = vec4<f32>(channels[0], channels[1], channels[2], channels[3]);

@@ -15,16 +15,19 @@ fn layer<'a>(spec: &'a mut Spec, name: &str) -> &'a mut Layer {
 }
 
 #[test]
-fn default_network_keeps_its_budget() {
-    let graph = Spec::portrait().validate().unwrap();
-    assert!((3_000.0..=9_000.0).contains(&graph.macs_per_px()), "{}", graph.macs_per_px());
-    assert!(graph.parameter_count() <= 500_000, "{}", graph.parameter_count());
-    assert_eq!(graph.alignment_px(), 8);
+fn shipped_networks_keep_their_budgets() {
+    for (spec, budget_macs, parameters) in [(Spec::quality(), 12_000.0, 700_000), (Spec::fast(), 4_000.0, 200_000)] {
+        let graph = spec.validate().unwrap();
+        assert!(graph.macs_per_px() <= budget_macs, "{}: {}", graph.spec().name, graph.macs_per_px());
+        assert!(graph.macs_per_px() > 0.8 * budget_macs, "{}: {}", graph.spec().name, graph.macs_per_px());
+        assert!(graph.parameter_count() <= parameters, "{}: {}", graph.spec().name, graph.parameter_count());
+        assert_eq!(graph.alignment_px(), 16);
+    }
 }
 
 #[test]
 fn spec_survives_json() {
-    let spec = Spec::portrait();
+    let spec = Spec::quality();
     let json = serde_json::to_string(&spec).unwrap();
     assert_eq!(serde_json::from_str::<Spec>(&json).unwrap(), spec);
     assert!(serde_json::from_str::<Spec>(&json.replace("\"stride\"", "\"strides\"")).is_err());

@@ -47,22 +47,41 @@ fn assert_close(expected: &[u8], found: &[u8], tolerance: u8) {
     assert!(difference <= tolerance, "frames differ by {difference} of 255 at pixel {}", at / 4);
 }
 
+/// The embedded weights that read nothing but the frame.
+fn fast() -> PortraitRealism {
+    PortraitRealism { model: PortraitModel::FAST, ..default() }
+}
+
+#[test]
+fn default_weights_change_the_region_and_bring_their_prepasses() {
+    let mut stage = Stage::new(Msaa::Sample4, ());
+    let first = stage.first.clone();
+    let second = stage.set(PortraitRealism::default());
+    let changed = changed(&first, &second, SIZE.x);
+    assert!(changed.len() > 500, "{} pixels changed", changed.len());
+    assert_inside(&stage.region(), &changed);
+    assert!(stage.app.world().entity(stage.camera).contains::<NormalPrepass>());
+    assert!(stage.set(fast()) != second, "the fast weights are others");
+    let models = stage.app.world().resource::<Assets<PortraitModel>>();
+    assert_eq!(models.len(), 2, "weights in the binary become assets when they are asked for");
+}
+
 #[test]
 fn frame_matches_the_reference_and_off_is_bit_for_bit_the_first_image() {
     let mut stage = Stage::new(Msaa::Off, ());
     let first = stage.first.clone();
     let region = stage.region();
-    let shipped = PortraitModel::embedded().expect("the shipped weights");
+    let shipped = PortraitModel::fast().expect("the shipped weights");
     assert_eq!(stage.allocated_bytes(), 0, "nothing is allocated before a camera asks for it");
 
     // Off in every way there is, before it was ever on.
-    assert!(stage.set(PortraitRealism { enabled: false, ..default() }) == first, "disabled");
-    assert!(stage.set(PortraitRealism { strength: 0.0, ..default() }) == first, "strength 0");
-    assert!(stage.set(PortraitRealism { strength: f32::NAN, ..default() }) == first, "strength NaN");
+    assert!(stage.set(PortraitRealism { enabled: false, ..fast() }) == first, "disabled");
+    assert!(stage.set(PortraitRealism { strength: 0.0, ..fast() }) == first, "strength 0");
+    assert!(stage.set(PortraitRealism { strength: f32::NAN, ..fast() }) == first, "strength NaN");
     assert_eq!(stage.allocated_bytes(), 0, "off allocates nothing");
 
     for strength in [1.0, 0.5] {
-        let second = stage.set(PortraitRealism { strength, ..default() });
+        let second = stage.set(PortraitRealism { strength, ..fast() });
         let changed = changed(&first, &second, SIZE.x);
         assert!(changed.len() > 500, "{} pixels changed", changed.len());
         assert_inside(&region, &changed);
@@ -72,21 +91,21 @@ fn frame_matches_the_reference_and_off_is_bit_for_bit_the_first_image() {
     // The same frame again allocates nothing.
     let allocated = stage.allocated_bytes();
     assert!(allocated > 0);
-    let again = stage.set(PortraitRealism { strength: 1.0, ..default() });
+    let again = stage.set(PortraitRealism { strength: 1.0, ..fast() });
     assert!(again != first);
     assert_eq!(stage.allocated_bytes(), allocated);
 
     // And off again, in every way there is.
-    assert!(stage.set(PortraitRealism { strength: 0.0, ..default() }) == first, "strength 0");
-    assert!(stage.set(PortraitRealism { enabled: false, ..default() }) == first, "disabled");
+    assert!(stage.set(PortraitRealism { strength: 0.0, ..fast() }) == first, "strength 0");
+    assert!(stage.set(PortraitRealism { enabled: false, ..fast() }) == first, "disabled");
     assert_eq!(stage.allocated_bytes(), allocated, "off does not grow");
-    assert!(stage.set(PortraitRealism::default()) == again, "on again");
+    assert!(stage.set(fast()) == again, "on again");
     stage.app.world_mut().entity_mut(stage.camera).remove::<PortraitRealism>();
     assert!(stage.frame() == first, "component removed");
     assert_eq!(stage.allocated_bytes(), 0, "a network that no camera names is dropped");
 
     // Faces that are not there.
-    stage.set(PortraitRealism::default());
+    stage.set(fast());
     stage.app.world_mut().entity_mut(stage.face).insert(PortraitFace::default());
     assert!(stage.frame() == again, "the mesh's box is the one given by hand");
     let beside = Aabb::from_min_max(Vec3::new(20.0, -0.5, -0.5), Vec3::new(21.0, 0.5, 0.5));
@@ -135,9 +154,16 @@ fn normals_and_depth_reach_the_network() {
         (weight[5], weight[7 + 6], weight[14 + 4]) = (1.0, 1.0, 1.0);
         let model = model(&mut stage.app, linear_model(&[Plane::Color, Normal, Depth], weight, [0.0; 3]));
         let settings = PortraitRealism { model, ..default() };
-        assert!(stage.set(settings) == first, "without a prepass the frame passes through");
-        stage.app.world_mut().entity_mut(stage.camera).insert((DepthPrepass, NormalPrepass));
-        let second = stage.frame();
+        let off = PortraitRealism { strength: 0.0, ..settings.clone() };
+        assert!(stage.set(off.clone()) == first);
+        assert!(!stage.app.world().entity(stage.camera).contains::<DepthPrepass>(), "no prepass before it is needed");
+        let second = stage.set(settings);
+        let camera = stage.app.world().entity(stage.camera);
+        assert!(camera.contains::<DepthPrepass>() && camera.contains::<NormalPrepass>());
+        assert!(
+            stage.set(off) == first,
+            "off is the identical frame, without the prepasses that only the network needs"
+        );
         let at = |x: u32, y: u32, c: usize| {
             let at = ((y * SIZE.x + x) * 4) as usize + c;
             f32::from(second[at]) / 255.0 - f32::from(first[at]) / 255.0
@@ -176,15 +202,15 @@ fn two_cameras_with_different_settings_do_not_mix() {
 
     let alone = frame(&mut stage.app, &other_target);
     assert!(alone != other_first);
-    let second = stage.set(PortraitRealism::default());
-    let shipped = PortraitModel::embedded().expect("the shipped weights");
+    let second = stage.set(fast());
+    let shipped = PortraitModel::fast().expect("the shipped weights");
     assert_close(&enhance(&first, SIZE, &stage.region(), &shipped, 1.0), &second, 2);
     assert!(frame(&mut stage.app, &other_target) == alone, "each camera has its own strength and weights");
 
     // The same weights, other strengths.
-    stage.app.world_mut().entity_mut(other).insert(PortraitRealism { strength: 0.25, ..default() });
+    stage.app.world_mut().entity_mut(other).insert(PortraitRealism { strength: 0.25, ..fast() });
     assert!(stage.frame() == second);
-    stage.app.world_mut().entity_mut(other).insert(PortraitRealism { enabled: false, ..default() });
+    stage.app.world_mut().entity_mut(other).insert(PortraitRealism { enabled: false, ..fast() });
     assert!(stage.frame() == second);
     assert!(frame(&mut stage.app, &other_target) == other_first);
 }
@@ -200,14 +226,14 @@ fn sub_viewport_and_resize_and_one_pixel_stay_in_bounds() {
     let mut stage = Stage::new(Msaa::Off, camera);
     let first = stage.first.clone();
     let region = stage.region();
-    let shipped = PortraitModel::embedded().expect("the shipped weights");
-    let second = stage.set(PortraitRealism::default());
+    let shipped = PortraitModel::fast().expect("the shipped weights");
+    let second = stage.set(fast());
     assert_close(&enhance(&first, SIZE, &region, &shipped, 1.0), &second, 2);
     assert_inside(&region, &changed(&first, &second, SIZE.x));
 
     // The target changes size while the effect runs: smaller, one pixel, larger than ever.
     for size in [UVec2::new(60, 57), UVec2::ONE, UVec2::new(200, 130)] {
-        let camera_off = PortraitRealism { enabled: false, ..default() };
+        let camera_off = PortraitRealism { enabled: false, ..fast() };
         let bigger = target(&mut stage.app, size, LDR);
         let image = stage.app.world_mut().resource_mut::<Assets<Image>>().remove(&bigger).expect("the new target");
         _ = stage.app.world_mut().resource_mut::<Assets<Image>>().insert(&stage.target, image);
@@ -217,7 +243,7 @@ fn sub_viewport_and_resize_and_one_pixel_stay_in_bounds() {
         assert_eq!(first.len(), (size.x * size.y * 4) as usize);
         let region = stage.region();
         assert_close(&enhance(&first, size, &region, &shipped, 1.0), &second, 2);
-        stage.set(PortraitRealism::default());
+        stage.set(fast());
     }
 }
 

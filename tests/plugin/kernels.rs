@@ -160,9 +160,9 @@ fn every_operation_and_plane_set_matches_the_reference_at_every_size() {
 #[test]
 fn default_network_with_random_and_with_shipped_weights_matches_the_reference() {
     let mut app = headless("assets", true);
-    let graph = Spec::portrait().validate().expect("a valid spec");
+    let graph = Spec::quality().validate().expect("a valid spec");
     assert_matches_reference(&mut app, graph, UVec2::new(64, 65), &SIZES);
-    let shipped = PortraitModel::embedded().expect("the shipped weights");
+    let shipped = PortraitModel::quality().expect("the shipped weights");
     assert_model_matches_reference(&mut app, "shipped", &shipped.0, UVec2::new(64, 65), &SIZES);
 }
 
@@ -171,7 +171,7 @@ fn convolutions_with_the_tile_of_a_gpu_match_the_reference() {
     let mut app = headless("assets", true);
     app.update();
     render_world_mut(&mut app).resource_mut::<PortraitPipelines>().tile_rows = TileRows::Two;
-    for spec in [every_op(&[Plane::Color]), Spec::portrait()] {
+    for spec in [every_op(&[Plane::Color]), Spec::quality()] {
         let graph = spec.validate().expect("a valid spec");
         assert_matches_reference(&mut app, graph, UVec2::new(64, 65), &SIZES);
     }
@@ -196,6 +196,6 @@ fn tiny_network_matches_the_reference_in_buffers_that_are_too_large() {
     let mut app = headless("assets", true);
     let graph = Spec::tiny(&[Plane::Color, Plane::Normal]).validate().expect("a valid spec");
     assert_matches_reference(&mut app, graph, UVec2::new(200, 190), &SIZES);
-    let graph = Spec::portrait().validate().expect("a valid spec");
+    let graph = Spec::quality().validate().expect("a valid spec");
     assert_matches_reference(&mut app, graph, UVec2::new(200, 190), &[UVec2::new(152, 130)]);
 }

@@ -6,8 +6,11 @@ use portrait_network::Plane;
 use rand::Rng;
 
 use crate::config::{DataConfig, Importance};
-use crate::dataset::Pair;
+use crate::dataset::{FACE_MASK, Pair};
 use crate::light_groups::Relit;
+
+/// Pixels that are looked at for one of the face.
+const FACE_TRIES: usize = 32;
 
 /// Square images in `f32`, planar. `N` is their number, `S` their side.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,7 +94,12 @@ pub fn random_crops(
     for _ in 0..config.batch {
         let pair = &pairs[rng.random_range(0..pairs.len())];
         let free = pair.size_px - config.crop_px;
-        let (x, y) = (rng.random_range(0..=free), rng.random_range(0..=free));
+        let (x, y) = match rng.random_bool(config.on_face).then(|| face_pixel(pair, rng)).flatten() {
+            Some((x, y)) => {
+                (x.saturating_sub(config.crop_px / 2).min(free), y.saturating_sub(config.crop_px / 2).min(free))
+            }
+            None => (rng.random_range(0..=free), rng.random_range(0..=free)),
+        };
         let mirrored = rng.random_bool(0.5) && config.flip;
         let mut jitter = |size: f32| 1.0 + size * rng.random_range(-1.0..=1.0_f32);
         let gain = jitter(config.gain_jitter);
@@ -102,6 +110,13 @@ pub fn random_crops(
         batch.push(pair, planes, weights, crop, relit);
     }
     batch
+}
+
+/// A random pixel of the face; `None` if there are few.
+fn face_pixel(pair: &Pair, rng: &mut impl Rng) -> Option<(usize, usize)> {
+    let mut tries = (0..FACE_TRIES).map(|_| rng.random_range(0..pair.mask.len()));
+    let at = tries.find(|&at| pair.mask[at] >= FACE_MASK)?;
+    Some((at % pair.size_px, at / pair.size_px))
 }
 
 /// One whole pair, as it is.
@@ -222,6 +237,21 @@ mod tests {
         let mut damaged = batch;
         damaged.reference[7] = f32::NAN;
         assert!(!damaged.is_finite());
+    }
+
+    #[test]
+    fn crops_on_the_face_show_more_of_it() {
+        let pairs: Vec<_> = (0..3).map(|seed| toy::pair(seed, 64)).collect();
+        let table = WeightTable::new(&Importance::default(), &pairs);
+        let mean_weight = |on_face| {
+            let config = DataConfig { crop_px: 16, batch: 200, on_face, ..DataConfig::default() };
+            let batch = random_crops(&pairs, &PLANES, &table, &config, &mut ChaCha8Rng::seed_from_u64(5));
+            batch.weight.iter().sum::<f32>() / batch.weight.len() as f32
+        };
+        assert!(mean_weight(1.0) > 1.2 * mean_weight(0.0), "{} and {}", mean_weight(1.0), mean_weight(0.0));
+        let mut bare = toy::pair(1, 64);
+        bare.mask.fill(0);
+        assert_eq!(face_pixel(&bare, &mut ChaCha8Rng::seed_from_u64(5)), None);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Config {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// A network that `portrait_network` ships. Default: `portrait`, when there is no `spec`.
+    /// A network that `portrait_network` ships. Default: `quality`, when there is no `spec`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// Input planes of the preset. Default: the preset's own.
@@ -49,8 +49,10 @@ pub struct NetworkConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// [`Spec::portrait`].
-    Portrait,
+    /// [`Spec::quality`].
+    Quality,
+    /// [`Spec::fast`].
+    Fast,
     /// [`Spec::tiny`].
     Tiny,
 }
@@ -67,6 +69,8 @@ pub struct DataConfig {
     pub crop_px: usize,
     /// Crops for each step. Default 4.
     pub batch: usize,
+    /// Share of the crops, 0–1, whose middle is a pixel of the face, as far as the image's edge allows. Default 0.5.
+    pub on_face: f64,
     /// Mirror half of the crops. Default true.
     pub flip: bool,
     /// Both images of a crop are multiplied (in sRGB) by 1 ± up to this. Default 0.1.
@@ -77,12 +81,14 @@ pub struct DataConfig {
     pub relight: f64,
 }
 
-/// The losses. Generator: `l1_weight`·L1 + `adv_weight`·L_G. Critic: W + `gp_weight`·GP.
+/// The losses. Generator: `l1_weight`·L1 + `edge_weight`·L_E + `adv_weight`·L_G. Critic: W + `gp_weight`·GP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
     /// Weight of the mean absolute difference (0–1 per channel), itself weighted by `importance`. Default 0.1.
     pub l1_weight: f64,
+    /// Weight of L_E, the mean absolute difference of pixel-to-pixel differences, with the same `importance`. Default 0.
+    pub edge_weight: f64,
     /// Weight of L_G = −mean critic score of the second rendered image. Default 0.1.
     pub adv_weight: f64,
     /// Weight of the critic's gradient penalty. Default 1.
@@ -130,6 +136,9 @@ pub struct CriticConfig {
     pub channels: Vec<usize>,
     /// Critic steps for each generator step. Default 1.
     pub steps: usize,
+    /// Step at which it starts to learn, at the latest when it is listened to: a long `loss.warm_up_steps` is half the
+    /// price without it. Default 0.
+    pub first_step: u64,
     /// The critic also sees the first rendered image, and so judges whether the second one belongs to it (Isola et al.
     /// 2017). Default false.
     pub conditioned: bool,
@@ -207,6 +216,7 @@ impl Default for DataConfig {
             validation_seeds: Seeds::from(900_000..900_080),
             crop_px: 128,
             batch: 4,
+            on_face: 0.5,
             flip: true,
             gain_jitter: 0.1,
             white_balance_jitter: 0.04,
@@ -222,6 +232,7 @@ impl Default for LossConfig {
             adv_weight: 0.1,
             gp_weight: 1.0,
             penalty: Penalty::Rms,
+            edge_weight: 0.0,
             warm_up_steps: 150,
             ramp_steps: 50,
             importance: Importance::default(),
@@ -237,7 +248,7 @@ impl Default for Importance {
 
 impl Default for CriticConfig {
     fn default() -> Self {
-        Self { channels: vec![32, 64, 128], steps: 1, conditioned: false }
+        Self { channels: vec![32, 64, 128], steps: 1, first_step: 0, conditioned: false }
     }
 }
 
@@ -348,7 +359,8 @@ impl Config {
             }
             (Some(spec), None) => spec.clone(),
             (None, Some(Preset::Tiny)) => Spec::tiny(&[Plane::Color]),
-            (None, Some(Preset::Portrait) | None) => Spec::portrait(),
+            (None, Some(Preset::Fast)) => Spec::fast(),
+            (None, Some(Preset::Quality) | None) => Spec::quality(),
         };
         if let Some(inputs) = &network.inputs {
             spec.inputs.clone_from(inputs);

@@ -33,7 +33,7 @@ struct Cli {
 enum Command {
     /// Train until the parameters converge, or the config's limits are reached
     Train {
-        /// The run as a TOML file, such as training/configs/portrait.toml
+        /// The run as a TOML file, such as training/configs/quality.toml
         #[arg(long)]
         config: PathBuf,
         /// Folder of pairs that `portrait-dataset render` wrote

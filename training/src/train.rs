@@ -389,6 +389,7 @@ fn write_error(path: &Path, error: &dyn std::error::Error) -> TrainError {
 fn add(a: Losses, b: Losses) -> Losses {
     Losses {
         l1: a.l1 + b.l1,
+        edges: a.edges + b.edges,
         adversarial: a.adversarial + b.adversarial,
         wasserstein: a.wasserstein + b.wasserstein,
         penalty: a.penalty + b.penalty,
@@ -402,6 +403,7 @@ fn add(a: Losses, b: Losses) -> Losses {
 fn scale(a: Losses, factor: f64) -> Losses {
     Losses {
         l1: a.l1 * factor,
+        edges: a.edges * factor,
         adversarial: a.adversarial * factor,
         wasserstein: a.wasserstein * factor,
         penalty: a.penalty * factor,

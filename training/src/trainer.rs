@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::batch::{Batch, BatchTensors};
 use crate::config::{Config, OptimizerConfig};
 use crate::critic::{Critic, JUDGED};
-use crate::loss::{adversarial_weight, gradient_penalty, weighted_l1};
+use crate::loss::{adversarial_weight, edge_l1, gradient_penalty, weighted_l1};
 use crate::model::Generator;
 use crate::workers::{Worker, WorkersError};
 
@@ -46,6 +46,8 @@ pub struct Trainer<B: AutodiffBackend> {
 pub struct Losses {
     /// Weighted mean absolute difference, before `l1_weight`.
     pub l1: f64,
+    /// L_E, before `edge_weight`; 0 where it has none.
+    pub edges: f64,
     /// L_G, before `adv_weight`; 0 in the warm-up.
     pub adversarial: f64,
     /// W = E[D(second)] − E[D(reference)].
@@ -124,9 +126,10 @@ impl<B: AutodiffBackend> Trainer<B> {
         config: &Config,
         draw: &mut impl FnMut(&mut ChaCha8Rng) -> Batch,
     ) -> Result<Losses, Rejection> {
-        let adversarial = config.loss.adv_weight > 0.0;
+        let first_critic_step = config.critic.first_step.min(config.loss.warm_up_steps);
+        let adversarial = config.loss.adv_weight > 0.0 && self.step >= first_critic_step;
         let mut losses = Losses::default();
-        for _ in 1..config.critic.steps {
+        for _ in 1..if adversarial { config.critic.steps } else { 1 } {
             let batch = self.draw(draw)?;
             let first = batch.planes.clone().narrow(1, 0, JUDGED);
             let second = self.generator.valid().forward(batch.planes);
@@ -143,8 +146,15 @@ impl<B: AutodiffBackend> Trainer<B> {
         // First the losses' pulls at the image, then both together through the generator.
         let image = Tensor::<B, 4>::from_inner(second.clone().inner()).require_grad();
         let reference = Tensor::from_inner(batch.reference);
-        let l1 = weighted_l1(image.clone(), reference, Tensor::from_inner(batch.weight));
+        let importance = Tensor::from_inner(batch.weight);
+        let l1 = weighted_l1(image.clone(), reference.clone(), importance.clone());
         let l1_pull = gradient_of(l1.clone() * config.loss.l1_weight, &image);
+        let (edges, edge_pull) = if config.loss.edge_weight > 0.0 {
+            let edges = edge_l1(image.clone(), reference, importance);
+            (edges.clone().inner(), gradient_of(edges * config.loss.edge_weight, &image))
+        } else {
+            (l1.zeros_like().inner(), l1_pull.zeros_like())
+        };
         let weight = adversarial_weight(&config.loss, self.step);
         let (l_g, l_g_pull) = if weight > 0.0 {
             let judged = Critic::input(&config.critic, image.clone(), Tensor::from_inner(first));
@@ -155,13 +165,13 @@ impl<B: AutodiffBackend> Trainer<B> {
         };
         let values = l1_pull.shape().num_elements() as f64;
         let square = |pull: &Tensor<B::InnerBackend, 4>| pull.clone().square().sum() * values;
-        let figures = vec![l1.inner(), l_g, square(&l1_pull), square(&l_g_pull)];
-        let [l1, l_g, l1_square, l_g_square] =
-            self.figures(["L1", "L_G", "L1's gradient", "L_G's gradient"], figures)?;
-        (losses.l1, losses.adversarial) = (l1, l_g);
+        let figures = vec![l1.inner(), edges, l_g, square(&l1_pull), square(&l_g_pull)];
+        let [l1, edges, l_g, l1_square, l_g_square] =
+            self.figures(["L1", "L_E", "L_G", "L1's gradient", "L_G's gradient"], figures)?;
+        (losses.l1, losses.edges, losses.adversarial) = (l1, edges, l_g);
         (losses.l1_image_gradient, losses.adversarial_image_gradient) = (l1_square.sqrt(), l_g_square.sqrt());
 
-        let loss = (second * Tensor::from_inner(l1_pull + l_g_pull)).sum();
+        let loss = (second * Tensor::from_inner(l1_pull + edge_pull + l_g_pull)).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
         let gradients = mean_gradients(self.worker, &self.generator, gradients)?;
         losses.generator_gradient = gradient_norm("the generator's gradient", &self.generator, &gradients)?;

@@ -85,8 +85,8 @@ fn generator_agrees_with_the_reference_for_every_operation() {
 }
 
 #[test]
-fn generator_agrees_with_the_reference_for_the_portrait_spec() {
-    let model = Model::random(Spec::portrait().validate().unwrap(), 3);
+fn generator_agrees_with_the_reference_for_the_quality_spec() {
+    let model = Model::random(Spec::quality().validate().unwrap(), 3);
     for size in [[1, 1], [31, 45], [32, 48]] {
         assert_agrees(&model, size);
     }
@@ -94,15 +94,17 @@ fn generator_agrees_with_the_reference_for_the_portrait_spec() {
 
 #[test]
 fn generator_agrees_with_the_reference_on_the_shipped_weights() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/weights/portrait.safetensors");
-    let model = Model::load(path.as_ref()).unwrap_or_else(|error| {
-        panic!(
-            "the weights that ship cannot be read: {error}; train them with training/configs/portrait.toml and \
-             write them with `portrait-train export`"
-        )
-    });
-    for size in [[31, 45], [64, 64]] {
-        assert_agrees(&model, size);
+    for name in ["quality", "fast"] {
+        let path = format!("{}/../assets/weights/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let model = Model::load(path.as_ref()).unwrap_or_else(|error| {
+            panic!(
+                "the weights that ship cannot be read: {error}; train them with training/configs/{name}.toml and \
+                 write them with `portrait-train export`"
+            )
+        });
+        for size in [[31, 45], [64, 64]] {
+            assert_agrees(&model, size);
+        }
     }
 }
 
@@ -115,9 +117,10 @@ fn weights_survive_the_way_to_the_device_and_back() {
 
 #[test]
 fn training_starts_near_the_identity() {
-    let graph = Spec::portrait().validate().unwrap();
+    let graph = Spec::quality().validate().unwrap();
     let device = Default::default();
-    let planes = Tensor::<Flex, 4>::full([1, 3, 32, 32], 0.7, &device);
+    let channels = graph.spec().inputs.iter().map(|plane| plane.channels()).sum();
+    let planes = Tensor::<Flex, 4>::full([1, channels, 32, 32], 0.7, &device);
     let output = Generator::<Flex>::initial(&graph, 1, &device).forward(planes);
     assert!(values(output).iter().all(|value| (value - 0.7).abs() < 0.02));
 }

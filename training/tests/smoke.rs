@@ -95,10 +95,20 @@ fn a_conditioned_critic_learns_and_resumes() {
 }
 
 #[test]
+fn the_critic_waits_for_its_first_step() {
+    let workshop = Workshop::with_pairs(48);
+    let (_, events) =
+        workshop.run(&toy_config_with(6, 6, &[("warm_up_steps", "5"), ("first_step", "3")]), "run", false).unwrap();
+    let learnt: Vec<bool> = step_losses(&events).iter().map(|(_, losses)| losses.critic_gradient > 0.0).collect();
+    assert_eq!(learnt, [false, false, false, true, true, true]);
+}
+
+#[test]
 fn a_resumed_run_repeats_the_uninterrupted_one() {
     let workshop = Workshop::with_pairs(48);
     // The critic has its part in the loss before, at and after the interruption.
-    let config = |max_steps| toy_config_with(max_steps, 10, &[("warm_up_steps", "15"), ("ramp_steps", "20")]);
+    let changes = [("warm_up_steps", "15"), ("ramp_steps", "20"), ("first_step", "8")];
+    let config = |max_steps| toy_config_with(max_steps, 10, &changes);
     let (whole, events) = workshop.run(&config(50), "whole", false).unwrap();
     let expected = step_losses(&events);
 

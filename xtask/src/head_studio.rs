@@ -23,6 +23,16 @@ pub struct Request {
     pub samples: u32,
     /// Whether to render each light alone as well.
     pub light_groups: bool,
+    /// Whether the eight seeds of an identity are frames of a turning head.
+    pub clip: bool,
+}
+
+impl Request {
+    /// Every seed of a range, in the data set's usual size and quality.
+    pub fn new(seeds: &str, out: &Path) -> Self {
+        let (seeds, out) = (seeds.into(), out.into());
+        Self { seeds, stride: 1, out, size: 256, samples: 24, light_groups: false, clip: false }
+    }
 }
 
 /// Makes heads and references.
@@ -41,6 +51,7 @@ pub fn render(request: &Request) -> Result<()> {
         .args(["--size", &request.size.to_string(), "--samples", &request.samples.to_string(), "--out"])
         .arg(std::path::absolute(&request.out)?)
         .args(request.light_groups.then_some("--light-groups"))
+        .args(request.clip.then_some("--clip"))
         .current_dir(HEAD_STUDIO.folder()))
 }
 

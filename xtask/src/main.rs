@@ -1,8 +1,9 @@
-//! `cargo xtask demo`, `test`, `dataset` and `evaluate`: everything a fresh machine needs, and then the thing itself.
+//! `cargo xtask demo`, `test`, `dataset`, `evaluate` and `reproduce`: everything a fresh machine needs, and then the thing itself.
 
 mod evaluate;
 mod head_studio;
 mod packages;
+mod pipeline;
 mod python;
 mod run;
 mod smoke;
@@ -61,6 +62,9 @@ enum Task {
         /// Also render each light alone, so that training can light the scenes anew.
         #[arg(long)]
         light_groups: bool,
+        /// The eight seeds of an identity are frames of a turning head, for the warping error.
+        #[arg(long, conflicts_with = "light_groups")]
+        clip: bool,
     },
     /// Measures weights as `portrait-train evaluate` does, and distances between face embeddings as well.
     Evaluate {
@@ -68,19 +72,29 @@ enum Task {
         #[arg(last = true, required = true)]
         arguments: Vec<OsString>,
     },
+    /// Makes the weights that ship and their figures again, from seeds: about a day on two CPU cores. Resumes where it stopped.
+    Reproduce {
+        /// Folder for data, runs, weights and the report.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Demo { headless, out } => demo(headless, out),
         Task::Test => test(),
-        Task::Dataset { seeds, stride, out, size, samples, light_groups } => {
-            let request = head_studio::Request { seeds, stride, out, size, samples, light_groups };
+        Task::Dataset { seeds, stride, out, size, samples, light_groups, clip } => {
+            let request = head_studio::Request { seeds, stride, out, size, samples, light_groups, clip };
             vulkan::ensure()?;
             head_studio::render(&request)?;
             head_studio::first_images(&request)
         }
         Task::Evaluate { arguments } => evaluate::evaluate(&arguments),
+        Task::Reproduce { out } => {
+            vulkan::ensure()?;
+            pipeline::make(&pipeline::shipped(&out), &out).map(drop)
+        }
     }
 }
 

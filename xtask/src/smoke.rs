@@ -1,15 +1,10 @@
 //! A data set and weights made end to end at toy size: what `training/README.md` describes, run by the tests.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 
-use crate::evaluate::LIKENESS;
 use crate::head_studio::{self, Request};
-use crate::run::{cargo, run, target_folder, workspace_root};
-
-/// Identities for training and validation, two images each.
-const SEEDS: [&str; 2] = ["0..2", "900000..900002"];
+use crate::pipeline::{Recipe, make};
+use crate::run::{cargo, target_folder};
 
 /// Light calibration, then heads and references → first images → training → export → evaluation → the demo with the new weights.
 pub fn end_to_end() -> Result<()> {
@@ -18,43 +13,20 @@ pub fn end_to_end() -> Result<()> {
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
     }
     head_studio::calibrate(&folder.join("calibration"))?;
-    let data = folder.join("data");
-    for (seeds, light_groups) in SEEDS.into_iter().zip([true, false]) {
-        let request = Request { seeds: seeds.into(), stride: 1, out: data.clone(), size: 64, samples: 2, light_groups };
-        head_studio::render(&request)?;
-        head_studio::first_images(&request)?;
-    }
-
-    // With the tests, whose development dependencies choose the features that Burn was built with.
-    cargo("build", &["--package", "portrait_training", "--package", "xtask", "--bins", "--tests"])?;
-    let train = target_folder().join("debug/portrait-train");
-    let config = workspace_root().join("training/configs/toy.toml");
-    let (run_folder, weights) = (folder.join("run"), folder.join("toy.safetensors"));
-    run(Command::new(&train)
-        .arg("train")
-        .arg("--config")
-        .arg(&config)
-        .arg("--data")
-        .arg(&data)
-        .arg("--out")
-        .arg(&run_folder))?;
-    run(Command::new(&train).arg("export").arg("--checkpoint").arg(&run_folder).arg("--out").arg(&weights))?;
-    let report = folder.join("report");
-    run(Command::new(&train)
-        .arg("evaluate")
-        .arg("--likeness")
-        .arg(LIKENESS.ensure()?)
-        .arg("--weights")
-        .arg(&weights)
-        .arg("--data")
-        .arg(&data)
-        .arg("--config")
-        .arg(&config)
-        .arg("--out")
-        .arg(&report))?;
+    // Two training pairs, two of validation, and two frames of a clip.
+    let set = |seeds: &str| Request { size: 64, samples: 2, ..Request::new(seeds, &folder.join("data")) };
+    let sets = vec![
+        Request { light_groups: true, ..set("0..2") },
+        set("900000..900002"),
+        Request { clip: true, ..set("1008000..1008002") },
+    ];
+    let weights = make(&Recipe { sets, configs: &["toy"], evaluate: &["--clips", "1008000..1008002"] }, &folder)?;
     // So small a picture need not show a face to the detector: how many were found does not matter.
-    let text = std::fs::read_to_string(report.join("report.json")).context("the evaluation wrote no report.json")?;
-    ensure!(text.contains("\"first_second_median\""), "report.json has no likeness");
+    let report = folder.join("report/report.json");
+    let text = std::fs::read_to_string(report).context("the evaluation wrote no report.json")?;
+    for figure in ["first_second_median", "gap_closed", "temporal"] {
+        ensure!(text.contains(figure), "report.json has no {figure}");
+    }
 
     let pictures = folder.join("demo");
     let (pictures_text, weights_text) = (pictures.to_string_lossy(), weights.to_string_lossy());

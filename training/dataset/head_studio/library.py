@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from . import storage
+from . import soft_boxes, storage
 from .exr import read_exr, write_exr
 from .skin import SkinTextures, make_skin
 
@@ -26,10 +26,13 @@ def environment_file(out, name):
         return relative
     except (OSError, ValueError, IndexError, KeyError):
         path.parent.mkdir(parents=True, exist_ok=True)
-    source = Path(bpy.utils.system_resource("DATAFILES")) / f"studiolights/world/{name}.exr"
-    if not source.exists():
-        raise RuntimeError(f"environment `{name}` is missing from bpy: {source.name} not found")
-    image = blender.load_linear_image(source)
+    if name.startswith(soft_boxes.PREFIX):
+        image = soft_boxes.make(int(name.removeprefix(soft_boxes.PREFIX)))
+    else:
+        source = Path(bpy.utils.system_resource("DATAFILES")) / f"studiolights/world/{name}.exr"
+        if not source.exists():
+            raise RuntimeError(f"environment `{name}` is missing from bpy: {source.name} not found")
+        image = blender.load_linear_image(source)
     with storage.replacing(path) as temporary:
         write_exr(temporary, _shrink(image, ENVIRONMENT_HEIGHT_PX))
     return relative

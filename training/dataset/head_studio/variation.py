@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from . import soft_boxes
 from .identity import VARIATIONS_PER_IDENTITY, floats, generator
 
-# First seed of each split, and the surroundings that only it sees.
+# First seed of each split, and the surroundings that only it sees: photographed ones, and numbers of `soft_boxes.py`.
 SPLITS = (
-    ("training", 0, ("city", "forest", "interior", "night", "sunrise")),
-    ("validation", 900_000, ("courtyard",)),
-    ("test", 1_000_000, ("studio", "sunset")),
+    ("training", 0, ("city", "forest", "interior", "night", "sunrise"), range(0, 48)),
+    ("validation", 900_000, ("courtyard",), range(48, 56)),
+    ("test", 1_000_000, ("studio", "sunset"), range(0)),
 )
+SOFT_BOX_SHARE = 0.35          # of the scenes in a split that has soft boxes
 TONE_MAPPINGS = {"tony_mc_mapface": 0.35, "agx": 0.2, "aces": 0.2, "reinhard": 0.15, "none": 0.1}
 ANTI_ALIASING = {"msaa_4x": 0.6, "smaa": 0.1, "taa": 0.1, "fxaa": 0.1, "none": 0.1}
 LIGHT_KINDS = {"studio": 0.4, "hard": 0.15, "soft": 0.15, "environment": 0.15, "rim": 0.1, "below": 0.05}
@@ -69,8 +71,8 @@ class Variation:
 
 
 def split_of(seed):
-    """(name, environments) of a seed's split."""
-    return next((name, environments) for name, first, environments in reversed(SPLITS) if seed >= first)
+    """(name, photographed surroundings, numbers of soft boxes) of a seed's split."""
+    return next((name, *surroundings) for name, first, *surroundings in reversed(SPLITS) if seed >= first)
 
 
 def _choose(draw, weights):
@@ -137,6 +139,13 @@ def _tint(draw, kelvin, neon):
     return floats(colour / (colour @ LUMINANCE))
 
 
+def _environment(seed, photographed):
+    """A photographed one, or the name of soft boxes instead."""
+    draw = generator(seed, "soft boxes")
+    _, _, numbers = split_of(seed)
+    return f"{soft_boxes.PREFIX}{draw.choice(numbers):02}" if numbers and draw.random() < SOFT_BOX_SHARE else photographed
+
+
 def _light(seed):
     draw = generator(seed, "light")
     kind = _choose(draw, LIGHT_KINDS)
@@ -151,7 +160,8 @@ def _light(seed):
         rim_ratio=0.0 if kind == "environment" else float(rim),
         key_linear=_tint(draw, draw.uniform(3200, 7500), False), fill_linear=_tint(draw, draw.uniform(2700, 8000), neon),
         rim_linear=_tint(draw, draw.uniform(2700, 8000), neon),
-        environment=str(draw.choice(split_of(seed)[1])), environment_rotation_deg=float(draw.uniform(0, 360)),
+        environment=_environment(seed, str(draw.choice(split_of(seed)[1]))),
+        environment_rotation_deg=float(draw.uniform(0, 360)),
         environment_share=float(draw.uniform(*share)), exposure_jitter=float(draw.uniform(0.85, 1.15)))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from head_studio.identity import as_json, draw_identity, generator, identity_of, slider_weights
 from head_studio.lighting import irradiance, light_face
+from head_studio import soft_boxes
 from head_studio.variation import SPLITS, draw_clip_frame, draw_variation, even_light, split_of
 
 SLIDERS = ("eyes/l-eye-scale", "eyes/r-eye-scale", "nose/nose-hump", "head/head-age")
@@ -43,11 +44,22 @@ class Parameters(unittest.TestCase):
             self.assertTrue(-1 <= variation.rendering.exposure_ev <= 1)
 
     def test_no_split_sees_the_surroundings_of_another(self):
-        seen = {split_of(first)[0]: {draw_variation(first + k).environment for k in range(60)} for _, first, _ in SPLITS}
-        self.assertEqual(seen, {name: set(environments) for name, _, environments in SPLITS})
+        seen = {name: {draw_variation(first + k).environment for k in range(600)} for name, first, *_ in SPLITS}
+        for name, _, photographed, numbers in SPLITS:
+            boxes = {f"soft_boxes_{number:02}" for number in numbers}
+            self.assertTrue(seen[name] <= {*photographed, *boxes} and seen[name] >= set(photographed), name)
+            self.assertEqual(bool(seen[name] & boxes), bool(boxes), name)
         self.assertEqual(sum(map(len, seen.values())), len(set.union(*seen.values())))
         self.assertEqual([split_of(seed)[0] for seed in (899_999, 900_000, 999_999, 1_000_000)],
                          ["training", "validation", "validation", "test"])
+
+    def test_soft_boxes_are_brighter_than_their_room_and_differ(self):
+        images = [soft_boxes.make(number) for number in range(12)]
+        for image in images:
+            self.assertEqual(image.shape, (256, 512, 3))
+            self.assertTrue(np.isfinite(image).all() and image.min() > 0)
+            self.assertGreater(image.max(), 3 * np.median(image))
+        self.assertEqual(len({float(image.mean()) for image in images}), len(images))
 
     def test_faces_fill_from_a_quarter_of_the_frame_to_more_than_all_of_it(self):
         widths = np.array([draw_variation(seed).frame_m for seed in range(400)])
