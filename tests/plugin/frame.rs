@@ -53,6 +53,28 @@ fn fast() -> PortraitRealism {
 }
 
 #[test]
+fn normals_of_a_wall_behind_the_face_are_hidden_from_the_network() {
+    let mut stage = Stage::new(Msaa::Off, ());
+    let world = stage.app.world_mut();
+    let wall = world.resource_mut::<Assets<Mesh>>().add(Rectangle::new(40.0, 40.0));
+    let material = world.resource_mut::<Assets<StandardMaterial>>().add(Color::srgb(0.3, 0.3, 0.3));
+    world.spawn((Mesh3d(wall), MeshMaterial3d(material), Transform::from_xyz(0.0, 0.0, -3.0)));
+    let first = stage.frame();
+    // Red: the normal's z.
+    let mut weight = vec![0.0; 3 * 7];
+    weight[5] = 1.0;
+    let model = model(&mut stage.app, linear_model(&[Plane::Color, Normal, Depth], weight, [0.0; 3]));
+    let second = stage.set(PortraitRealism { model, ..default() });
+    let red = |at: UVec2| {
+        let at = ((at.y * SIZE.x + at.x) * 4) as usize;
+        (f32::from(second[at]) - f32::from(first[at])) / 255.0
+    };
+    assert!((red(SIZE / 2) - 0.25).abs() < 0.02, "face: {}", red(SIZE / 2));
+    let corner = stage.region().rect_px.min + 7;
+    assert!(red(corner).abs() < 0.01, "wall: {}", red(corner));
+}
+
+#[test]
 fn default_weights_change_the_region_and_bring_their_prepasses() {
     let mut stage = Stage::new(Msaa::Sample4, ());
     let first = stage.first.clone();
