@@ -86,6 +86,14 @@ fn default_weights_change_the_region_and_bring_their_prepasses() {
     assert!(stage.set(fast()) != second, "the fast weights are others");
     let models = stage.app.world().resource::<Assets<PortraitModel>>();
     assert_eq!(models.len(), 2, "weights in the binary become assets when they are asked for");
+
+    // The plugin takes away what it added, and nothing else.
+    stage.app.world_mut().entity_mut(stage.camera).insert(DepthPrepass);
+    stage.set(PortraitRealism::default());
+    stage.app.world_mut().entity_mut(stage.camera).remove::<PortraitRealism>();
+    stage.frame();
+    let camera = stage.app.world().entity(stage.camera);
+    assert!(camera.contains::<DepthPrepass>() && !camera.contains::<NormalPrepass>());
 }
 
 #[test]
