@@ -1,6 +1,8 @@
 //! A network on the GPU: buffers and bind groups for a plan, and the one function that records its dispatches. The
 //! plugin's pass, the tests and the benchmarks all run this.
 
+use std::ops::Range;
+
 use bevy::math::UVec2;
 use bevy::render::diagnostic::{DiagnosticsRecorder, RecordDiagnostics};
 use bevy::render::render_resource::encase::UniformBuffer;
@@ -12,7 +14,7 @@ use bevy::render::render_resource::{
 use bevy::render::renderer::{RenderDevice, RenderQueue};
 
 use crate::model_asset::GpuPortraitModel;
-use crate::pipeline::{ComputeKey, PortraitPipelineCache, PortraitPipelines, Readiness};
+use crate::pipeline::{ComputeKey, LayerKey, PortraitPipelineCache, PortraitPipelines, Readiness};
 use crate::plan::{Kernel, LayerParams, Plan};
 
 /// Scratch buffers grow to multiples of this many pixels a side, so that a face that comes nearer does not allocate in
@@ -51,7 +53,7 @@ impl Network {
     ) -> Option<Self> {
         let round_up = |side: u32| side.max(1).next_multiple_of(CAPACITY_STEP_PX);
         let capacity = UVec2::new(round_up(network_px.x), round_up(network_px.y));
-        let plan = Plan::new(gpu.model.graph(), capacity, pipelines.tile_rows, gpu.weight_format);
+        let plan = Plan::new(gpu.model.graph(), capacity, pipelines.variant, gpu.weight_format);
         let largest = plan.buffer_bytes.iter().copied().max().unwrap_or(0);
         if largest > device.limits().max_storage_buffer_binding_size {
             return None;
@@ -95,7 +97,10 @@ impl Network {
         let pipelines = plan
             .steps
             .iter()
-            .map(|step| pipeline_cache.compute(cache, pipelines, ComputeKey::Layer(step.kernel)))
+            .map(|step| {
+                let key = LayerKey { kernel: step.kernel, variant: plan.variant, weights: gpu.weight_format };
+                pipeline_cache.compute(cache, pipelines, ComputeKey::Layer(key))
+            })
             .collect();
         Some(Self { plan, scratch, bind_groups, pipelines, params, weights: gpu.weights.id() })
     }
@@ -120,12 +125,12 @@ impl Network {
         self.params.written.len()
     }
 
-    /// The input planes, `[C/4, H, W] vec4<f32>`.
+    /// The input planes, in the [`Plan::input_layout`].
     pub fn input(&self) -> &Buffer {
         &self.scratch[self.plan.input]
     }
 
-    /// The residual, `[1, H, W] vec4<f32>`.
+    /// The residual, one plane in the [`Plan::input_layout`].
     pub fn residual(&self) -> &Buffer {
         &self.scratch[self.plan.residual]
     }
@@ -166,19 +171,11 @@ impl Network {
         cache: &PipelineCache,
         diagnostics: Option<&DiagnosticsRecorder>,
     ) -> bool {
-        let pipelines: Option<Vec<&ComputePipeline>> =
-            self.pipelines.iter().map(|&id| cache.get_compute_pipeline(id)).collect();
-        let Some(pipelines) = pipelines.filter(|_| self.fits(network_px, slot + 1)) else {
+        let Some(pipelines) = self.ready_pipelines(cache).filter(|_| self.fits(network_px, slot + 1)) else {
             return false;
         };
-        let padded = self.plan.padded_px(network_px);
-        let slot_at = (slot * self.plan.steps.len()) as u32 * self.params.stride;
-        let dispatch = |pass: &mut ComputePass, index: usize| {
-            let [x, y, z] = self.plan.steps[index].workgroups(padded);
-            pass.set_pipeline(pipelines[index]);
-            pass.set_bind_group(0, &self.bind_groups[index], &[slot_at + index as u32 * self.params.stride]);
-            pass.dispatch_workgroups(x, y, z);
-        };
+        let dispatch =
+            |pass: &mut ComputePass, index: usize| self.dispatch(pass, pipelines[index], index, slot, network_px);
         let descriptor = ComputePassDescriptor { label: Some("portrait network"), timestamp_writes: None };
         if diagnostics.is_none() {
             let mut pass = encoder.begin_compute_pass(&descriptor);
@@ -192,6 +189,42 @@ impl Network {
             span.end(encoder);
         }
         true
+    }
+
+    /// As [`record`](Self::record), some of the steps alone, for benchmarks.
+    pub fn record_steps(
+        &self,
+        steps: Range<usize>,
+        slot: usize,
+        network_px: UVec2,
+        encoder: &mut CommandEncoder,
+        cache: &PipelineCache,
+    ) -> bool {
+        let Some(pipelines) = self.ready_pipelines(cache).filter(|_| self.fits(network_px, slot + 1)) else {
+            return false;
+        };
+        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+        steps.for_each(|index| self.dispatch(&mut pass, pipelines[index], index, slot, network_px));
+        true
+    }
+
+    fn ready_pipelines<'a>(&self, cache: &'a PipelineCache) -> Option<Vec<&'a ComputePipeline>> {
+        self.pipelines.iter().map(|&id| cache.get_compute_pipeline(id)).collect()
+    }
+
+    fn dispatch(
+        &self,
+        pass: &mut ComputePass,
+        pipeline: &ComputePipeline,
+        index: usize,
+        slot: usize,
+        network_px: UVec2,
+    ) {
+        let [x, y, z] = self.plan.steps[index].workgroups(self.plan.padded_px(network_px));
+        let params_at = (slot * self.plan.steps.len() + index) as u32 * self.params.stride;
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, &self.bind_groups[index], &[params_at]);
+        pass.dispatch_workgroups(x, y, z);
     }
 }
 

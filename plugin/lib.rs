@@ -26,11 +26,13 @@ pub mod model_asset;
 mod pass;
 pub mod pipeline;
 pub mod plan;
+pub mod planes;
 mod prepare;
 pub mod region;
 mod scratch;
 mod settings;
 pub mod shaders;
+pub mod variant;
 pub mod weight_layout;
 
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;

@@ -11,10 +11,11 @@ use bevy::ecs::system::lifetimeless::SRes;
 use bevy::log::error;
 use bevy::reflect::TypePath;
 use bevy::render::render_asset::{PrepareAssetError, RenderAsset};
-use bevy::render::render_resource::{Buffer, BufferInitDescriptor, BufferUsages, DownlevelFlags};
+use bevy::render::render_resource::{Buffer, BufferInitDescriptor, BufferUsages};
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use portrait_network::{MAX_FILE_BYTES, Model, WeightsError};
 
+use crate::variant::weight_format;
 use crate::weight_layout::{WeightFormat, pack_weights};
 
 /// A network with its weights. Load it with the `AssetServer` from a `.safetensors` file written by
@@ -122,8 +123,7 @@ pub struct GpuPortraitModel {
 impl GpuPortraitModel {
     /// Uploads the weights. `None` where the device cannot bind a buffer of that size.
     pub fn new(model: Arc<Model>, device: &RenderDevice, adapter: &RenderAdapter) -> Option<Self> {
-        let reads_f16 = adapter.get_downlevel_capabilities().flags.contains(DownlevelFlags::SHADER_F16_IN_F32);
-        let weight_format = if reads_f16 { WeightFormat::of(&model) } else { WeightFormat::F32 };
+        let weight_format = weight_format(&model, adapter);
         let packed = pack_weights(&model, weight_format);
         let bytes: &[u8] = bytemuck::cast_slice(&packed);
         let limit = device.limits().max_storage_buffer_binding_size;

@@ -13,24 +13,44 @@ use bevy::render::render_resource::{
     RenderPipelineDescriptor, ShaderStages, SpecializedComputePipeline, SpecializedComputePipelines,
     SpecializedRenderPipeline, SpecializedRenderPipelines, TextureFormat, TextureSampleType,
 };
-use bevy::render::renderer::{RenderAdapterInfo, RenderDevice};
+use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use bevy::shader::{ShaderCacheError, ShaderDefVal};
 use portrait_network::pack::{OUT_TILE, vec4_planes};
 use portrait_network::{Plane, Spec};
-use wgpu_types::DeviceType;
 
 use crate::gpu_state::RegionUniform;
-use crate::plan::{CONV_WORKGROUP, Kernel, LayerParams, TileRows, WORKGROUP_SIDE};
+use crate::plan::{CONV_WORKGROUP, Kernel, LayerParams, WORKGROUP_SIDE};
 use crate::shaders::PortraitShaders;
+use crate::variant::{ActivationFormat, KernelVariant};
 use crate::weight_layout::WeightFormat;
 
 /// A compute pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ComputeKey {
     /// One step of a plan.
-    Layer(Kernel),
+    Layer(LayerKey),
     /// The region of the frame → the input planes.
     Pack(PackKey),
+}
+
+/// What the kernel of a step depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LayerKey {
+    /// What it computes.
+    pub kernel: Kernel,
+    /// How it does that.
+    pub variant: KernelVariant,
+    /// How the weights are stored.
+    pub weights: WeightFormat,
+}
+
+/// What the composite pass depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CompositeKey {
+    /// Of the camera's main texture.
+    pub target: TextureFormat,
+    /// Of the residual.
+    pub activations: ActivationFormat,
 }
 
 /// What the kernel that makes the input planes depends on.
@@ -44,11 +64,13 @@ pub struct PackKey {
     pub depth_channel: Option<u32>,
     /// Whether the prepass textures are multisampled.
     pub multisampled: bool,
+    /// How the planes are stored.
+    pub activations: ActivationFormat,
 }
 
 impl PackKey {
     /// For a network's input planes.
-    pub fn new(spec: &Spec, multisampled: bool) -> Self {
+    pub fn new(spec: &Spec, multisampled: bool, activations: ActivationFormat) -> Self {
         let channel_of = |wanted: Plane| {
             let at = spec.inputs.iter().position(|&plane| plane == wanted)?;
             Some(spec.inputs[..at].iter().map(|plane| plane.channels() as u32).sum())
@@ -60,6 +82,7 @@ impl PackKey {
             depth_channel,
             // One pipeline is enough where it makes no difference.
             multisampled: multisampled && (normal_channel.is_some() || depth_channel.is_some()),
+            activations,
         }
     }
 }
@@ -71,8 +94,8 @@ pub struct PortraitPipelines {
     pub layer_layout: BindGroupLayoutDescriptor,
     /// Of the composite pass: region, copied frame, residual.
     pub composite_layout: BindGroupLayoutDescriptor,
-    /// Shape of the convolutions' work on this device.
-    pub tile_rows: TileRows,
+    /// The kernels that this device runs.
+    pub variant: KernelVariant,
     shaders: PortraitShaders,
     fullscreen: FullscreenShader,
 }
@@ -95,20 +118,20 @@ impl PortraitPipelineCache {
         self.compute.specialize(cache, pipelines, key)
     }
 
-    /// The composite pipeline for a target's format, queued when it is asked for the first time.
+    /// The composite pipeline, queued when it is asked for the first time.
     pub fn composite(
         &mut self,
         cache: &PipelineCache,
         pipelines: &PortraitPipelines,
-        format: TextureFormat,
+        key: CompositeKey,
     ) -> CachedRenderPipelineId {
-        self.composite.specialize(cache, pipelines, format)
+        self.composite.specialize(cache, pipelines, key)
     }
 }
 
 impl PortraitPipelines {
     /// Layouts; shaders are compiled when they are first needed.
-    pub fn new(shaders: PortraitShaders, fullscreen: FullscreenShader, tile_rows: TileRows) -> Self {
+    pub fn new(shaders: PortraitShaders, fullscreen: FullscreenShader, variant: KernelVariant) -> Self {
         let layer_layout = BindGroupLayoutDescriptor::new(
             "portrait layer",
             &DynamicBindGroupLayoutEntries::sequential(
@@ -132,7 +155,7 @@ impl PortraitPipelines {
                 ),
             ),
         );
-        Self { layer_layout, composite_layout, tile_rows, shaders, fullscreen }
+        Self { layer_layout, composite_layout, variant, shaders, fullscreen }
     }
 
     /// Of the kernel that makes the input planes: region, copied frame, planes; normals and depths where it reads them.
@@ -169,13 +192,13 @@ impl SpecializedComputePipeline for PortraitPipelines {
     fn specialize(&self, key: ComputeKey) -> ComputePipelineDescriptor {
         let (shader, layout, shader_defs) = match key {
             ComputeKey::Pack(pack) => (&self.shaders.pack_planes, self.pack_layout(pack), pack_defs(pack)),
-            ComputeKey::Layer(kernel) => {
-                let shader = match kernel {
+            ComputeKey::Layer(layer) => {
+                let shader = match layer.kernel {
                     Kernel::Conv { .. } => &self.shaders.conv,
                     Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => &self.shaders.rearrange,
                     Kernel::Copy | Kernel::Add | Kernel::Accumulate => &self.shaders.join,
                 };
-                (shader, self.layer_layout.clone(), layer_defs(kernel))
+                (shader, self.layer_layout.clone(), layer_defs(layer))
             }
         };
         ComputePipelineDescriptor {
@@ -192,25 +215,39 @@ impl SpecializedComputePipeline for PortraitPipelines {
 /// Shader definitions of the kernel that makes the input planes.
 pub fn pack_defs(key: PackKey) -> Vec<ShaderDefVal> {
     let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE), define("INPUT_PLANES", key.input_planes)];
+    defs.extend(activation_def(key.activations));
     defs.extend(key.normal_channel.map(|channel| define("NORMAL_CHANNEL", channel)));
     defs.extend(key.depth_channel.map(|channel| define("DEPTH_CHANNEL", channel)));
     defs.extend(key.multisampled.then(|| "MULTISAMPLED".into()));
     defs
 }
 
+/// Shader definitions of the composite pass.
+pub fn composite_defs(key: CompositeKey) -> Vec<ShaderDefVal> {
+    activation_def(key.activations).into_iter().collect()
+}
+
+fn activation_def(format: ActivationFormat) -> Option<ShaderDefVal> {
+    (format == ActivationFormat::F16).then(|| "HALF_ACTIVATIONS".into())
+}
+
 /// Shader definitions of a step's kernel.
-pub fn layer_defs(kernel: Kernel) -> Vec<ShaderDefVal> {
+pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
+    let LayerKey { kernel, variant, weights } = key;
     let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE)];
+    defs.extend(activation_def(variant.activations));
     match kernel {
-        Kernel::Conv { kernel, stride, rows, weights } => defs.extend([
-            ShaderDefVal::Bool("HALF_WEIGHTS".into(), weights == WeightFormat::F16),
-            define("TILE_ROWS", rows.px()),
-            define("KERNEL", kernel),
-            define("STRIDE", stride),
-            define("OUT_TILE", OUT_TILE as u32),
-            define("CONV_WORKGROUP_X", CONV_WORKGROUP.x),
-            define("CONV_WORKGROUP_Y", CONV_WORKGROUP.y),
-        ]),
+        Kernel::Conv { kernel, stride } => {
+            defs.extend([
+                define("TILE_ROWS", variant.rows.px()),
+                define("KERNEL", kernel),
+                define("STRIDE", stride),
+                define("OUT_TILE", OUT_TILE as u32),
+                define("CONV_WORKGROUP", CONV_WORKGROUP),
+            ]);
+            defs.extend((weights == WeightFormat::F16).then(|| "HALF_WEIGHTS".into()));
+            defs.extend(variant.shares_weights.then(|| "SHARED_WEIGHTS".into()));
+        }
         Kernel::SpaceToDepth => defs.push("SPACE_TO_DEPTH".into()),
         Kernel::PixelShuffle => defs.push("PIXEL_SHUFFLE".into()),
         Kernel::Nearest => defs.push("NEAREST".into()),
@@ -222,16 +259,17 @@ pub fn layer_defs(kernel: Kernel) -> Vec<ShaderDefVal> {
 }
 
 impl SpecializedRenderPipeline for PortraitPipelines {
-    type Key = TextureFormat;
+    type Key = CompositeKey;
 
-    fn specialize(&self, format: TextureFormat) -> RenderPipelineDescriptor {
+    fn specialize(&self, key: CompositeKey) -> RenderPipelineDescriptor {
+        let format = key.target;
         RenderPipelineDescriptor {
             label: Some(format!("portrait composite {format:?}").into()),
             layout: vec![self.composite_layout.clone()],
             vertex: self.fullscreen.to_vertex_state(),
             fragment: Some(FragmentState {
                 shader: self.shaders.composite.clone(),
-                shader_defs: Vec::new(),
+                shader_defs: composite_defs(key),
                 entry_point: Some("fragment".into()),
                 targets: vec![Some(ColorTargetState { format, blend: None, write_mask: ColorWrites::ALL })],
             }),
@@ -244,7 +282,7 @@ impl SpecializedRenderPipeline for PortraitPipelines {
 pub(crate) fn init_portrait_pipelines(
     mut commands: Commands,
     device: Res<RenderDevice>,
-    adapter: Res<RenderAdapterInfo>,
+    adapter: Res<RenderAdapter>,
     shaders: Res<PortraitShaders>,
     fullscreen: Res<FullscreenShader>,
 ) {
@@ -255,8 +293,8 @@ pub(crate) fn init_portrait_pipelines(
         commands.remove_resource::<PortraitPipelines>();
         return;
     }
-    let tile_rows = if adapter.device_type == DeviceType::Cpu { TileRows::Four } else { TileRows::Two };
-    commands.insert_resource(PortraitPipelines::new(shaders.clone(), fullscreen.clone(), tile_rows));
+    let variant = KernelVariant::of(&device, &adapter);
+    commands.insert_resource(PortraitPipelines::new(shaders.clone(), fullscreen.clone(), variant));
 }
 
 /// Whether a pipeline can run, is on its way, or never will.

@@ -8,38 +8,19 @@ use bevy::render::render_resource::ShaderType;
 use portrait_network::pack::{out_tiles, vec4_planes};
 use portrait_network::{Graph, Op, Upsampling};
 
+use crate::planes::PlaneLayout;
 use crate::scratch::Scratch;
+use crate::variant::{ActivationFormat, KernelVariant, TileRows};
 use crate::weight_layout::{WeightFormat, weight_offsets};
 
 /// Width and height of a workgroup of every kernel but the convolution.
 pub const WORKGROUP_SIDE: u32 = 8;
-/// Width and height of a convolution's workgroup, in invocations.
-pub const CONV_WORKGROUP: UVec2 = UVec2::new(8, 4);
+/// Invocations of a convolution's workgroup.
+pub const CONV_WORKGROUP: u32 = 32;
 /// Width of the pixels that one invocation of a convolution makes; the kernel is unrolled for it.
 pub const CONV_TILE_WIDTH_PX: u32 = 4;
-/// Bytes of one pixel of one plane of four channels.
-pub const PLANE_PX_BYTES: u64 = 16;
-
-/// Height of the pixels that one invocation of a convolution makes.
-///
-/// More rows read each weight and pixel less often, and need more registers and larger images to fill a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TileRows {
-    /// 64 sums an invocation, for GPUs.
-    Two,
-    /// 128 sums an invocation, for devices that run on the CPU.
-    Four,
-}
-
-impl TileRows {
-    /// 2 or 4.
-    pub fn px(self) -> u32 {
-        match self {
-            Self::Two => 2,
-            Self::Four => 4,
-        }
-    }
-}
+/// Most tiles of a workgroup that lie side by side.
+const MOST_TILES_ACROSS: u32 = 8;
 
 /// A shader, specialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,10 +31,6 @@ pub enum Kernel {
         kernel: u32,
         /// 1 or 2.
         stride: u32,
-        /// Shape of an invocation's work.
-        rows: TileRows,
-        /// How the weights are stored.
-        weights: WeightFormat,
     },
     /// Pixels to channels.
     SpaceToDepth,
@@ -69,7 +46,7 @@ pub enum Kernel {
     Accumulate,
 }
 
-/// One tensor: `[planes, H / downscale, W / downscale] vec4<f32>`.
+/// One tensor, [`PlaneLayout`] of `H / downscale`, `W / downscale` pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     /// Planes of four channels.
@@ -88,9 +65,9 @@ impl Grid {
     }
 
     /// Size in bytes when the network's padded input has `padded_px` pixels.
-    pub fn bytes(&self, padded_px: UVec2) -> u64 {
-        let size = self.size_px(padded_px);
-        u64::from(self.planes) * u64::from(size.x) * u64::from(size.y) * PLANE_PX_BYTES
+    pub fn bytes(&self, padded_px: UVec2, format: ActivationFormat) -> u64 {
+        let layout = PlaneLayout { size_px: self.size_px(padded_px) };
+        u64::from(self.planes) * layout.plane_texels() * format.texel_bytes()
     }
 }
 
@@ -116,6 +93,7 @@ pub struct Step {
     pub(crate) weight_at: u32,
     pub(crate) bias_at: u32,
     negative_slope: f32,
+    rows: TileRows,
 }
 
 /// What a kernel reads as `layer` (WGSL: `LayerParams` in `shaders/shared/layout.wgsl`).
@@ -132,6 +110,7 @@ pub struct LayerParams {
     weight_at: u32,
     bias_at: u32,
     negative_slope: f32,
+    tiles_across: u32,
 }
 
 impl Step {
@@ -149,31 +128,46 @@ impl Step {
             weight_at: self.weight_at,
             bias_at: self.bias_at,
             negative_slope: self.negative_slope,
+            tiles_across: self.tiles_across(padded_px),
         }
+    }
+
+    /// A convolution's tiles in all, across and down.
+    fn tiles(&self, padded_px: UVec2) -> UVec2 {
+        let size = self.target_grid.size_px(padded_px);
+        UVec2::new(size.x.div_ceil(CONV_TILE_WIDTH_PX), size.y.div_ceil(self.rows.px()))
+    }
+
+    /// How many of a workgroup's tiles lie side by side: a narrow image leaves no invocation idle.
+    fn tiles_across(&self, padded_px: UVec2) -> u32 {
+        self.tiles(padded_px).x.next_power_of_two().min(MOST_TILES_ACROSS)
     }
 
     /// Workgroups to dispatch when the network's padded input has `padded_px` pixels.
     pub fn workgroups(&self, padded_px: UVec2) -> [u32; 3] {
-        let size = self.target_grid.size_px(padded_px);
-        match self.kernel {
-            Kernel::Conv { rows, .. } => {
-                let group = CONV_WORKGROUP * UVec2::new(CONV_TILE_WIDTH_PX, rows.px());
-                let tiles = out_tiles(self.target_channels as usize) as u32;
-                [size.x.div_ceil(group.x), size.y.div_ceil(group.y), tiles]
+        let planes = match self.kernel {
+            Kernel::Conv { .. } => {
+                let (tiles, across) = (self.tiles(padded_px), self.tiles_across(padded_px));
+                let out_tiles = out_tiles(self.target_channels as usize) as u32;
+                return [tiles.x.div_ceil(across), tiles.y.div_ceil(CONV_WORKGROUP / across), out_tiles];
             }
-            Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => {
-                [size.x.div_ceil(WORKGROUP_SIDE), size.y.div_ceil(WORKGROUP_SIDE), self.target_grid.planes]
-            }
-            Kernel::Copy | Kernel::Add | Kernel::Accumulate => {
-                [size.x.div_ceil(WORKGROUP_SIDE), size.y.div_ceil(WORKGROUP_SIDE), self.source_grid.planes]
-            }
-        }
+            Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => self.target_grid.planes,
+            Kernel::Copy | Kernel::Add | Kernel::Accumulate => self.source_grid.planes,
+        };
+        let [x, y, _] = texel_workgroups(self.target_grid.size_px(padded_px));
+        [x, y, planes]
     }
 }
 
 /// Workgroups of the kernel that makes the input planes.
 pub fn pack_workgroups(padded_px: UVec2) -> [u32; 3] {
-    [padded_px.x.div_ceil(WORKGROUP_SIDE), padded_px.y.div_ceil(WORKGROUP_SIDE), 1]
+    texel_workgroups(padded_px)
+}
+
+/// One invocation for each texel of one plane of `size_px` pixels and its border.
+fn texel_workgroups(size_px: UVec2) -> [u32; 3] {
+    let side = |pixels: u32| (pixels + 2).div_ceil(WORKGROUP_SIDE);
+    [side(size_px.x), side(size_px.y), 1]
 }
 
 /// Everything a network does on the GPU between its input planes and its residual.
@@ -185,21 +179,23 @@ pub struct Plan {
     pub buffer_bytes: Vec<u64>,
     /// Scratch buffer of the input planes.
     pub input: usize,
-    /// Scratch buffer of the residual, `[1, H, W] vec4<f32>`.
+    /// Scratch buffer of the residual, one plane.
     pub residual: usize,
     /// Size in display-referred sRGB of a residual of 1.
     pub residual_scale: f32,
     /// Largest padded input it can run at, in pixels.
     pub capacity_px: UVec2,
+    /// The kernels that it is for.
+    pub variant: KernelVariant,
     alignment_px: u32,
 }
 
 impl Plan {
     /// Plans a network for inputs of up to `capacity_px` pixels.
-    pub fn new(graph: &Graph, capacity_px: UVec2, rows: TileRows, format: WeightFormat) -> Self {
+    pub fn new(graph: &Graph, capacity_px: UVec2, variant: KernelVariant, format: WeightFormat) -> Self {
         let alignment_px = graph.alignment_px() as u32;
         let capacity_px = pad(capacity_px, alignment_px);
-        let mut scratch = Scratch::new(graph, capacity_px);
+        let mut scratch = Scratch::new(graph, capacity_px, variant.activations);
         let mut weights = weight_offsets(graph, format).into_iter();
         let mut steps = Vec::new();
         let mut output = (scratch.input, 1.0);
@@ -227,12 +223,13 @@ impl Plan {
                 weight_at: 0,
                 bias_at: 0,
                 negative_slope: 1.0,
+                rows: variant.rows,
             };
             match layer.op {
                 Op::Conv { kernel, stride, activation, .. } => {
                     let (weight_at, bias_at) = weights.next().unwrap_or_default();
                     steps.push(Step {
-                        kernel: Kernel::Conv { kernel: kernel as u32, stride: stride as u32, rows, weights: format },
+                        kernel: Kernel::Conv { kernel: kernel as u32, stride: stride as u32 },
                         weight_at,
                         bias_at,
                         negative_slope: activation.negative_slope(),
@@ -277,8 +274,14 @@ impl Plan {
             residual: output.0,
             residual_scale: output.1,
             capacity_px,
+            variant,
             alignment_px,
         }
+    }
+
+    /// How the network's padded input, and the residual, lie in their buffers.
+    pub fn input_layout(&self, network_px: UVec2) -> PlaneLayout {
+        PlaneLayout { size_px: self.padded_px(network_px) }
     }
 
     /// The network's grid for an input of `network_px` pixels: filled up to its alignment.
@@ -363,7 +366,7 @@ pub(crate) mod tests {
         for spec in specs {
             let graph = spec.validate().unwrap();
             for size in [UVec2::ONE, UVec2::new(7, 5), UVec2::new(512, 288)] {
-                assert_no_live_overlap(&graph, &Plan::new(&graph, size, TileRows::Four, WeightFormat::F32));
+                assert_no_live_overlap(&graph, &Plan::new(&graph, size, KernelVariant::EXACT, WeightFormat::F32));
             }
         }
     }
@@ -371,14 +374,17 @@ pub(crate) mod tests {
     #[test]
     fn every_tensor_fits_its_buffer_at_every_smaller_size() {
         let graph = every_op().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::new(70, 33), TileRows::Four, WeightFormat::F32);
+        let plan = Plan::new(&graph, UVec2::new(70, 33), KernelVariant::EXACT, WeightFormat::F32);
         assert_eq!(plan.capacity_px, UVec2::new(72, 40));
         for size in [UVec2::ONE, UVec2::new(7, 5), UVec2::new(70, 33), UVec2::new(72, 1)] {
             assert!(plan.fits(size));
             let padded = plan.padded_px(size);
-            assert!(Grid::new(7, 1).bytes(padded) <= plan.buffer_bytes[plan.input]);
+            assert!(Grid::new(7, 1).bytes(padded, ActivationFormat::F32) <= plan.buffer_bytes[plan.input]);
             for step in &plan.steps {
-                assert!(step.target_grid.bytes(padded) <= plan.buffer_bytes[step.target], "{step:?}");
+                assert!(
+                    step.target_grid.bytes(padded, ActivationFormat::F32) <= plan.buffer_bytes[step.target],
+                    "{step:?}"
+                );
                 assert!(step.workgroups(padded).iter().all(|&count| count > 0), "{step:?}");
             }
         }
@@ -388,7 +394,7 @@ pub(crate) mod tests {
     #[test]
     fn odd_sizes_are_padded_to_the_alignment() {
         let graph = Spec::quality().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::new(33, 65), TileRows::Four, WeightFormat::F32);
+        let plan = Plan::new(&graph, UVec2::new(33, 65), KernelVariant::EXACT, WeightFormat::F32);
         let params = plan.steps[0].params(plan.padded_px(UVec2::new(33, 65)));
         assert_eq!((params.source_size_px, params.target_size_px), (UVec2::new(48, 80), UVec2::new(24, 40)));
     }
@@ -396,19 +402,23 @@ pub(crate) mod tests {
     #[test]
     fn sharing_saves_most_of_the_memory() {
         // Measured at 256²; a change of the planner that costs memory shall be noticed.
-        for (spec, most_bytes) in [(Spec::fast(), 3_342_336), (Spec::quality(), 6_684_672)] {
+        let halves = KernelVariant { activations: ActivationFormat::F16, ..KernelVariant::EXACT };
+        for (spec, most_bytes) in [(Spec::fast(), 1_752_672), (Spec::quality(), 3_505_344)] {
             let graph = spec.validate().unwrap();
-            let plan = Plan::new(&graph, UVec2::new(256, 256), TileRows::Four, WeightFormat::F32);
-            let each_its_own: u64 = plan.steps.iter().map(|step| step.target_grid.bytes(plan.capacity_px)).sum();
+            let plan = Plan::new(&graph, UVec2::splat(256), halves, WeightFormat::F16);
+            let bytes = |step: &Step| step.target_grid.bytes(plan.capacity_px, ActivationFormat::F16);
+            let each_its_own: u64 = plan.steps.iter().map(bytes).sum();
             assert!(plan.scratch_bytes() * 2 < each_its_own, "{} of {each_its_own}", plan.scratch_bytes());
             assert!(plan.scratch_bytes() <= most_bytes, "{}: {}", graph.spec().name, plan.scratch_bytes());
+            let large = Plan::new(&graph, UVec2::splat(512), KernelVariant::EXACT, WeightFormat::F32);
+            assert!(large.scratch_bytes() <= 48_000_000, "{} at 512² in f32", large.scratch_bytes());
         }
     }
 
     #[test]
     fn concatenated_sources_lie_one_behind_the_other() {
         let graph = every_op().validate().unwrap();
-        let plan = Plan::new(&graph, UVec2::splat(8), TileRows::Four, WeightFormat::F32);
+        let plan = Plan::new(&graph, UVec2::splat(8), KernelVariant::EXACT, WeightFormat::F32);
         let first_planes: Vec<u32> =
             plan.steps.iter().filter(|step| step.kernel == Kernel::Copy).map(|step| step.first_plane).collect();
         assert_eq!(first_planes, [0, 3, 6]);

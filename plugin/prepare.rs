@@ -26,9 +26,10 @@ use crate::execute::Network;
 use crate::extract::{ExtractedFace, ExtractedFaces};
 use crate::gpu_state::{CompositeSource, PackSource, PortraitGpuState, RegionUniform};
 use crate::model_asset::{GpuPortraitModel, PortraitModel, PreparedPortraitModel};
-use crate::pipeline::{ComputeKey, PackKey, PortraitPipelineCache, PortraitPipelines, Readiness};
+use crate::pipeline::{CompositeKey, ComputeKey, PackKey, PortraitPipelineCache, PortraitPipelines, Readiness};
 use crate::region::{MAX_FACES, Region, face_region};
 use crate::settings::PortraitRealism;
+use crate::variant::ActivationFormat;
 
 /// On a view in the render world: what the pass does for it in this frame.
 #[derive(Component)]
@@ -94,7 +95,8 @@ impl Gpu<'_> {
     /// The pipelines at both ends of the network.
     fn view_pipelines(&mut self, work: &Work) -> (CachedComputePipelineId, CachedRenderPipelineId) {
         let pack = self.pipeline_cache.compute(&self.cache, &self.pipelines, ComputeKey::Pack(work.pack_key));
-        (pack, self.pipeline_cache.composite(&self.cache, &self.pipelines, work.view.target_format))
+        let key = CompositeKey { target: work.view.target_format, activations: work.pack_key.activations };
+        (pack, self.pipeline_cache.composite(&self.cache, &self.pipelines, key))
     }
 }
 
@@ -118,7 +120,7 @@ pub(crate) fn prepare_portrait_views(
     let mut work: Vec<Work> = views
         .iter()
         .filter(|(_, settings, ..)| settings.is_active())
-        .filter_map(|item| find_work(item, uploaded(item.1.model.id())?, &faces.0))
+        .filter_map(|item| find_work(item, uploaded(item.1.model.id())?, &faces.0, gpu.pipelines.variant.activations))
         .collect();
     reserve_networks(state, &work, &mut gpu);
     work.retain(|work| is_runnable(state, work, &mut gpu));
@@ -146,6 +148,7 @@ fn find_work<'a>(
     (entity, settings, camera, view, layers, prepass, msaa): <ViewItem as QueryData>::Item<'a, '_>,
     gpu: &'a GpuPortraitModel,
     faces: &'a [ExtractedFace],
+    activations: ActivationFormat,
 ) -> Option<Work<'a>> {
     if !matches!(camera.compositing_space, None | Some(CompositingSpace::Linear)) {
         error_once!("portrait realism: a camera with another `CompositingSpace` than `Linear` is left as it is");
@@ -170,7 +173,7 @@ fn find_work<'a>(
     let area = |region: &Region| u64::from(region.rect_px.width()) * u64::from(region.rect_px.height());
     faces.sort_by_key(|(region, _)| std::cmp::Reverse(area(region)));
     faces.truncate(MAX_FACES);
-    let pack_key = PackKey::new(gpu.model.graph().spec(), msaa.samples() > 1);
+    let pack_key = PackKey::new(gpu.model.graph().spec(), msaa.samples() > 1, activations);
     (!faces.is_empty()).then_some(Work { entity, settings, view, gpu, pack_key, normals, depths, faces })
 }
 

@@ -4,11 +4,13 @@ use bevy::math::UVec2;
 use portrait_network::{Graph, Source};
 
 use crate::plan::Grid;
+use crate::variant::ActivationFormat;
 
 /// Gives each tensor a buffer, and takes it back after its last reader.
 pub(crate) struct Scratch<'a> {
     graph: &'a Graph,
     capacity_px: UVec2,
+    format: ActivationFormat,
     pub buffer_bytes: Vec<u64>,
     free: Vec<usize>,
     /// Buffer of the input planes.
@@ -21,7 +23,7 @@ pub(crate) struct Scratch<'a> {
 }
 
 impl<'a> Scratch<'a> {
-    pub fn new(graph: &'a Graph, capacity_px: UVec2) -> Self {
+    pub fn new(graph: &'a Graph, capacity_px: UVec2, format: ActivationFormat) -> Self {
         let layers = graph.nodes().len();
         // A tensor that nothing reads still has to exist while it is written.
         let mut last_read: Vec<usize> = (0..layers).collect();
@@ -38,7 +40,8 @@ impl<'a> Scratch<'a> {
         Self {
             graph,
             capacity_px,
-            buffer_bytes: vec![input_grid.bytes(capacity_px)],
+            format,
+            buffer_bytes: vec![input_grid.bytes(capacity_px, format)],
             free: Vec::new(),
             input: 0,
             placed: Vec::new(),
@@ -64,7 +67,7 @@ impl<'a> Scratch<'a> {
     /// The free buffer that wastes least, else the one that has to grow least, else a new one.
     pub fn allocate(&mut self, layer: usize, grid: Grid) -> usize {
         debug_assert_eq!(self.placed.len(), layer);
-        let bytes = grid.bytes(self.capacity_px);
+        let bytes = grid.bytes(self.capacity_px, self.format);
         let size = |&at: &usize| self.buffer_bytes[self.free[at]];
         let fitting = (0..self.free.len()).filter(|at| size(at) >= bytes).min_by_key(size);
         let chosen = fitting.or_else(|| (0..self.free.len()).max_by_key(size));

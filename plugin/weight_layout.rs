@@ -4,6 +4,9 @@ use half::f16;
 use portrait_network::pack::{OUT_TILE, out_tiles, pack_bias, pack_weight, vec4_planes};
 use portrait_network::{Graph, Model};
 
+/// Words that the last read of shared weights reaches beyond them: those of four input channels in f32.
+const OVERREAD_WORDS: usize = 4 * OUT_TILE;
+
 /// How a convolution's weights lie on the GPU. Biases are always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WeightFormat {
@@ -60,10 +63,8 @@ pub fn pack_weights(model: &Model, format: WeightFormat) -> Vec<u32> {
         }
         packed.extend(pack_bias(&conv.bias).iter().map(|value| value.to_bits()));
     }
-    if packed.is_empty() {
-        // A network without a convolution is legal; a buffer of zero bytes is not.
-        packed.resize(4, 0);
-    }
+    // Lanes that share weights read a little too far, and a network without a convolution is legal, but no empty buffer.
+    packed.resize(packed.len() + OVERREAD_WORDS, 0);
     packed
 }
 
@@ -75,7 +76,8 @@ mod tests {
 
     use super::*;
     use crate::plan::tests::every_op;
-    use crate::plan::{Kernel, Plan, Step, TileRows};
+    use crate::plan::{Kernel, Plan, Step};
+    use crate::variant::KernelVariant;
 
     #[test]
     fn weights_lie_where_the_steps_read_them() {
@@ -85,7 +87,7 @@ mod tests {
         assert_eq!((WeightFormat::of(&exact), WeightFormat::of(&rounded)), (WeightFormat::F32, WeightFormat::F16));
         for (model, format) in [(exact, WeightFormat::F32), (rounded, WeightFormat::F16)] {
             let packed = pack_weights(&model, format);
-            let plan = Plan::new(&graph, UVec2::splat(8), TileRows::Four, format);
+            let plan = Plan::new(&graph, UVec2::splat(8), KernelVariant::EXACT, format);
             let convs: Vec<&Step> = plan.steps.iter().filter(|s| matches!(s.kernel, Kernel::Conv { .. })).collect();
             for (step, conv) in convs.iter().zip(model.convs()) {
                 assert_eq!(packed[step.bias_at as usize * 4], conv.bias[0].to_bits(), "{}", step.span);
@@ -98,7 +100,7 @@ mod tests {
             }
             let last = convs.last().unwrap();
             let last_tiles = last.workgroups(plan.capacity_px)[2] as usize;
-            assert_eq!(packed.len(), last.bias_at as usize * 4 + last_tiles * OUT_TILE);
+            assert_eq!(packed.len(), last.bias_at as usize * 4 + last_tiles * OUT_TILE + OVERREAD_WORDS);
         }
     }
 }

@@ -1,18 +1,22 @@
 // Purpose: adds the network's residual to the frame, inside the region only.
-// Inputs:  the copied region (linear colour), the residual [1, H, W] vec4<f32> in display-referred sRGB.
+// Inputs:  the copied region (linear colour), the residual, one plane, in display-referred sRGB.
 // Outputs: the camera's main texture, linear colour; alpha is kept. Pixels of weight 0 are not written at all.
 // Dispatch: a full-screen triangle, cut to the region by the scissor.
-// Memory:  8 to 16 bytes of texture and 16 (scaled: 64) of residual read, one texel written a pixel.
-#import portrait::layout::plane_index
+// Memory:  8 to 16 bytes of texture and one texel (scaled: four) of residual read, one texel written a pixel.
+#import portrait::layout::{decode, plane_index}
 #import portrait::region::Region
 #import portrait::transfer::{srgb_decode, srgb_encode}
 
 @group(0) @binding(0) var<uniform> region: Region;
 @group(0) @binding(1) var frame: texture_2d<f32>;
+#ifdef HALF_ACTIVATIONS
+@group(0) @binding(2) var<storage, read> residual: array<vec2<u32>>;
+#else
 @group(0) @binding(2) var<storage, read> residual: array<vec4<f32>>;
+#endif
 
 fn residual_at(pixel: vec2<u32>) -> vec3<f32> {
-    return residual[plane_index(0u, min(pixel, region.network_px - 1u), region.padded_px)].rgb;
+    return decode(residual[plane_index(0u, min(pixel, region.network_px - 1u), region.padded_px)]).rgb;
 }
 
 fn residual_under(pixel: vec2<u32>) -> vec3<f32> {

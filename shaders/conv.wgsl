@@ -1,288 +1,354 @@
 // Purpose: convolution KERNEL x KERNEL (1 or 3) with stride STRIDE (1 or 2), zero padding, bias and leaky ReLU.
-// Inputs:  [C/4, H, W] vec4<f32>; weights as `portrait_network::pack` orders them,
+// Inputs:  planes of four channels; weights as `portrait_network::pack` orders them,
 //          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], f32 or (HALF_WEIGHTS) f16; f32 biases for whole tiles.
-// Outputs: [C'/4, H', W'] vec4<f32>.
+// Outputs: planes of four channels, with their border of zeros.
 // Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILE channels; z is the tile of channels.
-// Memory:  for 3 x 3, stride 1 and 4 rows: 36 pixels of 16 bytes and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds.
+// Memory:  for 3 x 3, stride 1 and 4 rows: 36 texels and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds. With
+//          SHARED_WEIGHTS a subgroup reads those weights once.
 //
-// Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers.
-#import portrait::layout::{LayerParams, plane_index}
+// Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers. A pixel's sums
+// stay in registers through all taps; going through all pixels for each tap instead is a tenth slower on lavapipe.
+#import portrait::layout::{LayerParams, encode, half, plane_index, row_texels, texel_index}
 
 @group(0) @binding(0) var<uniform> layer: LayerParams;
+#ifdef HALF_ACTIVATIONS
+// Two neighbours in a row at once.
+@group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
+const ZERO = vec2<u32>(0u);
+#else
 @group(0) @binding(1) var<storage, read> source: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
+const ZERO = vec4<f32>(0.0);
+#endif
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 
 // The tile below is written for eight channels.
 const_assert #{OUT_TILE} == 8;
 
+// Eight channels.
+struct Eight {
+    low: vec4<f32>,
+    high: vec4<f32>,
+}
+
 // Weights from four input channels to eight output channels.
 struct Tap {
-    low: mat4x4<f32>,
-    high: mat4x4<f32>,
+    x: Eight,
+    y: Eight,
+    z: Eight,
+    w: Eight,
 }
 
-// Four pixels in a row, four channels each.
+// Four pixels in a row.
 struct Four {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-    d: vec4<f32>,
-}
-
-// Four pixels in a row, eight channels each.
-struct Sum {
-    low: Four,
-    high: Four,
-}
-
-// What one invocation makes.
-struct Tile {
-    row0: Sum,
-    row1: Sum,
-#if TILE_ROWS == 4
-    row2: Sum,
-    row3: Sum,
-#endif
+    a: Eight,
+    b: Eight,
+    c: Eight,
+    d: Eight,
 }
 
 fn single(at: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(weights[at]);
 }
 
-#if HALF_WEIGHTS == true
-const TAP_BLOCKS = 4u;
-
-fn half(x: u32, y: u32) -> vec4<f32> {
-    return vec4<f32>(unpack2x16float(x), unpack2x16float(y));
-}
-
-fn tap(at: u32) -> Tap {
-    let a = weights[at];
-    let b = weights[at + 1u];
-    let c = weights[at + 2u];
-    let d = weights[at + 3u];
-    return Tap(
-        mat4x4<f32>(half(a.x, a.y), half(b.x, b.y), half(c.x, c.y), half(d.x, d.y)),
-        mat4x4<f32>(half(a.z, a.w), half(b.z, b.w), half(c.z, c.w), half(d.z, d.w)),
-    );
+// The weights from one input channel at one tap; `at` counts them from the beginning of the buffer.
+#ifdef HALF_WEIGHTS
+const ROW_BLOCKS = 1u;
+fn eight(at: u32) -> Eight {
+    let packed = weights[at];
+    return Eight(half(packed.xy), half(packed.zw));
 }
 #else
-const TAP_BLOCKS = 8u;
-
-fn tap(at: u32) -> Tap {
-    return Tap(
-        mat4x4<f32>(single(at), single(at + 2u), single(at + 4u), single(at + 6u)),
-        mat4x4<f32>(single(at + 1u), single(at + 3u), single(at + 5u), single(at + 7u)),
-    );
+const ROW_BLOCKS = 2u;
+fn eight(at: u32) -> Eight {
+    return Eight(single(at), single(at + 1u));
 }
 #endif
 
-fn add_four(sum: Four, by: mat4x4<f32>, x: Four) -> Four {
-    return Four(sum.a + by * x.a, sum.b + by * x.b, sum.c + by * x.c, sum.d + by * x.d);
+#ifdef SHARED_WEIGHTS
+// Weights of two taps, an input channel in each of the first eight lanes.
+fn shared_taps(at: u32, lane: u32) -> Eight {
+    return eight(at + lane * ROW_BLOCKS);
 }
 
-fn add(sum: Sum, by: Tap, x: Four) -> Sum {
-    return Sum(add_four(sum.low, by.low, x), add_four(sum.high, by.high, x));
+fn from_lane(shared_rows: Eight, lane: u32) -> Eight {
+    return Eight(subgroupShuffle(shared_rows.low, lane), subgroupShuffle(shared_rows.high, lane));
 }
 
-// Where one input row of the tile is read: column `k` of it lies at `left + k`, and counts if it is in the image.
-struct Window {
-    left: i32,
-    row: u32,
-    inside: bool,
+fn tap_from(shared_rows: Eight, first: u32) -> Tap {
+    return Tap(
+        from_lane(shared_rows, first),
+        from_lane(shared_rows, first + 1u),
+        from_lane(shared_rows, first + 2u),
+        from_lane(shared_rows, first + 3u),
+    );
+}
+#else
+fn tap(at: u32) -> Tap {
+    return Tap(eight(at), eight(at + ROW_BLOCKS), eight(at + 2u * ROW_BLOCKS), eight(at + 3u * ROW_BLOCKS));
+}
+#endif
+
+fn add(sum: Eight, by: Tap, x: vec4<f32>) -> Eight {
+    var low = fma(by.x.low, vec4<f32>(x.x), sum.low);
+    var high = fma(by.x.high, vec4<f32>(x.x), sum.high);
+    low = fma(by.y.low, vec4<f32>(x.y), low);
+    high = fma(by.y.high, vec4<f32>(x.y), high);
+    low = fma(by.z.low, vec4<f32>(x.z), low);
+    high = fma(by.z.high, vec4<f32>(x.z), high);
+    return Eight(fma(by.w.low, vec4<f32>(x.w), low), fma(by.w.high, vec4<f32>(x.w), high));
 }
 
-fn window_of(plane: u32, left: i32, y: i32) -> Window {
-    let height = i32(layer.source_size_px.y);
-    let row = (plane * layer.source_size_px.y + u32(clamp(y, 0, height - 1))) * layer.source_size_px.x;
-    return Window(left, row, y >= 0 && y < height);
-}
-
-// The pixel, or zero outside the image. The read itself stays inside.
-fn pixel(window: Window, column: i32) -> vec4<f32> {
-    let x = window.left + column;
-    let width = i32(layer.source_size_px.x);
-    let value = source[window.row + u32(clamp(x, 0, width - 1))];
-    return select(vec4<f32>(0.0), value, window.inside && x >= 0 && x < width);
-}
-
-#if KERNEL == 3
+// What lies under one row of the tile: from the column left of its first pixel on.
 #if STRIDE == 1
-struct Row { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32> }
-fn load(w: Window) -> Row {
-    return Row(pixel(w, 0), pixel(w, 1), pixel(w, 2), pixel(w, 3), pixel(w, 4), pixel(w, 5));
+struct Row {
+    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32>,
 }
-fn left_of(x: Row) -> Four { return Four(x.a, x.b, x.c, x.d); }
-fn middle_of(x: Row) -> Four { return Four(x.b, x.c, x.d, x.e); }
-fn right_of(x: Row) -> Four { return Four(x.c, x.d, x.e, x.f); }
 #else
 struct Row {
     a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>,
-    f: vec4<f32>, g: vec4<f32>, h: vec4<f32>, i: vec4<f32>,
+    f: vec4<f32>, g: vec4<f32>, h: vec4<f32>, i: vec4<f32>, j: vec4<f32>,
 }
-fn load(w: Window) -> Row {
-    return Row(pixel(w, 0), pixel(w, 1), pixel(w, 2), pixel(w, 3), pixel(w, 4), pixel(w, 5), pixel(w, 6), pixel(w, 7),
-        pixel(w, 8));
-}
-fn left_of(x: Row) -> Four { return Four(x.a, x.c, x.e, x.g); }
-fn middle_of(x: Row) -> Four { return Four(x.b, x.d, x.f, x.h); }
-fn right_of(x: Row) -> Four { return Four(x.c, x.e, x.g, x.i); }
 #endif
 
+// `at` counts texels and is even.
+fn load(at: u32) -> Row {
+#ifdef HALF_ACTIVATIONS
+    let ab = source[at / 2u];
+    let cd = source[at / 2u + 1u];
+    let ef = source[at / 2u + 2u];
+#if STRIDE == 1
+    return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw));
 #else
-fn load(w: Window) -> Four {
-    return Four(pixel(w, 0), pixel(w, #{STRIDE}), pixel(w, 2 * #{STRIDE}), pixel(w, 3 * #{STRIDE}));
-}
-alias Row = Four;
-#endif
-
-// The input rows under one row of the kernel, one for each row of the tile.
-struct Rows {
-    row0: Row,
-    row1: Row,
-#if TILE_ROWS == 4
-    row2: Row,
-    row3: Row,
-#endif
-}
-
-// Adds one row of the kernel. Each tap's weights are read once for the whole tile.
-fn add_rows(sum: Tile, at: u32, x: Rows) -> Tile {
-    var tile = sum;
-#if KERNEL == 1
-    let by = tap(at);
-    tile.row0 = add(tile.row0, by, x.row0);
-    tile.row1 = add(tile.row1, by, x.row1);
-#if TILE_ROWS == 4
-    tile.row2 = add(tile.row2, by, x.row2);
-    tile.row3 = add(tile.row3, by, x.row3);
+    let gh = source[at / 2u + 3u];
+    let ij = source[at / 2u + 4u];
+    return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw), half(gh.xy), half(gh.zw),
+        half(ij.xy), half(ij.zw));
 #endif
 #else
-    let left = tap(at);
-    tile.row0 = add(tile.row0, left, left_of(x.row0));
-    tile.row1 = add(tile.row1, left, left_of(x.row1));
-#if TILE_ROWS == 4
-    tile.row2 = add(tile.row2, left, left_of(x.row2));
-    tile.row3 = add(tile.row3, left, left_of(x.row3));
-#endif
-    let middle = tap(at + TAP_BLOCKS);
-    tile.row0 = add(tile.row0, middle, middle_of(x.row0));
-    tile.row1 = add(tile.row1, middle, middle_of(x.row1));
-#if TILE_ROWS == 4
-    tile.row2 = add(tile.row2, middle, middle_of(x.row2));
-    tile.row3 = add(tile.row3, middle, middle_of(x.row3));
-#endif
-    let right = tap(at + 2u * TAP_BLOCKS);
-    tile.row0 = add(tile.row0, right, right_of(x.row0));
-    tile.row1 = add(tile.row1, right, right_of(x.row1));
-#if TILE_ROWS == 4
-    tile.row2 = add(tile.row2, right, right_of(x.row2));
-    tile.row3 = add(tile.row3, right, right_of(x.row3));
+#if STRIDE == 1
+    return Row(source[at], source[at + 1u], source[at + 2u], source[at + 3u], source[at + 4u], source[at + 5u]);
+#else
+    return Row(source[at], source[at + 1u], source[at + 2u], source[at + 3u], source[at + 4u], source[at + 5u],
+        source[at + 6u], source[at + 7u], source[at + 8u], source[at + 9u]);
 #endif
 #endif
-    return tile;
 }
+
+// What one pixel reads of a row.
+#if KERNEL == 3
+struct Reach {
+    left: vec4<f32>,
+    middle: vec4<f32>,
+    right: vec4<f32>,
+}
+#if STRIDE == 1
+fn first(x: Row) -> Reach { return Reach(x.a, x.b, x.c); }
+fn second(x: Row) -> Reach { return Reach(x.b, x.c, x.d); }
+fn third(x: Row) -> Reach { return Reach(x.c, x.d, x.e); }
+fn fourth(x: Row) -> Reach { return Reach(x.d, x.e, x.f); }
+#else
+fn first(x: Row) -> Reach { return Reach(x.a, x.b, x.c); }
+fn second(x: Row) -> Reach { return Reach(x.c, x.d, x.e); }
+fn third(x: Row) -> Reach { return Reach(x.e, x.f, x.g); }
+fn fourth(x: Row) -> Reach { return Reach(x.g, x.h, x.i); }
+#endif
+
+struct Taps {
+    upper_left: Tap, upper: Tap, upper_right: Tap,
+    left: Tap, middle: Tap, right: Tap,
+    lower_left: Tap, lower: Tap, lower_right: Tap,
+}
+const TAPS = 9u;
+
+fn taps_at(at: u32, lane: u32) -> Taps {
+#ifdef SHARED_WEIGHTS
+    // The last read goes four rows too far: into the next weights, or what fills up the buffer.
+    let x0 = shared_taps(at, lane);
+    let x1 = shared_taps(at + 8u * ROW_BLOCKS, lane);
+    let x2 = shared_taps(at + 16u * ROW_BLOCKS, lane);
+    let x3 = shared_taps(at + 24u * ROW_BLOCKS, lane);
+    let x4 = shared_taps(at + 32u * ROW_BLOCKS, lane);
+    return Taps(tap_from(x0, 0u), tap_from(x0, 4u), tap_from(x1, 0u), tap_from(x1, 4u), tap_from(x2, 0u),
+        tap_from(x2, 4u), tap_from(x3, 0u), tap_from(x3, 4u), tap_from(x4, 0u));
+#else
+    return Taps(tap(at), tap(at + 4u * ROW_BLOCKS), tap(at + 8u * ROW_BLOCKS), tap(at + 12u * ROW_BLOCKS),
+        tap(at + 16u * ROW_BLOCKS), tap(at + 20u * ROW_BLOCKS), tap(at + 24u * ROW_BLOCKS), tap(at + 28u * ROW_BLOCKS),
+        tap(at + 32u * ROW_BLOCKS));
+#endif
+}
+
+fn pixel(bias: Eight, by: Taps, above: Reach, beside: Reach, below: Reach) -> Eight {
+    var sum = add(bias, by.upper_left, above.left);
+    sum = add(sum, by.upper, above.middle);
+    sum = add(sum, by.upper_right, above.right);
+    sum = add(sum, by.left, beside.left);
+    sum = add(sum, by.middle, beside.middle);
+    sum = add(sum, by.right, beside.right);
+    sum = add(sum, by.lower_left, below.left);
+    sum = add(sum, by.lower, below.middle);
+    return add(sum, by.lower_right, below.right);
+}
+
+fn add_row(sum: Four, by: Taps, above: Row, beside: Row, below: Row) -> Four {
+    return Four(
+        pixel(sum.a, by, first(above), first(beside), first(below)),
+        pixel(sum.b, by, second(above), second(beside), second(below)),
+        pixel(sum.c, by, third(above), third(beside), third(below)),
+        pixel(sum.d, by, fourth(above), fourth(beside), fourth(below)),
+    );
+}
+#else
+alias Taps = Tap;
+const TAPS = 1u;
+
+fn taps_at(at: u32, lane: u32) -> Tap {
+#ifdef SHARED_WEIGHTS
+    return tap_from(shared_taps(at, lane), 0u);
+#else
+    return tap(at);
+#endif
+}
+
+fn add_row(sum: Four, by: Tap, x: Row) -> Four {
+#if STRIDE == 1
+    return Four(add(sum.a, by, x.b), add(sum.b, by, x.c), add(sum.c, by, x.d), add(sum.d, by, x.e));
+#else
+    return Four(add(sum.a, by, x.b), add(sum.b, by, x.d), add(sum.c, by, x.f), add(sum.d, by, x.h));
+#endif
+}
+#endif
 
 fn activate(x: vec4<f32>) -> vec4<f32> {
     return select(x * layer.negative_slope, x, x > vec4<f32>(0.0));
 }
 
-fn store_four(plane: u32, x: u32, y: u32, value: Four) {
-    if plane >= layer.target_planes || y >= layer.target_size_px.y {
+fn store_row(plane: u32, corner: vec2<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
+    if plane >= layer.target_planes || corner.y >= layer.target_size_px.y {
         return;
     }
-    let at = plane_index(plane, vec2<u32>(x, y), layer.target_size_px);
+    let at = plane_index(plane, corner, layer.target_size_px);
     let width = layer.target_size_px.x;
-    result[at] = activate(value.a);
-    if x + 1u < width { result[at + 1u] = activate(value.b); }
-    if x + 2u < width { result[at + 2u] = activate(value.c); }
-    if x + 3u < width { result[at + 3u] = activate(value.d); }
+    if corner.x < width { result[at] = encode(activate(a)); }
+    if corner.x + 1u < width { result[at + 1u] = encode(activate(b)); }
+    if corner.x + 2u < width { result[at + 2u] = encode(activate(c)); }
+    if corner.x + 3u < width { result[at + 3u] = encode(activate(d)); }
 }
 
-fn store(out_tile: u32, x: u32, y: u32, value: Sum) {
-    store_four(out_tile * 2u, x, y, value.low);
-    store_four(out_tile * 2u + 1u, x, y, value.high);
+fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
+    store_row(out_tile * 2u, corner, value.a.low, value.b.low, value.c.low, value.d.low);
+    store_row(out_tile * 2u + 1u, corner, value.a.high, value.b.high, value.c.high, value.d.high);
 }
 
-@compute @workgroup_size(#{CONV_WORKGROUP_X}, #{CONV_WORKGROUP_Y}, 1)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let corner = id.xy * vec2<u32>(4u, #{TILE_ROWS}u);
-    if any(corner >= layer.target_size_px) {
+// The border beside a tile at the image's edge. What lies there may be of another tensor that had this memory.
+fn clear_border(plane: u32, corner: vec2<u32>) {
+    let size = layer.target_size_px;
+    if plane >= layer.target_planes || any(corner >= size) {
         return;
     }
-    let out_tile = id.z;
-    let low = single(layer.bias_at + out_tile * 2u);
-    let high = single(layer.bias_at + out_tile * 2u + 1u);
-    let bias = Sum(Four(low, low, low, low), Four(high, high, high, high));
-#if TILE_ROWS == 4
-    var tile = Tile(bias, bias, bias, bias);
+    let row = row_texels(size);
+    let across = select(0u, 6u, corner.y == 0u);
+    for (var step = 0u; step < across; step += 1u) {
+        result[texel_index(plane, vec2<u32>(corner.x + step, 0u), size)] = ZERO;
+    }
+    let below = select(0u, 6u, corner.y + #{TILE_ROWS}u >= size.y);
+    for (var step = 0u; step < below; step += 1u) {
+        result[texel_index(plane, vec2<u32>(corner.x + step, size.y + 1u), size)] = ZERO;
+    }
+    let left = select(0u, #{TILE_ROWS}u, corner.x == 0u);
+    for (var step = 0u; step < left; step += 1u) {
+        result[texel_index(plane, vec2<u32>(0u, corner.y + 1u + step), size)] = ZERO;
+    }
+    let right = select(0u, #{TILE_ROWS}u, corner.x + 4u >= size.x);
+    for (var step = 0u; step < right; step += 1u) {
+        result[texel_index(plane, vec2<u32>(size.x + 1u, corner.y + 1u + step), size)] = ZERO;
+    }
+}
+
+#ifdef SHARED_WEIGHTS
+@compute @workgroup_size(#{CONV_WORKGROUP}, 1, 1)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+    @builtin(subgroup_invocation_id) invocation: u32,
+) {
+    let lane = invocation & 7u;
 #else
-    var tile = Tile(bias, bias);
+@compute @workgroup_size(#{CONV_WORKGROUP}, 1, 1)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let lane = 0u;
+#endif
+    let across = vec2<u32>(layer.tiles_across, #{CONV_WORKGROUP}u / layer.tiles_across);
+    let place = vec2<u32>(index % layer.tiles_across, index / layer.tiles_across);
+    let corner = (group.xy * across + place) * vec2<u32>(4u, #{TILE_ROWS}u);
+    // No lane leaves before its weights are handed on: one beyond the image works on the last tile, and stores nothing.
+    let last = (layer.target_size_px - 1u) / vec2<u32>(4u, #{TILE_ROWS}u) * vec2<u32>(4u, #{TILE_ROWS}u);
+    let source_corner = min(corner, last) * #{STRIDE}u;
+    let out_tile = group.z;
+    let bias = Eight(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
+    var row0 = Four(bias, bias, bias, bias);
+    var row1 = row0;
+#if TILE_ROWS == 4
+    var row2 = row0;
+    var row3 = row0;
 #endif
 
-    let left = i32(corner.x) * #{STRIDE} - #{KERNEL} / 2;
-    let top = i32(corner.y) * #{STRIDE} - #{KERNEL} / 2;
-    var at = layer.weight_at + out_tile * layer.source_planes * #{KERNEL}u * #{KERNEL}u * TAP_BLOCKS;
+    let row = row_texels(layer.source_size_px);
+    let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
+#if KERNEL == 3
+    var source_at = texel_index(0u, source_corner, layer.source_size_px);
+#else
+    var source_at = texel_index(0u, source_corner + vec2<u32>(0u, 1u), layer.source_size_px);
+#endif
+    var at = layer.weight_at + out_tile * layer.source_planes * TAPS * 4u * ROW_BLOCKS;
     for (var plane = 0u; plane < layer.source_planes; plane += 1u) {
-        let x0 = load(window_of(plane, left, top));
-        let x1 = load(window_of(plane, left, top + 1));
-        let x2 = load(window_of(plane, left, top + 2));
-        let x3 = load(window_of(plane, left, top + 3));
+        let by = taps_at(at, lane);
 #if KERNEL == 1
+        row0 = add_row(row0, by, load(source_at));
+        row1 = add_row(row1, by, load(source_at + #{STRIDE}u * row));
+#if TILE_ROWS == 4
+        row2 = add_row(row2, by, load(source_at + 2u * #{STRIDE}u * row));
+        row3 = add_row(row3, by, load(source_at + 3u * #{STRIDE}u * row));
+#endif
+#else
+        let x0 = load(source_at);
+        let x1 = load(source_at + row);
+        let x2 = load(source_at + 2u * row);
+        let x3 = load(source_at + 3u * row);
 #if STRIDE == 1
+        row0 = add_row(row0, by, x0, x1, x2);
+        row1 = add_row(row1, by, x1, x2, x3);
 #if TILE_ROWS == 4
-        tile = add_rows(tile, at, Rows(x0, x1, x2, x3));
-#else
-        tile = add_rows(tile, at, Rows(x0, x1));
+        let x4 = load(source_at + 4u * row);
+        let x5 = load(source_at + 5u * row);
+        row2 = add_row(row2, by, x2, x3, x4);
+        row3 = add_row(row3, by, x3, x4, x5);
 #endif
 #else
+        let x4 = load(source_at + 4u * row);
+        row0 = add_row(row0, by, x0, x1, x2);
+        row1 = add_row(row1, by, x2, x3, x4);
 #if TILE_ROWS == 4
-        let x4 = load(window_of(plane, left, top + 4));
-        let x6 = load(window_of(plane, left, top + 6));
-        tile = add_rows(tile, at, Rows(x0, x2, x4, x6));
-#else
-        tile = add_rows(tile, at, Rows(x0, x2));
+        let x5 = load(source_at + 5u * row);
+        let x6 = load(source_at + 6u * row);
+        let x7 = load(source_at + 7u * row);
+        let x8 = load(source_at + 8u * row);
+        row2 = add_row(row2, by, x4, x5, x6);
+        row3 = add_row(row3, by, x6, x7, x8);
 #endif
 #endif
-        at += TAP_BLOCKS;
-#else
-#if STRIDE == 1
-#if TILE_ROWS == 4
-        let x4 = load(window_of(plane, left, top + 4));
-        let x5 = load(window_of(plane, left, top + 5));
-        tile = add_rows(tile, at, Rows(x0, x1, x2, x3));
-        tile = add_rows(tile, at + 3u * TAP_BLOCKS, Rows(x1, x2, x3, x4));
-        tile = add_rows(tile, at + 6u * TAP_BLOCKS, Rows(x2, x3, x4, x5));
-#else
-        tile = add_rows(tile, at, Rows(x0, x1));
-        tile = add_rows(tile, at + 3u * TAP_BLOCKS, Rows(x1, x2));
-        tile = add_rows(tile, at + 6u * TAP_BLOCKS, Rows(x2, x3));
 #endif
-#else
-        let x4 = load(window_of(plane, left, top + 4));
-#if TILE_ROWS == 4
-        let x5 = load(window_of(plane, left, top + 5));
-        let x6 = load(window_of(plane, left, top + 6));
-        let x7 = load(window_of(plane, left, top + 7));
-        let x8 = load(window_of(plane, left, top + 8));
-        tile = add_rows(tile, at, Rows(x0, x2, x4, x6));
-        tile = add_rows(tile, at + 3u * TAP_BLOCKS, Rows(x1, x3, x5, x7));
-        tile = add_rows(tile, at + 6u * TAP_BLOCKS, Rows(x2, x4, x6, x8));
-#else
-        tile = add_rows(tile, at, Rows(x0, x2));
-        tile = add_rows(tile, at + 3u * TAP_BLOCKS, Rows(x1, x3));
-        tile = add_rows(tile, at + 6u * TAP_BLOCKS, Rows(x2, x4));
-#endif
-#endif
-        at += 9u * TAP_BLOCKS;
-#endif
+        source_at += plane_texels;
+        at += TAPS * 4u * ROW_BLOCKS;
     }
 
-    store(out_tile, corner.x, corner.y, tile.row0);
-    store(out_tile, corner.x, corner.y + 1u, tile.row1);
+    store(out_tile, corner, row0);
+    store(out_tile, corner + vec2<u32>(0u, 1u), row1);
 #if TILE_ROWS == 4
-    store(out_tile, corner.x, corner.y + 2u, tile.row2);
-    store(out_tile, corner.x, corner.y + 3u, tile.row3);
+    store(out_tile, corner + vec2<u32>(0u, 2u), row2);
+    store(out_tile, corner + vec2<u32>(0u, 3u), row3);
 #endif
+    clear_border(out_tile * 2u, corner);
+    clear_border(out_tile * 2u + 1u, corner);
 }

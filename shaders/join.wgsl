@@ -1,31 +1,44 @@
 // Purpose: concatenation and sum. COPY puts a source into its place, ADD sums two, ACCUMULATE adds a further one.
-// Inputs:  [C/4, H, W] vec4<f32>, once or twice.
-// Outputs: as the inputs, from plane `first_plane` on.
-// Dispatch: one invocation a pixel and plane of the source.
-// Memory:  16 bytes read for each source and 16 written an invocation (ACCUMULATE: 32 and 16).
-#import portrait::layout::{LayerParams, plane_index}
+// Inputs:  planes of four channels, once or twice.
+// Outputs: as the inputs, from plane `first_plane` on, with their border of zeros.
+// Dispatch: one invocation a texel and plane of the source, borders included.
+// Memory:  one texel read for each source and one written an invocation (ACCUMULATE: two and one).
+#import portrait::layout::{LayerParams, decode, encode, is_border, texel_index}
 
 @group(0) @binding(0) var<uniform> layer: LayerParams;
+#ifdef HALF_ACTIVATIONS
+@group(0) @binding(1) var<storage, read> source: array<vec2<u32>>;
+#ifdef ADD
+@group(0) @binding(2) var<storage, read> other: array<vec2<u32>>;
+#endif
+@group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
+#else
 @group(0) @binding(1) var<storage, read> source: array<vec4<f32>>;
 #ifdef ADD
 @group(0) @binding(2) var<storage, read> other: array<vec4<f32>>;
 #endif
 @group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
+#endif
 
 @compute @workgroup_size(#{WORKGROUP_SIDE}, #{WORKGROUP_SIDE}, 1)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if any(id.xy >= layer.source_size_px) || id.z >= layer.source_planes {
+    let size = layer.source_size_px;
+    if any(id.xy > size + 1u) || id.z >= layer.source_planes {
         return;
     }
-    let source_at = plane_index(id.z, id.xy, layer.source_size_px);
-    let result_at = plane_index(id.z + layer.first_plane, id.xy, layer.target_size_px);
+    let source_at = texel_index(id.z, id.xy, size);
+    let result_at = texel_index(id.z + layer.first_plane, id.xy, size);
+    if is_border(id.xy, size) {
+        result[result_at] = encode(vec4<f32>(0.0));
+        return;
+    }
 #ifdef COPY
     result[result_at] = source[source_at];
 #endif
 #ifdef ADD
-    result[result_at] = source[source_at] + other[source_at];
+    result[result_at] = encode(decode(source[source_at]) + decode(other[source_at]));
 #endif
 #ifdef ACCUMULATE
-    result[result_at] += source[source_at];
+    result[result_at] = encode(decode(result[result_at]) + decode(source[source_at]));
 #endif
 }

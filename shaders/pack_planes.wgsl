@@ -1,16 +1,20 @@
 // Purpose: the region of the frame -> the network's input planes.
 // Inputs:  the copied region (linear colour); with NORMAL_CHANNEL or DEPTH_CHANNEL the camera's prepass textures.
-// Outputs: [C/4, H, W] vec4<f32>; colour display-referred sRGB, centred and scaled; normals in view space; depth in
+// Outputs: planes of four channels, with their border of zeros; colour display-referred sRGB, centred and scaled; normals in view space; depth in
 //          bounding radii in front of the face's centre. Beyond the region's edge its last pixel is repeated.
-// Dispatch: one invocation a pixel of the padded network grid, all planes.
-// Memory:  reads each texel of the region once (area average where it is scaled down), writes 16 bytes a plane and pixel.
-#import portrait::layout::plane_index
+// Dispatch: one invocation a texel of the padded network grid, all planes, borders included.
+// Memory:  reads each texel of the region once (area average where it is scaled down), writes a texel a plane.
+#import portrait::layout::{encode, is_border, texel_index}
 #import portrait::region::Region
 #import portrait::transfer::srgb_encode
 
 @group(0) @binding(0) var<uniform> region: Region;
 @group(0) @binding(1) var frame: texture_2d<f32>;
+#ifdef HALF_ACTIVATIONS
+@group(0) @binding(2) var<storage, read_write> planes: array<vec2<u32>>;
+#else
 @group(0) @binding(2) var<storage, read_write> planes: array<vec4<f32>>;
+#endif
 #ifdef NORMAL_CHANNEL
 #ifdef MULTISAMPLED
 @group(0) @binding(3) var normals: texture_multisampled_2d<f32>;
@@ -53,10 +57,18 @@ fn average_color(pixel: vec2<u32>) -> vec3<f32> {
 
 @compute @workgroup_size(#{WORKGROUP_SIDE}, #{WORKGROUP_SIDE}, 1)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if any(id.xy >= region.padded_px) {
+    let size = region.padded_px;
+    if any(id.xy > size + 1u) {
         return;
     }
-    let pixel = min(id.xy, region.network_px - 1u);
+    if is_border(id.xy, size) {
+        planes[texel_index(0u, id.xy, size)] = encode(vec4<f32>(0.0));
+#if INPUT_PLANES == 2
+        planes[texel_index(1u, id.xy, size)] = encode(vec4<f32>(0.0));
+#endif
+        return;
+    }
+    let pixel = min(id.xy - 1u, region.network_px - 1u);
     var channels: array<f32, 8>;
     let color = (srgb_encode(average_color(pixel)) - region.color_center) * region.color_scale;
     channels[0] = color.r;
@@ -93,8 +105,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     channels[#{NORMAL_CHANNEL} + 2] = normal.z;
 #endif
 
-    planes[plane_index(0u, id.xy, region.padded_px)] = vec4<f32>(channels[0], channels[1], channels[2], channels[3]);
+    planes[texel_index(0u, id.xy, size)] = encode(vec4<f32>(channels[0], channels[1], channels[2], channels[3]));
 #if INPUT_PLANES == 2
-    planes[plane_index(1u, id.xy, region.padded_px)] = vec4<f32>(channels[4], channels[5], channels[6], channels[7]);
+    planes[texel_index(1u, id.xy, size)] = encode(vec4<f32>(channels[4], channels[5], channels[6], channels[7]));
 #endif
 }

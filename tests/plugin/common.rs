@@ -22,6 +22,8 @@ use bevy::shader::ShaderCacheError;
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
 use bevy_portrait_realism::prelude::*;
+use bevy_portrait_realism::variant::ActivationFormat;
+use half::f16;
 
 /// Longest that shaders and assets may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -176,8 +178,8 @@ pub fn frame(app: &mut App, target: &Handle<Image>) -> Vec<u8> {
     bytes.chunks(padded as usize).flat_map(|row| &row[..row_bytes as usize]).copied().collect()
 }
 
-/// What a buffer with COPY_SRC holds.
-pub fn read_buffer(device: &RenderDevice, queue: &RenderQueue, source: &Buffer) -> Vec<f32> {
+/// The values that a network's scratch buffer holds.
+pub fn read_planes(device: &RenderDevice, queue: &RenderQueue, source: &Buffer, format: ActivationFormat) -> Vec<f32> {
     let buffer = device.create_buffer(&BufferDescriptor {
         label: None,
         size: source.size(),
@@ -187,7 +189,13 @@ pub fn read_buffer(device: &RenderDevice, queue: &RenderQueue, source: &Buffer) 
     let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
     encoder.copy_buffer_to_buffer(source, 0, &buffer, 0, source.size());
     queue.submit([encoder.finish()]);
-    bytemuck::pod_collect_to_vec(&map(device, &buffer))
+    let bytes = map(device, &buffer);
+    match format {
+        ActivationFormat::F32 => bytemuck::pod_collect_to_vec(&bytes),
+        ActivationFormat::F16 => {
+            bytes.as_chunks::<2>().0.iter().map(|pair| f16::from_le_bytes(*pair).to_f32()).collect()
+        }
+    }
 }
 
 fn map(device: &RenderDevice, buffer: &Buffer) -> Vec<u8> {

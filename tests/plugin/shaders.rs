@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 
-use bevy::render::render_resource::ShaderType;
+use bevy::render::render_resource::{ShaderType, TextureFormat};
 use bevy::shader::ShaderDefVal;
 use bevy_portrait_realism::gpu_state::RegionUniform;
-use bevy_portrait_realism::pipeline::{PackKey, layer_defs, pack_defs};
-use bevy_portrait_realism::plan::{Kernel, LayerParams, TileRows};
+use bevy_portrait_realism::pipeline::{CompositeKey, LayerKey, PackKey, composite_defs, layer_defs, pack_defs};
+use bevy_portrait_realism::plan::{Kernel, LayerParams};
 use bevy_portrait_realism::shaders::{COMPOSITE, CONV, JOIN, LIBRARY, PACK_PLANES, REARRANGE, ShaderFile};
+use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant, TileRows};
 use bevy_portrait_realism::weight_layout::WeightFormat;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga_oil::compose::{ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue};
 
-/// What the kernels may use beyond core WGSL: reading f16 weights, where the device can.
-const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+/// What the kernels may use beyond core WGSL, where the device can: reading f16, and sharing within a subgroup.
+const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32.union(Capabilities::SUBGROUP);
+const FORMATS: [ActivationFormat; 2] = [ActivationFormat::F32, ActivationFormat::F16];
 
 fn compose(file: ShaderFile, defs: &[ShaderDefVal]) -> naga::Module {
     let mut composer = Composer::default().with_capabilities(CAPABILITIES);
@@ -60,34 +62,46 @@ fn check(file: ShaderFile, defs: &[ShaderDefVal]) -> (u64, Vec<u32>) {
 #[test]
 fn every_layer_kernel_validates_and_agrees_with_rust() {
     let layer_bytes = LayerParams::min_size().get();
-    for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2)] {
-        for rows in [TileRows::Two, TileRows::Four] {
-            for weights in [WeightFormat::F32, WeightFormat::F16] {
-                let kernel = Kernel::Conv { kernel, stride, rows, weights };
-                assert_eq!(check(CONV, &layer_defs(kernel)), (layer_bytes, vec![0, 1, 2, 3]), "{kernel:?}");
+    let check_layer = |file, kernel, variant, weights, bindings: &[u32]| {
+        let key = LayerKey { kernel, variant, weights };
+        assert_eq!(check(file, &layer_defs(key)), (layer_bytes, bindings.to_vec()), "{key:?}");
+    };
+    for activations in FORMATS {
+        for (rows, shares_weights) in
+            [(TileRows::Two, false), (TileRows::Two, true), (TileRows::Four, false), (TileRows::Four, true)]
+        {
+            let variant = KernelVariant { activations, rows, shares_weights };
+            for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2)] {
+                for weights in [WeightFormat::F32, WeightFormat::F16] {
+                    check_layer(CONV, Kernel::Conv { kernel, stride }, variant, weights, &[0, 1, 2, 3]);
+                }
             }
         }
+        let variant = KernelVariant { activations, ..KernelVariant::EXACT };
+        for kernel in [Kernel::SpaceToDepth, Kernel::PixelShuffle, Kernel::Nearest] {
+            check_layer(REARRANGE, kernel, variant, WeightFormat::F32, &[0, 1, 3]);
+        }
+        for kernel in [Kernel::Copy, Kernel::Accumulate] {
+            check_layer(JOIN, kernel, variant, WeightFormat::F32, &[0, 1, 3]);
+        }
+        check_layer(JOIN, Kernel::Add, variant, WeightFormat::F32, &[0, 1, 2, 3]);
     }
-    for kernel in [Kernel::SpaceToDepth, Kernel::PixelShuffle, Kernel::Nearest] {
-        assert_eq!(check(REARRANGE, &layer_defs(kernel)), (layer_bytes, vec![0, 1, 3]), "{kernel:?}");
-    }
-    for kernel in [Kernel::Copy, Kernel::Accumulate] {
-        assert_eq!(check(JOIN, &layer_defs(kernel)), (layer_bytes, vec![0, 1, 3]), "{kernel:?}");
-    }
-    assert_eq!(check(JOIN, &layer_defs(Kernel::Add)), (layer_bytes, vec![0, 1, 2, 3]));
 }
 
 #[test]
 fn pack_and_composite_validate_and_agree_with_rust() {
     let region_bytes = RegionUniform::min_size().get();
-    for multisampled in [false, true] {
+    for (multisampled, activations) in FORMATS.into_iter().flat_map(|format| [(false, format), (true, format)]) {
         for (normal_channel, depth_channel) in [(None, None), (Some(3), None), (None, Some(3)), (Some(4), Some(3))] {
-            let key = PackKey { input_planes: 2, normal_channel, depth_channel, multisampled };
+            let key = PackKey { input_planes: 2, normal_channel, depth_channel, multisampled, activations };
             let mut expected = vec![0, 1, 2];
             expected.extend(normal_channel.map(|_| 3));
             expected.extend(depth_channel.map(|_| 4));
             assert_eq!(check(PACK_PLANES, &pack_defs(key)), (region_bytes, expected), "{key:?}");
         }
     }
-    assert_eq!(check(COMPOSITE, &[]), (region_bytes, vec![0, 1, 2]));
+    for activations in FORMATS {
+        let key = CompositeKey { target: TextureFormat::Rgba8Unorm, activations };
+        assert_eq!(check(COMPOSITE, &composite_defs(key)), (region_bytes, vec![0, 1, 2]));
+    }
 }

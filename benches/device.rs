@@ -1,0 +1,122 @@
+//! A headless app with the plugin, and the clock that measures its device.
+
+use std::num::NonZero;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bevy::ecs::system::SystemState;
+use bevy::log::LogPlugin;
+use bevy::prelude::*;
+use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
+use bevy::render::render_resource::{CommandEncoder, CommandEncoderDescriptor, PipelineCache, PollType};
+use bevy::render::renderer::{RenderAdapter, RenderAdapterInfo, RenderDevice, RenderQueue};
+use bevy::render::{RenderApp, RenderPlugin};
+use bevy::window::ExitCondition;
+use bevy::winit::WinitPlugin;
+use bevy_portrait_realism::execute::Network;
+use bevy_portrait_realism::model_asset::GpuPortraitModel;
+use bevy_portrait_realism::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use bevy_portrait_realism::prelude::*;
+use bevy_portrait_realism::variant::KernelVariant;
+use cpu_time::ProcessTime;
+use wgpu_types::DeviceType;
+
+/// Longest that shaders may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The device that Bevy chose, with the plugin's kernels.
+pub struct BenchDevice {
+    app: App,
+    /// Name and driver, for people.
+    pub name: String,
+    /// Whether it runs on the CPU.
+    pub on_cpu: bool,
+    /// Threads that share its work, if it does.
+    pub threads: usize,
+}
+
+impl BenchDevice {
+    /// Starts the renderer.
+    pub fn new() -> Result<Self> {
+        let mut app = App::new();
+        app.add_plugins(
+            DefaultPlugins
+                .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
+                .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
+                .disable::<WinitPlugin>()
+                .disable::<LogPlugin>()
+                .disable::<PipelinedRenderingPlugin>(),
+        )
+        .add_plugins(PortraitRealismPlugin);
+        app.finish();
+        app.cleanup();
+        app.update();
+        let world = app.sub_app(RenderApp).world();
+        let adapter =
+            world.get_resource::<RenderAdapterInfo>().context("no graphics device: install a Vulkan driver")?;
+        let name = format!("{}, {} {}", adapter.name, adapter.driver, adapter.driver_info);
+        let on_cpu = adapter.device_type == DeviceType::Cpu;
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Ok(Self { app, name, on_cpu, threads })
+    }
+
+    /// The render world.
+    pub fn world(&self) -> &World {
+        self.app.sub_app(RenderApp).world()
+    }
+
+    /// The variant of the kernels that the plugin chose.
+    pub fn variant(&self) -> KernelVariant {
+        self.world().resource::<PortraitPipelines>().variant
+    }
+
+    /// A network ready to run regions of `size_px` pixels with a variant of the kernels.
+    pub fn network(&mut self, model: &PortraitModel, size_px: UVec2, variant: KernelVariant) -> Result<Network> {
+        let world = self.app.sub_app_mut(RenderApp).world_mut();
+        let own = std::mem::replace(&mut world.resource_mut::<PortraitPipelines>().variant, variant);
+        let gpu =
+            GpuPortraitModel::new(model.0.clone(), world.resource::<RenderDevice>(), world.resource::<RenderAdapter>());
+        let gpu = gpu.context("the weights do not fit this device")?;
+        let mut params = SystemState::<(
+            Res<RenderDevice>,
+            Res<RenderQueue>,
+            Res<PipelineCache>,
+            Res<PortraitPipelines>,
+            ResMut<PortraitPipelineCache>,
+        )>::new(world);
+        let network = {
+            let (device, queue, cache, pipelines, mut pipeline_cache) = params.get_mut(world)?;
+            let network = Network::new(&gpu, size_px, 1, &device, &cache, &pipelines, &mut pipeline_cache);
+            let mut network = network.context("the planes do not fit this device")?;
+            network.write_params(0, size_px, &queue);
+            network
+        };
+        world.resource_mut::<PortraitPipelines>().variant = own;
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            self.app.update();
+            match network.readiness(self.world().resource::<PipelineCache>()) {
+                Readiness::Ready => return Ok(network),
+                Readiness::Failed => bail!("a kernel does not compile"),
+                Readiness::Compiling => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+        bail!("kernels are still being compiled after {PATIENCE:?}")
+    }
+
+    /// Records, submits and waits.
+    pub fn submit(&self, record: impl FnOnce(&mut CommandEncoder, &PipelineCache)) {
+        let (device, queue) = (self.world().resource::<RenderDevice>(), self.world().resource::<RenderQueue>());
+        let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
+        record(&mut encoder, self.world().resource::<PipelineCache>());
+        queue.submit([encoder.finish()]);
+        device.poll(PollType::wait_indefinitely()).expect("the device is still there");
+    }
+
+    /// How long it takes: CPU time by the number of threads on the CPU, wall time on a GPU.
+    pub fn seconds_of(&mut self, work: impl FnOnce(&mut Self)) -> f64 {
+        let (wall, cpu) = (Instant::now(), ProcessTime::now());
+        work(self);
+        if self.on_cpu { cpu.elapsed().as_secs_f64() / self.threads as f64 } else { wall.elapsed().as_secs_f64() }
+    }
+}

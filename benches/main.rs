@@ -1,0 +1,70 @@
+//! `cargo bench`: the network's passes on this machine's device, beside the most that the device can do.
+//!
+//! Everything is measured in turn, round after round, so that a busy moment slows all of it down alike; the figures are medians.
+//! On a device that runs on the CPU they are CPU time divided by the number of its threads, which other processes disturb
+//! least; on a GPU they are wall time.
+
+mod device;
+mod limits;
+mod network;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::device::BenchDevice;
+use crate::table::{Report, Row};
+
+#[derive(Parser)]
+struct Arguments {
+    /// Rounds; each measures everything once.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Sides of the square regions, px.
+    #[arg(long, value_delimiter = ',', default_values_t = [128, 256, 512])]
+    sizes: Vec<u32>,
+    /// Also measure each layer of the network, at the middle one of the sizes.
+    #[arg(long)]
+    layers: bool,
+    /// File for the figures as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// What cargo passes to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Something that is measured: once to warm up, then once a round.
+pub struct Contender {
+    /// Its row of the table.
+    pub row: Row,
+    /// Runs it a few times on the device and waits.
+    pub run: Box<dyn FnMut(&mut BenchDevice)>,
+    /// How many times it runs.
+    pub repeats: u32,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut device = BenchDevice::new()?;
+    let mut contenders = limits::contenders(&device);
+    contenders.extend(network::contenders(&mut device, &arguments.sizes, arguments.layers)?);
+    for contender in &mut contenders {
+        (contender.run)(&mut device);
+    }
+    for _ in 0..arguments.rounds {
+        for contender in &mut contenders {
+            let seconds = device.seconds_of(|device| (contender.run)(device));
+            contender.row.seconds.push(seconds / f64::from(contender.repeats));
+        }
+    }
+    let report = Report::new(&device, contenders.into_iter().map(|contender| contender.row).collect());
+    println!("{report}");
+    if let Some(path) = arguments.json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(&path, text + "\n").with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}

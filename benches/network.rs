@@ -1,0 +1,77 @@
+//! The shipped networks: whole, and layer by layer.
+
+use anyhow::Result;
+use bevy::math::UVec2;
+use bevy_portrait_realism::execute::Network;
+use bevy_portrait_realism::model_asset::PortraitModel;
+use bevy_portrait_realism::variant::KernelVariant;
+use std::rc::Rc;
+
+use crate::Contender;
+use crate::device::BenchDevice;
+use crate::table::{Row, Work};
+
+/// Times that a layer runs in one measurement.
+const LAYER_REPEATS: u32 = 10;
+
+/// Both networks at each size in the device's own variant, the exact variant beside it, and each layer if wanted.
+pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Result<Vec<Contender>> {
+    let mut contenders = Vec::new();
+    let own = device.variant();
+    for (name, model) in [("quality", PortraitModel::quality()?), ("fast", PortraitModel::fast()?)] {
+        for &side in sizes {
+            let size_px = UVec2::splat(side);
+            let network = Rc::new(device.network(&model, size_px, own)?);
+            if layers && side == sizes[sizes.len() / 2] {
+                contenders.extend(layer_contenders(name, &model, &network, size_px));
+            }
+            contenders.push(whole(&format!("{name} {side}²"), &model, network, size_px));
+            if own != KernelVariant::EXACT {
+                let exact = KernelVariant { rows: own.rows, ..KernelVariant::EXACT };
+                let network = Rc::new(device.network(&model, size_px, exact)?);
+                contenders.push(whole(&format!("{name} {side}², f32"), &model, network, size_px));
+            }
+        }
+    }
+    Ok(contenders)
+}
+
+fn whole(name: &str, model: &PortraitModel, network: Rc<Network>, size_px: UVec2) -> Contender {
+    let pixels = f64::from(size_px.x * size_px.y);
+    let repeats = (512 * 512 / (size_px.x * size_px.y)).clamp(1, 4);
+    Contender {
+        row: Row::new(name, Work { multiply_adds: model.graph().macs_per_px() * pixels, bytes: 0.0 }),
+        repeats,
+        run: Box::new(move |device| {
+            device.submit(|encoder, cache| {
+                (0..repeats).for_each(|_| assert!(network.record(0, size_px, encoder, cache, None), "it is ready"));
+            });
+        }),
+    }
+}
+
+fn layer_contenders(name: &str, model: &PortraitModel, network: &Rc<Network>, size_px: UVec2) -> Vec<Contender> {
+    let graph = model.graph();
+    let pixels = f64::from(size_px.x * size_px.y);
+    let steps = network.plan().steps.iter().enumerate();
+    steps
+        .map(|(index, step)| {
+            let layer = step.span.trim_start_matches("portrait/");
+            let conv = graph.convs().find(|conv| conv.name == layer);
+            let multiply_adds =
+                conv.map_or(0.0, |conv| conv.weight_count() as f64 * pixels / (conv.downscale * conv.downscale) as f64);
+            let network = Rc::clone(network);
+            Contender {
+                row: Row::new(&format!("{name} {} {layer}", size_px.x), Work { multiply_adds, bytes: 0.0 }),
+                repeats: LAYER_REPEATS,
+                run: Box::new(move |device| {
+                    device.submit(|encoder, cache| {
+                        for _ in 0..LAYER_REPEATS {
+                            assert!(network.record_steps(index..index + 1, 0, size_px, encoder, cache), "it is ready");
+                        }
+                    });
+                }),
+            }
+        })
+        .collect()
+}

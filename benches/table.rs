@@ -1,0 +1,91 @@
+//! Medians, and the table that shows them.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::device::BenchDevice;
+
+/// What one run does.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Work {
+    /// Multiply-adds.
+    pub multiply_adds: f64,
+    /// Bytes read and written.
+    pub bytes: f64,
+}
+
+/// One thing that was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// What it is.
+    pub name: String,
+    /// What one run does.
+    pub work: Work,
+    /// Of one run, for each round.
+    pub seconds: Vec<f64>,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Name and driver.
+    pub device: String,
+    /// What the seconds are.
+    pub clock: String,
+    /// Share of the device's peak of multiply-adds that the default network reaches at 256².
+    pub peak_share: Option<f64>,
+    /// What was measured.
+    pub rows: Vec<Row>,
+}
+
+impl Row {
+    /// Not yet measured.
+    pub fn new(name: &str, work: Work) -> Self {
+        Self { name: name.into(), work, seconds: Vec::new() }
+    }
+
+    /// Of one run.
+    pub fn median_s(&self) -> f64 {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    fn gflops(&self) -> f64 {
+        2.0 * self.work.multiply_adds / self.median_s() / 1e9
+    }
+}
+
+impl Report {
+    /// Rows measured on a device; the first is its peak.
+    pub fn new(device: &BenchDevice, rows: Vec<Row>) -> Self {
+        let clock = if device.on_cpu { format!("CPU time by {} threads", device.threads) } else { "wall time".into() };
+        let mut report = Self { device: device.name.clone(), clock, peak_share: None, rows };
+        let default = report.rows.iter().find(|row| row.name == "quality 256²");
+        report.peak_share = default.map(|row| row.gflops() / report.peak());
+        report
+    }
+
+    fn peak(&self) -> f64 {
+        self.rows.first().map_or(f64::NAN, Row::gflops)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}; {}, medians", self.device, self.clock)?;
+        writeln!(f, "{:<32} {:>10} {:>10} {:>8} {:>8}", "", "ms", "GFLOP/s", "of peak", "GB/s")?;
+        for row in &self.rows {
+            write!(f, "{:<32} {:>10.3}", row.name, row.median_s() * 1e3)?;
+            if row.work.multiply_adds > 0.0 {
+                write!(f, " {:>10.1} {:>7.0}%", row.gflops(), 100.0 * row.gflops() / self.peak())?;
+            }
+            if row.work.bytes > 0.0 {
+                write!(f, " {:>19} {:>8.1}", "", row.work.bytes / row.median_s() / 1e9)?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}

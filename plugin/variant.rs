@@ -1,0 +1,96 @@
+//! What the kernels are specialised for: number formats, and the shape of the work that suits a device.
+
+use bevy::render::render_resource::{DownlevelFlags, WgpuFeatures};
+use bevy::render::renderer::{RenderAdapter, RenderDevice};
+use wgpu_types::DeviceType;
+
+use crate::weight_layout::WeightFormat;
+
+/// Fewest invocations of a subgroup that can share weights: each holds the weights of one input channel at one tap.
+const SHARING_LANES: u32 = 8;
+
+/// How values lie between two layers. Sums are always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ActivationFormat {
+    /// 4 bytes each: as exact as the reference.
+    F32,
+    /// 2 bytes each, two in a word: half the memory and half the reading. Differs from the reference by up to 1 of 255.
+    F16,
+}
+
+impl ActivationFormat {
+    /// Bytes of one pixel of one plane of four channels.
+    pub fn texel_bytes(self) -> u64 {
+        match self {
+            Self::F32 => 16,
+            Self::F16 => 8,
+        }
+    }
+}
+
+/// Height of the pixels that one invocation of a convolution makes.
+///
+/// More rows read each weight and pixel less often, and need more registers and larger images to fill a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TileRows {
+    /// 64 sums an invocation, for GPUs.
+    Two,
+    /// 128 sums an invocation, for devices that run on the CPU.
+    Four,
+}
+
+impl TileRows {
+    /// 2 or 4.
+    pub fn px(self) -> u32 {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+}
+
+/// Which member of the family of kernels runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KernelVariant {
+    /// How values lie between two layers.
+    pub activations: ActivationFormat,
+    /// Shape of a convolution's work.
+    pub rows: TileRows,
+    /// Each lane of a subgroup reads its share of the weights and hands it to the others, instead of all reading all.
+    /// Needs subgroup operations and [`SHARING_LANES`] lanes; pays where every lane's read is a branch of its own, as on
+    /// the CPU.
+    pub shares_weights: bool,
+}
+
+impl KernelVariant {
+    /// Runs on every device, and is as exact as the reference.
+    pub const EXACT: Self = Self { activations: ActivationFormat::F32, rows: TileRows::Two, shares_weights: false };
+
+    /// The one that suits a device.
+    pub fn of(device: &RenderDevice, adapter: &RenderAdapter) -> Self {
+        if !reads_f16(adapter) {
+            return Self::EXACT;
+        }
+        let on_cpu = adapter.get_info().device_type == DeviceType::Cpu;
+        Self {
+            activations: ActivationFormat::F16,
+            rows: if on_cpu { TileRows::Four } else { TileRows::Two },
+            shares_weights: on_cpu && Self::can_share_weights(device, adapter),
+        }
+    }
+
+    /// Whether a device can run a variant that shares weights.
+    pub fn can_share_weights(device: &RenderDevice, adapter: &RenderAdapter) -> bool {
+        device.features().contains(WgpuFeatures::SUBGROUP) && adapter.get_info().subgroup_min_size >= SHARING_LANES
+    }
+}
+
+/// Whether a device unpacks f16 in a shader.
+pub(crate) fn reads_f16(adapter: &RenderAdapter) -> bool {
+    adapter.get_downlevel_capabilities().flags.contains(DownlevelFlags::SHADER_F16_IN_F32)
+}
+
+/// Weights in the smallest format that holds them exactly and that a device reads.
+pub(crate) fn weight_format(model: &portrait_network::Model, adapter: &RenderAdapter) -> WeightFormat {
+    if reads_f16(adapter) { WeightFormat::of(model) } else { WeightFormat::F32 }
+}
