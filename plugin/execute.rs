@@ -15,7 +15,7 @@ use bevy::render::renderer::{RenderDevice, RenderQueue};
 
 use crate::model_asset::GpuPortraitModel;
 use crate::pipeline::{ComputeKey, LayerKey, PortraitPipelineCache, PortraitPipelines, Readiness};
-use crate::plan::{Kernel, LayerParams, Plan};
+use crate::plan::{LayerParams, Plan};
 
 /// Scratch buffers grow to multiples of this many pixels a side, so that a face that comes nearer does not allocate in
 /// every frame.
@@ -77,10 +77,6 @@ impl Network {
             .steps
             .iter()
             .map(|step| {
-                let second = match step.kernel {
-                    Kernel::Conv { .. } => &gpu.weights,
-                    _ => &scratch[step.sources[1]],
-                };
                 let params = BufferBinding { buffer: &params.buffer, offset: 0, size: Some(LayerParams::min_size()) };
                 device.create_bind_group(
                     step.span.as_str(),
@@ -88,8 +84,9 @@ impl Network {
                     &BindGroupEntries::sequential((
                         params,
                         scratch[step.sources[0]].as_entire_binding(),
-                        second.as_entire_binding(),
+                        gpu.weights.as_entire_binding(),
                         scratch[step.target].as_entire_binding(),
+                        scratch[step.sources[1]].as_entire_binding(),
                     )),
                 )
             })
@@ -130,7 +127,7 @@ impl Network {
         &self.scratch[self.plan.input]
     }
 
-    /// The residual, one plane in the [`Plan::input_layout`].
+    /// The residual, one plane in the [`Plan::residual_layout`].
     pub fn residual(&self) -> &Buffer {
         &self.scratch[self.plan.residual]
     }

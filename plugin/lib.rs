@@ -21,6 +21,7 @@
 mod cameras;
 pub mod execute;
 mod extract;
+mod fusion;
 pub mod gpu_state;
 pub mod model_asset;
 mod pass;

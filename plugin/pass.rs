@@ -12,7 +12,6 @@ use bevy::render::renderer::{RenderContext, ViewQuery};
 use bevy::render::view::ViewTarget;
 
 use crate::gpu_state::PortraitGpuState;
-use crate::plan::pack_workgroups;
 use crate::prepare::PortraitView;
 
 /// For each face: copies its region out of the camera's main texture, runs the network, and draws the region back into
@@ -61,7 +60,7 @@ pub fn portrait_realism(
         {
             let mut pass = encoder
                 .begin_compute_pass(&ComputePassDescriptor { label: Some("portrait pack"), timestamp_writes: None });
-            let [x, y, z] = pack_workgroups(network.plan().padded_px(network_px));
+            let [x, y, z] = network.plan().pack_workgroups(network_px);
             pass.set_pipeline(pack_pipeline);
             pass.set_bind_group(0, &portrait.pack, &[prepared.uniform_offset]);
             pass.dispatch_workgroups(x, y, z);

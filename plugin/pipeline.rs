@@ -15,11 +15,12 @@ use bevy::render::render_resource::{
 };
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use bevy::shader::{ShaderCacheError, ShaderDefVal};
-use portrait_network::pack::{OUT_TILE, vec4_planes};
-use portrait_network::{Plane, Spec};
+use portrait_network::pack::OUT_TILE;
+use portrait_network::{Graph, Plane};
 
+use crate::fusion::input_is_unshuffled;
 use crate::gpu_state::RegionUniform;
-use crate::plan::{CONV_WORKGROUP, Kernel, LayerParams, WORKGROUP_SIDE};
+use crate::plan::{Kernel, LayerParams, WORKGROUP_SIDE};
 use crate::shaders::PortraitShaders;
 use crate::variant::{ActivationFormat, KernelVariant};
 use crate::weight_layout::WeightFormat;
@@ -56,8 +57,8 @@ pub struct CompositeKey {
 /// What the kernel that makes the input planes depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PackKey {
-    /// Planes of four channels.
-    pub input_planes: u32,
+    /// Channels of the input planes.
+    pub input_channels: u32,
     /// First channel of the normals, if the network reads them.
     pub normal_channel: Option<u32>,
     /// Channel of the depth, if the network reads it.
@@ -66,23 +67,27 @@ pub struct PackKey {
     pub multisampled: bool,
     /// How the planes are stored.
     pub activations: ActivationFormat,
+    /// Whether they are made in the order of a first space-to-depth layer of factor 2.
+    pub unshuffled: bool,
 }
 
 impl PackKey {
     /// For a network's input planes.
-    pub fn new(spec: &Spec, multisampled: bool, activations: ActivationFormat) -> Self {
+    pub fn new(graph: &Graph, multisampled: bool, activations: ActivationFormat) -> Self {
+        let spec = graph.spec();
         let channel_of = |wanted: Plane| {
             let at = spec.inputs.iter().position(|&plane| plane == wanted)?;
             Some(spec.inputs[..at].iter().map(|plane| plane.channels() as u32).sum())
         };
         let (normal_channel, depth_channel) = (channel_of(Plane::Normal), channel_of(Plane::Depth));
         Self {
-            input_planes: vec4_planes(spec.input_channels()) as u32,
+            input_channels: spec.input_channels() as u32,
             normal_channel,
             depth_channel,
             // One pipeline is enough where it makes no difference.
             multisampled: multisampled && (normal_channel.is_some() || depth_channel.is_some()),
             activations,
+            unshuffled: input_is_unshuffled(graph),
         }
     }
 }
@@ -90,7 +95,7 @@ impl PackKey {
 /// Layouts and specialised pipelines. Exists where the device can run them.
 #[derive(Resource)]
 pub struct PortraitPipelines {
-    /// Of every step of a plan: parameters, source, second source or weights, target.
+    /// Of every step of a plan: parameters, source, weights, target, second source.
     pub layer_layout: BindGroupLayoutDescriptor,
     /// Of the composite pass: region, copied frame, residual.
     pub composite_layout: BindGroupLayoutDescriptor,
@@ -141,6 +146,7 @@ impl PortraitPipelines {
                     storage_buffer_read_only_sized(false, None),
                     storage_buffer_read_only_sized(false, None),
                     storage_buffer_sized(false, None),
+                    storage_buffer_read_only_sized(false, None),
                 ),
             ),
         );
@@ -214,10 +220,11 @@ impl SpecializedComputePipeline for PortraitPipelines {
 
 /// Shader definitions of the kernel that makes the input planes.
 pub fn pack_defs(key: PackKey) -> Vec<ShaderDefVal> {
-    let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE), define("INPUT_PLANES", key.input_planes)];
+    let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE), define("INPUT_CHANNELS", key.input_channels)];
     defs.extend(activation_def(key.activations));
     defs.extend(key.normal_channel.map(|channel| define("NORMAL_CHANNEL", channel)));
     defs.extend(key.depth_channel.map(|channel| define("DEPTH_CHANNEL", channel)));
+    defs.extend(key.unshuffled.then(|| "UNSHUFFLED".into()));
     defs.extend(key.multisampled.then(|| "MULTISAMPLED".into()));
     defs
 }
@@ -237,15 +244,17 @@ pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
     let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE)];
     defs.extend(activation_def(variant.activations));
     match kernel {
-        Kernel::Conv { kernel, stride } => {
+        Kernel::Conv { kernel, stride, shuffles, adds } => {
             defs.extend([
                 define("TILE_ROWS", variant.rows.px()),
                 define("KERNEL", kernel),
                 define("STRIDE", stride),
                 define("OUT_TILE", OUT_TILE as u32),
-                define("CONV_WORKGROUP", CONV_WORKGROUP),
+                define("CONV_WORKGROUP", variant.workgroup()),
             ]);
             defs.extend((weights == WeightFormat::F16).then(|| "HALF_WEIGHTS".into()));
+            defs.extend(shuffles.then(|| "SHUFFLES".into()));
+            defs.extend(adds.then(|| "ADDS".into()));
             defs.extend(variant.shares_weights.then(|| "SHARED_WEIGHTS".into()));
         }
         Kernel::SpaceToDepth => defs.push("SPACE_TO_DEPTH".into()),
@@ -288,7 +297,7 @@ pub(crate) fn init_portrait_pipelines(
 ) {
     let limits = device.limits();
     // Weights, two sources and a target; WebGL2 and the oldest drivers have no compute at all.
-    if limits.max_storage_buffers_per_shader_stage < 3 || limits.max_compute_invocations_per_workgroup < 64 {
+    if limits.max_storage_buffers_per_shader_stage < 4 || limits.max_compute_invocations_per_workgroup < 64 {
         error!("portrait realism: this device has no compute shaders, so the frame stays as it is");
         commands.remove_resource::<PortraitPipelines>();
         return;

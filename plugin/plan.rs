@@ -5,8 +5,10 @@
 
 use bevy::math::UVec2;
 use bevy::render::render_resource::ShaderType;
-use portrait_network::pack::{out_tiles, vec4_planes};
-use portrait_network::{Graph, Op, Upsampling};
+use portrait_network::pack::{OutOrder, vec4_planes};
+use portrait_network::{Graph, Op, Source, Upsampling};
+
+use crate::fusion::{epilogues, input_is_unshuffled};
 
 use crate::planes::PlaneLayout;
 use crate::scratch::Scratch;
@@ -15,8 +17,6 @@ use crate::weight_layout::{WeightFormat, weight_offsets};
 
 /// Width and height of a workgroup of every kernel but the convolution.
 pub const WORKGROUP_SIDE: u32 = 8;
-/// Invocations of a convolution's workgroup.
-pub const CONV_WORKGROUP: u32 = 32;
 /// Width of the pixels that one invocation of a convolution makes; the kernel is unrolled for it.
 pub const CONV_TILE_WIDTH_PX: u32 = 4;
 /// Most tiles of a workgroup that lie side by side.
@@ -31,6 +31,10 @@ pub enum Kernel {
         kernel: u32,
         /// 1 or 2.
         stride: u32,
+        /// Whether channels become pixels before they are stored.
+        shuffles: bool,
+        /// Whether a tensor is added before they are stored.
+        adds: bool,
     },
     /// Pixels to channels.
     SpaceToDepth,
@@ -78,7 +82,7 @@ pub struct Step {
     pub span: String,
     /// The shader.
     pub kernel: Kernel,
-    /// Scratch buffers it reads; the second one is the first again, unless the kernel is [`Kernel::Add`].
+    /// Scratch buffers it reads; the second one is the first again, unless the kernel adds it.
     pub sources: [usize; 2],
     /// Scratch buffer it writes.
     pub target: usize,
@@ -88,12 +92,15 @@ pub struct Step {
     pub target_grid: Grid,
     source_channels: u32,
     target_channels: u32,
+    /// Tiles of a convolution's output channels.
+    out_tiles: u32,
     first_plane: u32,
     factor: u32,
     pub(crate) weight_at: u32,
     pub(crate) bias_at: u32,
     negative_slope: f32,
     rows: TileRows,
+    workgroup: u32,
 }
 
 /// What a kernel reads as `layer` (WGSL: `LayerParams` in `shaders/shared/layout.wgsl`).
@@ -134,13 +141,14 @@ impl Step {
 
     /// A convolution's tiles in all, across and down.
     fn tiles(&self, padded_px: UVec2) -> UVec2 {
-        let size = self.target_grid.size_px(padded_px);
+        let shrink = if matches!(self.kernel, Kernel::Conv { shuffles: true, .. }) { 2 } else { 1 };
+        let size = self.target_grid.size_px(padded_px) / shrink;
         UVec2::new(size.x.div_ceil(CONV_TILE_WIDTH_PX), size.y.div_ceil(self.rows.px()))
     }
 
     /// How many of a workgroup's tiles lie side by side: a narrow image leaves no invocation idle.
     fn tiles_across(&self, padded_px: UVec2) -> u32 {
-        self.tiles(padded_px).x.next_power_of_two().min(MOST_TILES_ACROSS)
+        self.tiles(padded_px).x.next_power_of_two().min(MOST_TILES_ACROSS).min(self.workgroup)
     }
 
     /// Workgroups to dispatch when the network's padded input has `padded_px` pixels.
@@ -148,8 +156,7 @@ impl Step {
         let planes = match self.kernel {
             Kernel::Conv { .. } => {
                 let (tiles, across) = (self.tiles(padded_px), self.tiles_across(padded_px));
-                let out_tiles = out_tiles(self.target_channels as usize) as u32;
-                return [tiles.x.div_ceil(across), tiles.y.div_ceil(CONV_WORKGROUP / across), out_tiles];
+                return [tiles.x.div_ceil(across), tiles.y.div_ceil(self.workgroup / across), self.out_tiles];
             }
             Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => self.target_grid.planes,
             Kernel::Copy | Kernel::Add | Kernel::Accumulate => self.source_grid.planes,
@@ -157,11 +164,6 @@ impl Step {
         let [x, y, _] = texel_workgroups(self.target_grid.size_px(padded_px));
         [x, y, planes]
     }
-}
-
-/// Workgroups of the kernel that makes the input planes.
-pub fn pack_workgroups(padded_px: UVec2) -> [u32; 3] {
-    texel_workgroups(padded_px)
 }
 
 /// One invocation for each texel of one plane of `size_px` pixels and its border.
@@ -187,6 +189,8 @@ pub struct Plan {
     pub capacity_px: UVec2,
     /// The kernels that it is for.
     pub variant: KernelVariant,
+    /// Whether the input planes are made in the order of a first space-to-depth layer of factor 2, channel `c·4 + dy·2 + dx`.
+    pub input_is_unshuffled: bool,
     alignment_px: u32,
 }
 
@@ -199,7 +203,17 @@ impl Plan {
         let mut weights = weight_offsets(graph, format).into_iter();
         let mut steps = Vec::new();
         let mut output = (scratch.input, 1.0);
+        let epilogues = epilogues(graph);
+        let input_is_unshuffled = input_is_unshuffled(graph);
         for (index, (layer, node)) in graph.spec().layers.iter().zip(graph.nodes()).enumerate() {
+            let Some(epilogue) = epilogues[index] else {
+                scratch.release_after(index);
+                continue;
+            };
+            if index == 0 && input_is_unshuffled {
+                scratch.place_on_input(index);
+                continue;
+            }
             let sources: Vec<(usize, Grid, usize)> =
                 node.sources.iter().map(|&source| scratch.tensor(source)).collect();
             let (first, source_grid, source_channels) = sources[0];
@@ -207,8 +221,10 @@ impl Plan {
                 output = (first, scale);
                 continue;
             }
+            let out_channels = node.channels;
+            let node = &graph.nodes()[epilogue.makes];
             let target_grid = Grid::new(node.channels, node.downscale);
-            let target = scratch.allocate(index, target_grid);
+            let target = scratch.allocate(epilogue.makes, target_grid);
             let base = Step {
                 span: format!("portrait/{}", layer.name),
                 kernel: Kernel::Copy,
@@ -218,18 +234,29 @@ impl Plan {
                 target_grid,
                 source_channels: source_channels as u32,
                 target_channels: node.channels as u32,
+                out_tiles: 0,
                 first_plane: 0,
                 factor: 1,
                 weight_at: 0,
                 bias_at: 0,
                 negative_slope: 1.0,
                 rows: variant.rows,
+                workgroup: variant.workgroup(),
             };
             match layer.op {
                 Op::Conv { kernel, stride, activation, .. } => {
                     let (weight_at, bias_at) = weights.next().unwrap_or_default();
+                    let order = if epilogue.shuffles { OutOrder::Shuffled } else { OutOrder::Natural };
+                    let added = epilogue.adds.map(|other| scratch.tensor(Source::Layer(other)).0);
                     steps.push(Step {
-                        kernel: Kernel::Conv { kernel: kernel as u32, stride: stride as u32 },
+                        kernel: Kernel::Conv {
+                            kernel: kernel as u32,
+                            stride: stride as u32,
+                            shuffles: epilogue.shuffles,
+                            adds: added.is_some(),
+                        },
+                        sources: [first, added.unwrap_or(first)],
+                        out_tiles: order.tiles(out_channels) as u32,
                         weight_at,
                         bias_at,
                         negative_slope: activation.negative_slope(),
@@ -275,13 +302,24 @@ impl Plan {
             residual_scale: output.1,
             capacity_px,
             variant,
+            input_is_unshuffled,
             alignment_px,
         }
     }
 
-    /// How the network's padded input, and the residual, lie in their buffers.
+    /// How the network's padded input lies in its buffer.
     pub fn input_layout(&self, network_px: UVec2) -> PlaneLayout {
+        PlaneLayout { size_px: self.padded_px(network_px) / if self.input_is_unshuffled { 2 } else { 1 } }
+    }
+
+    /// How the residual lies in its buffer.
+    pub fn residual_layout(&self, network_px: UVec2) -> PlaneLayout {
         PlaneLayout { size_px: self.padded_px(network_px) }
+    }
+
+    /// Workgroups of the kernel that makes the input planes of `network_px` pixels.
+    pub fn pack_workgroups(&self, network_px: UVec2) -> [u32; 3] {
+        texel_workgroups(self.input_layout(network_px).size_px)
     }
 
     /// The network's grid for an input of `network_px` pixels: filled up to its alignment.
@@ -323,17 +361,23 @@ pub(crate) mod tests {
                 assert_eq!(holds[plan.residual], Some(node.sources[0]), "residual");
                 continue;
             }
+            if index == 0 && plan.input_is_unshuffled {
+                holds[plan.input] = Some(Source::Layer(0));
+                continue;
+            }
+            let Some(epilogue) = epilogues(graph)[index] else { continue };
             let mut read = Vec::new();
             let mut target = None;
             while let Some(step) = steps.next_if(|step| step.span == span) {
                 assert!(!step.sources.contains(&step.target), "{span} reads what it writes");
-                let once = if step.kernel == Kernel::Add { 2 } else { 1 };
-                read.extend(step.sources[..once].iter().map(|&buffer| holds[buffer]));
+                let reads_both = matches!(step.kernel, Kernel::Add | Kernel::Conv { adds: true, .. });
+                let count = if reads_both { 2 } else { 1 };
+                read.extend(step.sources[..count].iter().map(|&buffer| holds[buffer]));
                 target = Some(step.target);
             }
-            let expected: Vec<_> = node.sources.iter().map(|&source| Some(source)).collect();
-            assert_eq!(read, expected, "{span}");
-            holds[target.expect("a step")] = Some(Source::Layer(index));
+            let expected = node.sources.iter().copied().chain(epilogue.adds.map(Source::Layer));
+            assert_eq!(read, expected.map(Some).collect::<Vec<_>>(), "{span}");
+            holds[target.expect("a step")] = Some(Source::Layer(epilogue.makes));
         }
         assert!(steps.next().is_none());
     }
@@ -396,7 +440,8 @@ pub(crate) mod tests {
         let graph = Spec::quality().validate().unwrap();
         let plan = Plan::new(&graph, UVec2::new(33, 65), KernelVariant::EXACT, WeightFormat::F32);
         let params = plan.steps[0].params(plan.padded_px(UVec2::new(33, 65)));
-        assert_eq!((params.source_size_px, params.target_size_px), (UVec2::new(48, 80), UVec2::new(24, 40)));
+        assert_eq!(plan.padded_px(UVec2::new(33, 65)), UVec2::new(48, 80));
+        assert_eq!((params.source_size_px, params.target_size_px), (UVec2::new(24, 40), UVec2::new(24, 40)));
     }
 
     #[test]

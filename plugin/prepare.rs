@@ -173,7 +173,7 @@ fn find_work<'a>(
     let area = |region: &Region| u64::from(region.rect_px.width()) * u64::from(region.rect_px.height());
     faces.sort_by_key(|(region, _)| std::cmp::Reverse(area(region)));
     faces.truncate(MAX_FACES);
-    let pack_key = PackKey::new(gpu.model.graph().spec(), msaa.samples() > 1, activations);
+    let pack_key = PackKey::new(gpu.model.graph(), msaa.samples() > 1, activations);
     (!faces.is_empty()).then_some(Work { entity, settings, view, gpu, pack_key, normals, depths, faces })
 }
 

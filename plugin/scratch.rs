@@ -3,6 +3,7 @@
 use bevy::math::UVec2;
 use portrait_network::{Graph, Source};
 
+use crate::fusion::input_is_unshuffled;
 use crate::plan::Grid;
 use crate::variant::ActivationFormat;
 
@@ -15,8 +16,8 @@ pub(crate) struct Scratch<'a> {
     free: Vec<usize>,
     /// Buffer of the input planes.
     pub input: usize,
-    /// Buffer of each layer's tensor.
-    placed: Vec<usize>,
+    /// Buffer of each layer's tensor, if it has one of its own.
+    placed: Vec<Option<usize>>,
     /// Last layer that reads the input planes, and each layer's tensor.
     input_last_read: usize,
     last_read: Vec<usize>,
@@ -36,7 +37,7 @@ impl<'a> Scratch<'a> {
                 }
             }
         }
-        let input_grid = Grid::new(graph.spec().input_channels(), 1);
+        let input_grid = input_grid(graph);
         Self {
             graph,
             capacity_px,
@@ -44,7 +45,7 @@ impl<'a> Scratch<'a> {
             buffer_bytes: vec![input_grid.bytes(capacity_px, format)],
             free: Vec::new(),
             input: 0,
-            placed: Vec::new(),
+            placed: vec![None; layers],
             input_last_read,
             last_read,
         }
@@ -52,21 +53,23 @@ impl<'a> Scratch<'a> {
 
     /// Buffer, shape and channels of what a layer reads.
     pub fn tensor(&self, source: Source) -> (usize, Grid, usize) {
-        match source {
+        let (buffer, grid, channels) = match source {
             Source::Input => {
                 let channels = self.graph.spec().input_channels();
-                (self.input, Grid::new(channels, 1), channels)
+                (Some(self.input), Grid::new(channels, 1), channels)
             }
             Source::Layer(layer) => {
                 let node = &self.graph.nodes()[layer];
                 (self.placed[layer], Grid::new(node.channels, node.downscale), node.channels)
             }
-        }
+        };
+        // Every layer but the ones that a convolution takes in has a buffer, and nothing else reads those.
+        debug_assert!(buffer.is_some(), "{source:?}");
+        (buffer.unwrap_or(self.input), grid, channels)
     }
 
     /// The free buffer that wastes least, else the one that has to grow least, else a new one.
     pub fn allocate(&mut self, layer: usize, grid: Grid) -> usize {
-        debug_assert_eq!(self.placed.len(), layer);
         let bytes = grid.bytes(self.capacity_px, self.format);
         let size = |&at: &usize| self.buffer_bytes[self.free[at]];
         let fitting = (0..self.free.len()).filter(|at| size(at) >= bytes).min_by_key(size);
@@ -79,15 +82,30 @@ impl<'a> Scratch<'a> {
             }
         };
         self.buffer_bytes[buffer] = self.buffer_bytes[buffer].max(bytes);
-        self.placed.push(buffer);
+        self.placed[layer] = Some(buffer);
         buffer
+    }
+
+    /// The first layer's tensor is the input itself.
+    pub fn place_on_input(&mut self, layer: usize) {
+        self.placed[layer] = Some(self.input);
+        // Given back with that layer's tensor.
+        self.input_last_read = usize::MAX;
     }
 
     pub fn release_after(&mut self, layer: usize) {
         if self.input_last_read == layer {
             self.free.push(self.input);
         }
-        let done = (0..=layer).filter(|&made| self.last_read[made] == layer).map(|made| self.placed[made]);
+        let done = (0..=layer).filter(|&made| self.last_read[made] == layer).filter_map(|made| self.placed[made]);
         self.free.extend(done);
+    }
+}
+
+/// The input planes; if they are made in the order of a first space-to-depth layer, that layer's tensor.
+fn input_grid(graph: &Graph) -> Grid {
+    match graph.nodes().first().filter(|_| input_is_unshuffled(graph)) {
+        Some(node) => Grid::new(node.channels, node.downscale),
+        None => Grid::new(graph.spec().input_channels(), 1),
     }
 }

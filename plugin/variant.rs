@@ -79,6 +79,14 @@ impl KernelVariant {
         }
     }
 
+    /// Invocations of a convolution's workgroup. On the CPU one subgroup: a small image leaves no lane idle.
+    pub fn workgroup(self) -> u32 {
+        match self.rows {
+            TileRows::Two => 32,
+            TileRows::Four => 8,
+        }
+    }
+
     /// Whether a device can run a variant that shares weights.
     pub fn can_share_weights(device: &RenderDevice, adapter: &RenderAdapter) -> bool {
         device.features().contains(WgpuFeatures::SUBGROUP) && adapter.get_info().subgroup_min_size >= SHARING_LANES

@@ -1,8 +1,10 @@
 //! How a model's weights lie on the GPU.
 
 use half::f16;
-use portrait_network::pack::{OUT_TILE, out_tiles, pack_bias, pack_weight, vec4_planes};
+use portrait_network::pack::{OUT_TILE, pack_bias, pack_weight, vec4_planes};
 use portrait_network::{Graph, Model};
+
+use crate::fusion::out_orders;
 
 /// Words that the last read of shared weights reaches beyond them: those of four input channels in f32.
 const OVERREAD_WORDS: usize = 4 * OUT_TILE;
@@ -37,8 +39,9 @@ pub(crate) fn weight_offsets(graph: &Graph, format: WeightFormat) -> Vec<(u32, u
     let mut at = 0;
     graph
         .convs()
-        .map(|conv| {
-            let tiles = out_tiles(conv.out_channels);
+        .zip(out_orders(graph))
+        .map(|(conv, order)| {
+            let tiles = order.tiles(conv.out_channels);
             let taps = tiles * vec4_planes(conv.in_channels) * conv.kernel * conv.kernel;
             let weights = format.blocks(taps * 4 * OUT_TILE);
             let offsets = (at as u32, (at + weights) as u32);
@@ -52,8 +55,9 @@ pub(crate) fn weight_offsets(graph: &Graph, format: WeightFormat) -> Vec<(u32, u
 /// the order of [`portrait_network::pack`], in `format`, then its biases.
 pub fn pack_weights(model: &Model, format: WeightFormat) -> Vec<u32> {
     let mut packed = Vec::new();
-    for (shape, conv) in model.graph().convs().zip(model.convs()) {
-        let weights = pack_weight(&shape, &conv.weight);
+    let orders = out_orders(model.graph());
+    for ((shape, conv), order) in model.graph().convs().zip(model.convs()).zip(orders) {
+        let weights = pack_weight(&shape, &conv.weight, order);
         match format {
             WeightFormat::F32 => packed.extend(weights.iter().map(|value| value.to_bits())),
             WeightFormat::F16 => packed.extend(weights.as_chunks::<2>().0.iter().map(|pair| {
@@ -61,7 +65,7 @@ pub fn pack_weights(model: &Model, format: WeightFormat) -> Vec<u32> {
                 low | high << 16
             })),
         }
-        packed.extend(pack_bias(&conv.bias).iter().map(|value| value.to_bits()));
+        packed.extend(pack_bias(&conv.bias, order).iter().map(|value| value.to_bits()));
     }
     // Lanes that share weights read a little too far, and a network without a convolution is legal, but no empty buffer.
     packed.resize(packed.len() + OVERREAD_WORDS, 0);

@@ -1,4 +1,5 @@
-// Purpose: convolution KERNEL x KERNEL (1 or 3) with stride STRIDE (1 or 2), zero padding, bias and leaky ReLU.
+// Purpose: convolution KERNEL x KERNEL (1 or 3) with stride STRIDE (1 or 2), zero padding, bias and leaky ReLU. SHUFFLES makes
+//          four channels one channel of four pixels, ADDS adds a tensor; both before anything is stored.
 // Inputs:  planes of four channels; weights as `portrait_network::pack` orders them,
 //          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], f32 or (HALF_WEIGHTS) f16; f32 biases for whole tiles.
 // Outputs: planes of four channels, with their border of zeros.
@@ -8,17 +9,23 @@
 //
 // Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers. A pixel's sums
 // stay in registers through all taps; going through all pixels for each tap instead is a tenth slower on lavapipe.
-#import portrait::layout::{LayerParams, encode, half, plane_index, row_texels, texel_index}
+#import portrait::layout::{LayerParams, decode, encode, half, plane_index, row_texels, texel_index}
 
 @group(0) @binding(0) var<uniform> layer: LayerParams;
 #ifdef HALF_ACTIVATIONS
 // Two neighbours in a row at once.
 @group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
+#ifdef ADDS
+@group(0) @binding(4) var<storage, read> added: array<vec2<u32>>;
+#endif
 const ZERO = vec2<u32>(0u);
 #else
 @group(0) @binding(1) var<storage, read> source: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
+#ifdef ADDS
+@group(0) @binding(4) var<storage, read> added: array<vec4<f32>>;
+#endif
 const ZERO = vec4<f32>(0.0);
 #endif
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
@@ -224,43 +231,67 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
     return select(x * layer.negative_slope, x, x > vec4<f32>(0.0));
 }
 
+fn store_texel(at: u32, sum: vec4<f32>) {
+    var value = activate(sum);
+#ifdef ADDS
+    value += decode(added[at]);
+#endif
+    result[at] = encode(value);
+}
+
+// A row of the tile, whose first pixel is `corner` of the grid that is convolved.
+#ifdef SHUFFLES
+fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
+    let size = layer.target_size_px;
+    let pixel = corner * 2u + vec2<u32>(0u, out_tile % 2u);
+    if out_tile / 2u >= layer.target_planes || pixel.y >= size.y {
+        return;
+    }
+    let at = plane_index(out_tile / 2u, pixel, size);
+    if pixel.x < size.x { store_texel(at, value.a.low); store_texel(at + 1u, value.a.high); }
+    if pixel.x + 2u < size.x { store_texel(at + 2u, value.b.low); store_texel(at + 3u, value.b.high); }
+    if pixel.x + 4u < size.x { store_texel(at + 4u, value.c.low); store_texel(at + 5u, value.c.high); }
+    if pixel.x + 6u < size.x { store_texel(at + 6u, value.d.low); store_texel(at + 7u, value.d.high); }
+}
+#else
 fn store_row(plane: u32, corner: vec2<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
     if plane >= layer.target_planes || corner.y >= layer.target_size_px.y {
         return;
     }
     let at = plane_index(plane, corner, layer.target_size_px);
     let width = layer.target_size_px.x;
-    if corner.x < width { result[at] = encode(activate(a)); }
-    if corner.x + 1u < width { result[at + 1u] = encode(activate(b)); }
-    if corner.x + 2u < width { result[at + 2u] = encode(activate(c)); }
-    if corner.x + 3u < width { result[at + 3u] = encode(activate(d)); }
+    if corner.x < width { store_texel(at, a); }
+    if corner.x + 1u < width { store_texel(at + 1u, b); }
+    if corner.x + 2u < width { store_texel(at + 2u, c); }
+    if corner.x + 3u < width { store_texel(at + 3u, d); }
 }
 
 fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
     store_row(out_tile * 2u, corner, value.a.low, value.b.low, value.c.low, value.d.low);
     store_row(out_tile * 2u + 1u, corner, value.a.high, value.b.high, value.c.high, value.d.high);
 }
+#endif
 
-// The border beside a tile at the image's edge. What lies there may be of another tensor that had this memory.
-fn clear_border(plane: u32, corner: vec2<u32>) {
+// The border beside a tile of `extent` pixels at the image's edge. What lies there may be of another tensor that had this
+// memory.
+fn clear_border(plane: u32, corner: vec2<u32>, extent: vec2<u32>) {
     let size = layer.target_size_px;
     if plane >= layer.target_planes || any(corner >= size) {
         return;
     }
-    let row = row_texels(size);
-    let across = select(0u, 6u, corner.y == 0u);
-    for (var step = 0u; step < across; step += 1u) {
+    let above = select(0u, extent.x + 2u, corner.y == 0u);
+    for (var step = 0u; step < above; step += 1u) {
         result[texel_index(plane, vec2<u32>(corner.x + step, 0u), size)] = ZERO;
     }
-    let below = select(0u, 6u, corner.y + #{TILE_ROWS}u >= size.y);
+    let below = select(0u, extent.x + 2u, corner.y + extent.y >= size.y);
     for (var step = 0u; step < below; step += 1u) {
         result[texel_index(plane, vec2<u32>(corner.x + step, size.y + 1u), size)] = ZERO;
     }
-    let left = select(0u, #{TILE_ROWS}u, corner.x == 0u);
+    let left = select(0u, extent.y, corner.x == 0u);
     for (var step = 0u; step < left; step += 1u) {
         result[texel_index(plane, vec2<u32>(0u, corner.y + 1u + step), size)] = ZERO;
     }
-    let right = select(0u, #{TILE_ROWS}u, corner.x + 4u >= size.x);
+    let right = select(0u, extent.y, corner.x + extent.x >= size.x);
     for (var step = 0u; step < right; step += 1u) {
         result[texel_index(plane, vec2<u32>(size.x + 1u, corner.y + 1u + step), size)] = ZERO;
     }
@@ -283,7 +314,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let place = vec2<u32>(index % layer.tiles_across, index / layer.tiles_across);
     let corner = (group.xy * across + place) * vec2<u32>(4u, #{TILE_ROWS}u);
     // No lane leaves before its weights are handed on: one beyond the image works on the last tile, and stores nothing.
-    let last = (layer.target_size_px - 1u) / vec2<u32>(4u, #{TILE_ROWS}u) * vec2<u32>(4u, #{TILE_ROWS}u);
+#ifdef SHUFFLES
+    let size = layer.target_size_px / 2u;
+#else
+    let size = layer.target_size_px;
+#endif
+    let last = (size - 1u) / vec2<u32>(4u, #{TILE_ROWS}u) * vec2<u32>(4u, #{TILE_ROWS}u);
     let source_corner = min(corner, last) * #{STRIDE}u;
     let out_tile = group.z;
     let bias = Eight(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
@@ -349,6 +385,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     store(out_tile, corner + vec2<u32>(0u, 2u), row2);
     store(out_tile, corner + vec2<u32>(0u, 3u), row3);
 #endif
-    clear_border(out_tile * 2u, corner);
-    clear_border(out_tile * 2u + 1u, corner);
+#ifdef SHUFFLES
+    clear_border(out_tile / 2u, corner * 2u, vec2<u32>(8u, 2u * #{TILE_ROWS}u));
+#else
+    clear_border(out_tile * 2u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
+    clear_border(out_tile * 2u + 1u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
+#endif
 }

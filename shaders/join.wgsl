@@ -9,13 +9,13 @@
 #ifdef HALF_ACTIVATIONS
 @group(0) @binding(1) var<storage, read> source: array<vec2<u32>>;
 #ifdef ADD
-@group(0) @binding(2) var<storage, read> other: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read> other: array<vec2<u32>>;
 #endif
 @group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
 #else
 @group(0) @binding(1) var<storage, read> source: array<vec4<f32>>;
 #ifdef ADD
-@group(0) @binding(2) var<storage, read> other: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> other: array<vec4<f32>>;
 #endif
 @group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
 #endif

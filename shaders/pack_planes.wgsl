@@ -2,7 +2,8 @@
 // Inputs:  the copied region (linear colour); with NORMAL_CHANNEL or DEPTH_CHANNEL the camera's prepass textures.
 // Outputs: planes of four channels, with their border of zeros; colour display-referred sRGB, centred and scaled; normals in view space; depth in
 //          bounding radii in front of the face's centre. Beyond the region's edge its last pixel is repeated.
-// Dispatch: one invocation a texel of the padded network grid, all planes, borders included.
+//          With UNSHUFFLED in the order of a space-to-depth layer of factor 2: plane c holds channel c of four pixels.
+// Dispatch: one invocation a texel of the planes, all of them, borders included.
 // Memory:  reads each texel of the region once (area average where it is scaled down), writes a texel a plane.
 #import portrait::layout::{encode, is_border, texel_index}
 #import portrait::region::Region
@@ -55,20 +56,9 @@ fn average_color(pixel: vec2<u32>) -> vec3<f32> {
     return sum.rgb / max(sum.a, 1e-6);
 }
 
-@compute @workgroup_size(#{WORKGROUP_SIDE}, #{WORKGROUP_SIDE}, 1)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let size = region.padded_px;
-    if any(id.xy > size + 1u) {
-        return;
-    }
-    if is_border(id.xy, size) {
-        planes[texel_index(0u, id.xy, size)] = encode(vec4<f32>(0.0));
-#if INPUT_PLANES == 2
-        planes[texel_index(1u, id.xy, size)] = encode(vec4<f32>(0.0));
-#endif
-        return;
-    }
-    let pixel = min(id.xy - 1u, region.network_px - 1u);
+// All channels of one pixel of the padded network grid; beyond the region's edge those of its last pixel.
+fn channels_at(place: vec2<u32>) -> array<f32, 8> {
+    let pixel = min(place, region.network_px - 1u);
     var channels: array<f32, 8>;
     let color = (srgb_encode(average_color(pixel)) - region.color_center) * region.color_scale;
     channels[0] = color.r;
@@ -104,9 +94,42 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     channels[#{NORMAL_CHANNEL} + 1] = normal.y;
     channels[#{NORMAL_CHANNEL} + 2] = normal.z;
 #endif
+    return channels;
+}
 
-    planes[texel_index(0u, id.xy, size)] = encode(vec4<f32>(channels[0], channels[1], channels[2], channels[3]));
-#if INPUT_PLANES == 2
-    planes[texel_index(1u, id.xy, size)] = encode(vec4<f32>(channels[4], channels[5], channels[6], channels[7]));
+@compute @workgroup_size(#{WORKGROUP_SIDE}, #{WORKGROUP_SIDE}, 1)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+#ifdef UNSHUFFLED
+    let size = region.padded_px / 2u;
+    const PLANES = #{INPUT_CHANNELS}u;
+#else
+    let size = region.padded_px;
+    const PLANES = (#{INPUT_CHANNELS}u + 3u) / 4u;
+#endif
+    if any(id.xy > size + 1u) {
+        return;
+    }
+    if is_border(id.xy, size) {
+        for (var plane = 0u; plane < PLANES; plane += 1u) {
+            planes[texel_index(plane, id.xy, size)] = encode(vec4<f32>(0.0));
+        }
+        return;
+    }
+#ifdef UNSHUFFLED
+    let corner = (id.xy - 1u) * 2u;
+    var a = channels_at(corner);
+    var b = channels_at(corner + vec2<u32>(1u, 0u));
+    var c = channels_at(corner + vec2<u32>(0u, 1u));
+    var d = channels_at(corner + vec2<u32>(1u, 1u));
+    for (var plane = 0u; plane < PLANES; plane += 1u) {
+        planes[texel_index(plane, id.xy, size)] = encode(vec4<f32>(a[plane], b[plane], c[plane], d[plane]));
+    }
+#else
+    var channels = channels_at(id.xy - 1u);
+    for (var plane = 0u; plane < PLANES; plane += 1u) {
+        let at = plane * 4u;
+        let value = vec4<f32>(channels[at], channels[at + 1u], channels[at + 2u], channels[at + 3u]);
+        planes[texel_index(plane, id.xy, size)] = encode(value);
+    }
 #endif
 }

@@ -13,32 +13,62 @@ pub fn vec4_planes(channels: usize) -> usize {
     channels.div_ceil(4)
 }
 
-/// How many tiles of [`OUT_TILE`] channels hold `channels` channels.
-pub fn out_tiles(channels: usize) -> usize {
-    channels.div_ceil(OUT_TILE)
+/// Which output channels a tile holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OutOrder {
+    /// One after the other.
+    Natural,
+    /// Of a layer that a pixel shuffle follows: tile `2·p + dy` holds, for `dx` 0 and 1, the values of the channels 4·p to
+    /// 4·p + 3 at the pixel (`dx`, `dy`) of the four that they become.
+    Shuffled,
+}
+
+impl OutOrder {
+    /// How many tiles of [`OUT_TILE`] channels hold `channels` channels.
+    pub fn tiles(self, channels: usize) -> usize {
+        match self {
+            Self::Natural => channels.div_ceil(OUT_TILE),
+            Self::Shuffled => 2 * vec4_planes(channels / 4),
+        }
+    }
+
+    /// Tile of a channel, and its place there.
+    fn place(self, channel: usize) -> (usize, usize) {
+        match self {
+            Self::Natural => (channel / OUT_TILE, channel % OUT_TILE),
+            Self::Shuffled => {
+                let (shuffled, dy, dx) = (channel / 4, channel / 2 % 2, channel % 2);
+                (shuffled / 4 * 2 + dy, dx * 4 + shuffled % 4)
+            }
+        }
+    }
 }
 
 /// Orders a weight tensor `[out, in, kernel, kernel]` as
 /// `[out tile][in / 4][tap = ky·kernel + kx][in lane 0–3][OUT_TILE]`, zero-filled.
-pub fn pack_weight(shape: &ConvShape, weight: &[f32]) -> Vec<f32> {
+pub fn pack_weight(shape: &ConvShape, weight: &[f32], order: OutOrder) -> Vec<f32> {
     let taps = shape.kernel * shape.kernel;
     let in_planes = vec4_planes(shape.in_channels);
-    let mut packed = vec![0.0; out_tiles(shape.out_channels) * in_planes * taps * 4 * OUT_TILE];
+    let mut packed = vec![0.0; order.tiles(shape.out_channels) * in_planes * taps * 4 * OUT_TILE];
     for out in 0..shape.out_channels {
+        let (tile, place) = order.place(out);
         for input in 0..shape.in_channels {
             for tap in 0..taps {
-                let lane = ((out / OUT_TILE * in_planes + input / 4) * taps + tap) * 4 + input % 4;
-                packed[lane * OUT_TILE + out % OUT_TILE] = weight[(out * shape.in_channels + input) * taps + tap];
+                let lane = ((tile * in_planes + input / 4) * taps + tap) * 4 + input % 4;
+                packed[lane * OUT_TILE + place] = weight[(out * shape.in_channels + input) * taps + tap];
             }
         }
     }
     packed
 }
 
-/// Fills a bias `[out]` up with zeros to whole tiles.
-pub fn pack_bias(bias: &[f32]) -> Vec<f32> {
-    let mut packed = bias.to_vec();
-    packed.resize(out_tiles(bias.len()) * OUT_TILE, 0.0);
+/// Orders a bias `[out]` like the weights' output channels, zero-filled to whole tiles.
+pub fn pack_bias(bias: &[f32], order: OutOrder) -> Vec<f32> {
+    let mut packed = vec![0.0; order.tiles(bias.len()) * OUT_TILE];
+    for (out, value) in bias.iter().enumerate() {
+        let (tile, place) = order.place(out);
+        packed[tile * OUT_TILE + place] = *value;
+    }
     packed
 }
 
@@ -48,13 +78,15 @@ mod tests {
 
     #[test]
     fn every_weight_lands_once_and_the_rest_is_zero() {
-        let shape = ConvShape { name: "c", out_channels: 10, in_channels: 6, kernel: 3, downscale: 1 };
+        let shape = ConvShape { name: "c", out_channels: 12, in_channels: 6, kernel: 3, downscale: 1 };
         let weight: Vec<f32> = (1..=shape.weight_count()).map(|value| value as f32).collect();
-        let packed = pack_weight(&shape, &weight);
-        assert_eq!(packed.len(), 2 * 2 * 9 * 4 * OUT_TILE);
-        let mut found: Vec<f32> = packed.into_iter().filter(|value| *value != 0.0).collect();
-        found.sort_by(f32::total_cmp);
-        assert_eq!(found, weight);
+        for (order, tiles) in [(OutOrder::Natural, 2), (OutOrder::Shuffled, 2)] {
+            let packed = pack_weight(&shape, &weight, order);
+            assert_eq!(packed.len(), tiles * 2 * 9 * 4 * OUT_TILE);
+            let mut found: Vec<f32> = packed.into_iter().filter(|value| *value != 0.0).collect();
+            found.sort_by(f32::total_cmp);
+            assert_eq!(found, weight);
+        }
     }
 
     #[test]
@@ -62,9 +94,20 @@ mod tests {
         let shape = ConvShape { name: "c", out_channels: 9, in_channels: 5, kernel: 1, downscale: 1 };
         let mut weight = vec![0.0; 45];
         weight[8 * 5 + 4] = 7.0; // out 8, in 4
-        let packed = pack_weight(&shape, &weight);
+        let packed = pack_weight(&shape, &weight, OutOrder::Natural);
         // Tile 1, in-plane 1, tap 0, lane 0, channel 0 of the tile.
         assert_eq!(packed[((2 + 1) * 4) * OUT_TILE], 7.0);
-        assert_eq!(pack_bias(&[1.0; 9]).len(), 16);
+        assert_eq!(pack_bias(&[1.0; 9], OutOrder::Natural).len(), 16);
+    }
+
+    #[test]
+    fn shuffled_channels_of_a_row_of_pixels_lie_together() {
+        let bias: Vec<f32> = (0..20).map(|channel| channel as f32).collect();
+        let packed = pack_bias(&bias, OutOrder::Shuffled);
+        // Channels 0–3 at the upper left pixel, then at the upper right; then the lower ones; then channel 4.
+        assert_eq!(packed[..8], [0.0, 4.0, 8.0, 12.0, 1.0, 5.0, 9.0, 13.0]);
+        assert_eq!(packed[8..12], [2.0, 6.0, 10.0, 14.0]);
+        assert_eq!(packed[16..24], [16.0, 0.0, 0.0, 0.0, 17.0, 0.0, 0.0, 0.0]);
+        assert_eq!(packed.len(), 32);
     }
 }

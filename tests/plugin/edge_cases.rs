@@ -171,7 +171,7 @@ fn each_layer_is_measured_under_its_own_name() {
     settle(&mut app);
     let names: Vec<String> =
         app.world().resource::<DiagnosticsStore>().iter().map(|entry| entry.path().to_string()).collect();
-    for stage in ["copy", "pack", "enc0", "mid_sum", "up0", "head", "composite"] {
+    for stage in ["copy", "pack", "enc0", "mid1", "lift0", "head", "composite"] {
         let name = format!("portrait/{stage}/elapsed_cpu");
         assert!(names.iter().any(|found| found.ends_with(&name)), "{name} is not among {names:?}");
     }

@@ -77,13 +77,20 @@ fn run_on_gpu(world: &mut World, network: &mut Network, model: &Model, planes: &
     let network_px = UVec2::new(planes.width as u32, planes.height as u32);
     let (padded, layout) = (network.plan().padded_px(network_px), network.plan().input_layout(network_px));
     let format = network.plan().variant.activations;
-    let mut input = vec![0.0; planes.channels.div_ceil(4) * layout.plane_texels() as usize * 4];
+    let unshuffled = network.plan().input_is_unshuffled;
+    let input_planes = if unshuffled { planes.channels } else { planes.channels.div_ceil(4) };
+    let mut input = vec![0.0; input_planes * layout.plane_texels() as usize * 4];
     for c in 0..planes.channels {
         for y in 0..padded.y {
             for x in 0..padded.x {
                 let value = planes.at(c, (y as usize).min(planes.height - 1), (x as usize).min(planes.width - 1));
                 let value = if c < 3 { normalize_color(value) } else { value };
-                input[layout.index(c / 4, UVec2::new(x, y)) * 4 + c % 4] = value;
+                let pixel = UVec2::new(x, y);
+                let (texel, lane) = match unshuffled {
+                    true => (layout.index(c, pixel / 2), y % 2 * 2 + x % 2),
+                    false => (layout.index(c / 4, pixel), c as u32 % 4),
+                };
+                input[texel * 4 + lane as usize] = value;
             }
         }
     }
@@ -96,6 +103,7 @@ fn run_on_gpu(world: &mut World, network: &mut Network, model: &Model, planes: &
     let cache = world.resource::<PipelineCache>();
     assert!(network.record(slot, network_px, &mut encoder, cache, None), "the plan runs");
     queue.submit([encoder.finish()]);
+    let layout = network.plan().residual_layout(network_px);
     let residual = read_planes(device, queue, network.residual(), format);
     let scale = network.plan().residual_scale;
     assert_eq!(planes.channels, model.graph().spec().input_channels());
@@ -199,15 +207,22 @@ fn every_operation_and_plane_set_matches_the_reference_at_every_size() {
 #[test]
 fn every_variant_of_the_kernels_matches_the_reference() {
     let mut app = headless("assets", true);
-    let graph = every_op(&[Plane::Color]).validate().expect("a valid spec");
-    let file = Model::random(graph.clone(), 5).to_bytes(Dtype::F16).expect("a file");
-    let halves = Arc::new(Model::from_bytes(&file).expect("the same file"));
-    assert_eq!(WeightFormat::of(&halves), WeightFormat::F16);
+    let sizes = [UVec2::new(1, 1), UVec2::new(7, 5), UVec2::new(33, 65)];
+    let halves = |spec: Spec| {
+        let file = Model::random(spec.validate().expect("a valid spec"), 5).to_bytes(Dtype::F16).expect("a file");
+        Arc::new(Model::from_bytes(&file).expect("the same file"))
+    };
+    let halves = [halves(every_op(&[Plane::Color])), halves(Spec::tiny(&[Plane::Color]))];
+    assert_eq!(WeightFormat::of(&halves[0]), WeightFormat::F16);
     for variant in variants(&mut app) {
         choose(&mut app, variant);
         println!("{variant:?}");
-        assert_matches_reference(&mut app, graph.clone(), UVec2::new(64, 65), &SIZES);
-        assert_model_matches_reference(&mut app, "every_op in f16", &halves, UVec2::new(64, 65), &SIZES);
+        for spec in [every_op(&[Plane::Color]), Spec::tiny(&[Plane::Color])] {
+            assert_matches_reference(&mut app, spec.validate().expect("a valid spec"), UVec2::new(33, 65), &sizes);
+        }
+        for model in &halves {
+            assert_model_matches_reference(&mut app, "weights in f16", model, UVec2::new(33, 65), &sizes);
+        }
     }
 }
 

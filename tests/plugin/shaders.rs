@@ -71,9 +71,13 @@ fn every_layer_kernel_validates_and_agrees_with_rust() {
             [(TileRows::Two, false), (TileRows::Two, true), (TileRows::Four, false), (TileRows::Four, true)]
         {
             let variant = KernelVariant { activations, rows, shares_weights };
-            for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2)] {
+            let ends = [(false, false), (true, false), (false, true), (true, true)];
+            let shapes = [(1, 1), (1, 2), (3, 1), (3, 2)].into_iter().flat_map(|shape| ends.map(|end| (shape, end)));
+            for ((kernel, stride), (shuffles, adds)) in shapes {
+                let bindings: &[u32] = if adds { &[0, 1, 2, 3, 4] } else { &[0, 1, 2, 3] };
                 for weights in [WeightFormat::F32, WeightFormat::F16] {
-                    check_layer(CONV, Kernel::Conv { kernel, stride }, variant, weights, &[0, 1, 2, 3]);
+                    let kernel = Kernel::Conv { kernel, stride, shuffles, adds };
+                    check_layer(CONV, kernel, variant, weights, bindings);
                 }
             }
         }
@@ -84,7 +88,7 @@ fn every_layer_kernel_validates_and_agrees_with_rust() {
         for kernel in [Kernel::Copy, Kernel::Accumulate] {
             check_layer(JOIN, kernel, variant, WeightFormat::F32, &[0, 1, 3]);
         }
-        check_layer(JOIN, Kernel::Add, variant, WeightFormat::F32, &[0, 1, 2, 3]);
+        check_layer(JOIN, Kernel::Add, variant, WeightFormat::F32, &[0, 1, 3, 4]);
     }
 }
 
@@ -93,11 +97,15 @@ fn pack_and_composite_validate_and_agree_with_rust() {
     let region_bytes = RegionUniform::min_size().get();
     for (multisampled, activations) in FORMATS.into_iter().flat_map(|format| [(false, format), (true, format)]) {
         for (normal_channel, depth_channel) in [(None, None), (Some(3), None), (None, Some(3)), (Some(4), Some(3))] {
-            let key = PackKey { input_planes: 2, normal_channel, depth_channel, multisampled, activations };
             let mut expected = vec![0, 1, 2];
             expected.extend(normal_channel.map(|_| 3));
             expected.extend(depth_channel.map(|_| 4));
-            assert_eq!(check(PACK_PLANES, &pack_defs(key)), (region_bytes, expected), "{key:?}");
+            for unshuffled in [false, true] {
+                let input_channels = 7;
+                let key =
+                    PackKey { input_channels, normal_channel, depth_channel, multisampled, activations, unshuffled };
+                assert_eq!(check(PACK_PLANES, &pack_defs(key)), (region_bytes, expected.clone()), "{key:?}");
+            }
         }
     }
     for activations in FORMATS {
