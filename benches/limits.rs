@@ -1,7 +1,5 @@
 //! What the device can do at most: multiply-adds and copies that do nothing else.
 
-use std::fmt::Write;
-
 use bevy::render::render_resource::{
     BindGroup, BindGroupEntries, BufferDescriptor, BufferUsages, ComputePassDescriptor, ComputePipeline,
     PipelineCompilationOptions, RawComputePipelineDescriptor, ShaderModuleDescriptor, ShaderSource,
@@ -30,7 +28,7 @@ fn fma(device: &BenchDevice) -> Contender {
          @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {\n\
          let x = values[id.x]; let y = values[id.x + 1u];\n",
     );
-    let mut add = |line: String| writeln!(source, "{line}").expect("a string takes every line");
+    let mut add = |line: String| source.extend([line.as_str(), "\n"]);
     (0..SUMS).for_each(|sum| add(format!("var sum{sum} = x + f32({sum});")));
     add(format!("for (var step = 0u; step < {LOOPS}u; step += 1u) {{"));
     for _ in 0..4 {

@@ -209,9 +209,17 @@ pub fn find(path: &Path) -> Result<PathBuf, CheckpointError> {
         return Ok(path.into());
     }
     let folder = folder(path);
-    let newest = latest(&folder)?.ok_or_else(|| CheckpointError::None { path: path.into() })?;
+    let newest = newest(path)?;
     let best = read_state(&newest)?.progress.best.map(|best| folder.join(name(best.step)));
     Ok(best.filter(|best| best.exists()).unwrap_or(newest))
+}
+
+/// The newest checkpoint of the run in `path`.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub fn newest(path: &Path) -> Result<PathBuf, CheckpointError> {
+    latest(&folder(path))?.ok_or_else(|| CheckpointError::None { path: path.into() })
 }
 
 fn name(step: u64) -> String {

@@ -81,7 +81,7 @@ pub struct DataConfig {
     pub relight: f64,
 }
 
-/// The losses. Generator: `l1_weight`·L1 + `edge_weight`·L_E + `adv_weight`·L_G. Critic: W + `gp_weight`·GP.
+/// The losses. Generator: `l1_weight`·L1 + `edge_weight`·L_E + `flip_weight`·L_F + `adv_weight`·L_G. Critic: W + `gp_weight`·GP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
@@ -89,6 +89,8 @@ pub struct LossConfig {
     pub l1_weight: f64,
     /// Weight of L_E, the mean absolute difference of pixel-to-pixel differences, with the same `importance`. Default 0.
     pub edge_weight: f64,
+    /// Weight of L_F, the mean of ꟻLIP's colour difference, with the same `importance`. Default 0.
+    pub flip_weight: f64,
     /// Weight of L_G = −mean critic score of the second rendered image. Default 0.1.
     pub adv_weight: f64,
     /// Weight of the critic's gradient penalty. Default 1.
@@ -233,6 +235,7 @@ impl Default for LossConfig {
             gp_weight: 1.0,
             penalty: Penalty::Rms,
             edge_weight: 0.0,
+            flip_weight: 0.0,
             warm_up_steps: 150,
             ramp_steps: 50,
             importance: Importance::default(),

@@ -18,6 +18,7 @@ pub mod critic;
 pub mod dataset;
 pub mod evaluate;
 pub mod export;
+pub mod flip_loss;
 pub mod light_groups;
 pub mod loss;
 pub mod lut;

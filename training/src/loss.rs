@@ -1,6 +1,6 @@
 //! The losses.
 //!
-//! Generator: `l1_weight`·L1 + `edge_weight`·L_E + `adv_weight`·L_G with L_G = −E[D(second)].
+//! Generator: `l1_weight`·L1 + `edge_weight`·L_E + `flip_weight`·L_F + `adv_weight`·L_G with L_G = −E[D(second)].
 //! Critic: W + `gp_weight`·GP with W = E[D(second)] − E[D(reference)] (Arjovsky et al. 2017) and the gradient penalty
 //! of Gulrajani et al. (2017) on images between the two.
 
@@ -10,6 +10,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use crate::config::{Importance, LossConfig, Penalty};
 use crate::critic::{Critic, JUDGED};
+use crate::flip_loss::{color_difference, inner};
 
 /// Keeps the square root's derivative finite at a gradient of zero.
 const SQRT_EPSILON: f64 = 1e-12;
@@ -30,6 +31,12 @@ pub fn edge_l1<B: Backend>(second: Tensor<B, 4>, reference: Tensor<B, 4>, weight
         (ahead.abs() * weight.clone().narrow(axis, 1, steps)).mean()
     };
     along(3) + along(2)
+}
+
+/// L_F: the mean of ꟻLIP's colour difference, 0–1, with the same weights as [`weighted_l1`]; a margin of
+/// [`RADIUS_PX`](crate::flip_loss::RADIUS_PX) pixels does not count.
+pub fn flip_loss<B: Backend>(second: Tensor<B, 4>, reference: Tensor<B, 4>, weight: Tensor<B, 4>) -> Tensor<B, 1> {
+    (color_difference(second, reference) * inner(weight)).mean()
 }
 
 /// GP, `[1]`, of the critic at `images` `[N, 3 or 6, H, W]`: differentiable with respect to the critic's weights.

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_network::Model;
 use portrait_training::backend::{Inner, Training, device, devices, name};
+use portrait_training::checkpoint;
 use portrait_training::config::{Config, ConfigFile};
 use portrait_training::evaluate::{EvaluateOptions, evaluate, is_empty};
 use portrait_training::export::{describe, export};
@@ -78,6 +79,9 @@ enum Command {
         /// A checkpoint, or a run's folder for its best one
         #[arg(long)]
         checkpoint: PathBuf,
+        /// Take a run's last checkpoint: the best one is the best by L1, which the critic's work does not lower
+        #[arg(long)]
+        last: bool,
         /// The weights file to write
         #[arg(long)]
         out: PathBuf,
@@ -156,7 +160,8 @@ fn main() -> anyhow::Result<()> {
             print!("{}", report.table());
             println!("written to {}", out.display());
         }
-        Command::Export { checkpoint, out, dtype, overwrite } => {
+        Command::Export { checkpoint, last, out, dtype, overwrite } => {
+            let checkpoint = if last { checkpoint::newest(&checkpoint)? } else { checkpoint };
             let dtype = match dtype {
                 Dtype::F32 => portrait_network::Dtype::F32,
                 Dtype::F16 => portrait_network::Dtype::F16,

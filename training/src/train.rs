@@ -390,6 +390,7 @@ fn add(a: Losses, b: Losses) -> Losses {
     Losses {
         l1: a.l1 + b.l1,
         edges: a.edges + b.edges,
+        flip: a.flip + b.flip,
         adversarial: a.adversarial + b.adversarial,
         wasserstein: a.wasserstein + b.wasserstein,
         penalty: a.penalty + b.penalty,
@@ -404,6 +405,7 @@ fn scale(a: Losses, factor: f64) -> Losses {
     Losses {
         l1: a.l1 * factor,
         edges: a.edges * factor,
+        flip: a.flip * factor,
         adversarial: a.adversarial * factor,
         wasserstein: a.wasserstein * factor,
         penalty: a.penalty * factor,

@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::batch::{Batch, BatchTensors};
 use crate::config::{Config, OptimizerConfig};
 use crate::critic::{Critic, JUDGED};
-use crate::loss::{adversarial_weight, edge_l1, gradient_penalty, weighted_l1};
+use crate::loss::{adversarial_weight, edge_l1, flip_loss, gradient_penalty, weighted_l1};
 use crate::model::Generator;
 use crate::workers::{Worker, WorkersError};
 
@@ -48,6 +48,8 @@ pub struct Losses {
     pub l1: f64,
     /// L_E, before `edge_weight`; 0 where it has none.
     pub edges: f64,
+    /// L_F, before `flip_weight`; 0 where it has none.
+    pub flip: f64,
     /// L_G, before `adv_weight`; 0 in the warm-up.
     pub adversarial: f64,
     /// W = E[D(second)] − E[D(reference)].
@@ -149,29 +151,33 @@ impl<B: AutodiffBackend> Trainer<B> {
         let importance = Tensor::from_inner(batch.weight);
         let l1 = weighted_l1(image.clone(), reference.clone(), importance.clone());
         let l1_pull = gradient_of(l1.clone() * config.loss.l1_weight, &image);
-        let (edges, edge_pull) = if config.loss.edge_weight > 0.0 {
-            let edges = edge_l1(image.clone(), reference, importance);
-            (edges.clone().inner(), gradient_of(edges * config.loss.edge_weight, &image))
-        } else {
-            (l1.zeros_like().inner(), l1_pull.zeros_like())
+        let nothing = || (l1.zeros_like().inner(), l1_pull.zeros_like());
+        let weighted = |loss: fn(_, _, _) -> Tensor<B, 1>, weight: f64| {
+            if weight == 0.0 {
+                return nothing();
+            }
+            let loss = loss(image.clone(), reference.clone(), importance.clone());
+            (loss.clone().inner(), gradient_of(loss * weight, &image))
         };
+        let (edges, edge_pull) = weighted(edge_l1, config.loss.edge_weight);
+        let (flip, flip_pull) = weighted(flip_loss, config.loss.flip_weight);
         let weight = adversarial_weight(&config.loss, self.step);
         let (l_g, l_g_pull) = if weight > 0.0 {
             let judged = Critic::input(&config.critic, image.clone(), Tensor::from_inner(first));
             let l_g = self.critic.clone().no_grad().forward(judged).mean().neg();
             (l_g.clone().inner(), gradient_of(l_g * weight, &image))
         } else {
-            (l1.zeros_like().inner(), l1_pull.zeros_like())
+            nothing()
         };
         let values = l1_pull.shape().num_elements() as f64;
         let square = |pull: &Tensor<B::InnerBackend, 4>| pull.clone().square().sum() * values;
-        let figures = vec![l1.inner(), edges, l_g, square(&l1_pull), square(&l_g_pull)];
-        let [l1, edges, l_g, l1_square, l_g_square] =
-            self.figures(["L1", "L_E", "L_G", "L1's gradient", "L_G's gradient"], figures)?;
-        (losses.l1, losses.edges, losses.adversarial) = (l1, edges, l_g);
+        let figures = vec![l1.clone().inner(), edges, flip, l_g, square(&l1_pull), square(&l_g_pull)];
+        let [l1, edges, flip, l_g, l1_square, l_g_square] =
+            self.figures(["L1", "L_E", "L_F", "L_G", "L1's gradient", "L_G's gradient"], figures)?;
+        (losses.l1, losses.edges, losses.flip, losses.adversarial) = (l1, edges, flip, l_g);
         (losses.l1_image_gradient, losses.adversarial_image_gradient) = (l1_square.sqrt(), l_g_square.sqrt());
 
-        let loss = (second * Tensor::from_inner(l1_pull + edge_pull + l_g_pull)).sum();
+        let loss = (second * Tensor::from_inner(l1_pull + edge_pull + flip_pull + l_g_pull)).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
         let gradients = mean_gradients(self.worker, &self.generator, gradients)?;
         losses.generator_gradient = gradient_norm("the generator's gradient", &self.generator, &gradients)?;

@@ -132,6 +132,8 @@ fn a_partial_checkpoint_is_not_taken_for_one() {
     std::fs::create_dir(partial).unwrap();
     std::fs::create_dir(summary.checkpoint.with_file_name("step_00000008")).unwrap();
     assert_eq!(checkpoint::find(&workshop.path("run")).unwrap(), summary.checkpoint);
+    assert_eq!(checkpoint::newest(&workshop.path("run")).unwrap(), summary.checkpoint);
+    checkpoint::newest(&workshop.path("elsewhere")).unwrap_err();
     let error = checkpoint::find(&workshop.path("elsewhere")).unwrap_err();
     assert_says(&error, &["elsewhere", "no checkpoint"]);
 }

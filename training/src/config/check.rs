@@ -6,6 +6,7 @@ use portrait_network::SpecError;
 use thiserror::Error;
 
 use super::Config;
+use crate::flip_loss::RADIUS_PX;
 use crate::seeds::FIRST_EVALUATION_SEED;
 
 /// Why a config cannot be used.
@@ -92,6 +93,9 @@ impl Config {
                 data.white_balance_jitter.to_string()),
             ("loss.l1_weight", "a number from 0", not_negative(loss.l1_weight), loss.l1_weight.to_string()),
             ("loss.edge_weight", "a number from 0", not_negative(loss.edge_weight), loss.edge_weight.to_string()),
+            ("data.crop_px", "more than twice ꟻLIP's blur, 20, with `loss.flip_weight`",
+                loss.flip_weight == 0.0 || data.crop_px > 2 * RADIUS_PX, data.crop_px.to_string()),
+            ("loss.flip_weight", "a number from 0", not_negative(loss.flip_weight), loss.flip_weight.to_string()),
             ("loss.adv_weight", "a number from 0", not_negative(loss.adv_weight), loss.adv_weight.to_string()),
             ("loss.gp_weight", "a number from 0", not_negative(loss.gp_weight), loss.gp_weight.to_string()),
             ("loss.importance", "numbers from 0, `skin` above 0",
