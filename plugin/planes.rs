@@ -9,7 +9,7 @@ const BORDER_PX: u32 = 1;
 
 /// The planes of one tensor of `size_px` pixels (WGSL: `shaders/shared/layout.wgsl`).
 ///
-/// `[planes, BORDER_PX + H + fill + BORDER_PX, BORDER_PX + W + fill + BORDER_PX]`; the border next to the pixels is zero, what
+/// `[planes, 1 + H + fill + 1, 1 + W + fill + 1]`; the border next to the pixels is zero, what
 /// lies beyond it is never used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaneLayout {

@@ -57,7 +57,7 @@ pub struct KernelVariant {
     /// Shape of a convolution's work.
     pub rows: TileRows,
     /// Each lane of a subgroup reads its share of the weights and hands it to the others, instead of all reading all.
-    /// Needs subgroup operations and [`SHARING_LANES`] lanes; pays where every lane's read is a branch of its own, as on
+    /// Needs subgroup operations and eight lanes or more; pays where every lane's read is a branch of its own, as on
     /// the CPU.
     pub shares_weights: bool,
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`, `test`, `dataset`, `evaluate` and `reproduce`: everything a fresh machine needs, and then the thing itself.
+//! `cargo xtask demo`, `test`, `bench`, `dataset`, `evaluate` and `reproduce`: everything a fresh machine needs, and then the thing itself.
 
 mod evaluate;
 mod head_studio;
@@ -42,6 +42,12 @@ enum Task {
     },
     /// Every test: network, plugin on a Vulkan device, data set, training, and a data set and weights made end to end.
     Test,
+    /// Measures the network's passes on this machine's device, beside the device's own peak.
+    Bench {
+        /// What the benchmark takes; `--help` lists it.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Makes a data set: heads and references with Blender, then first images with Bevy. Resumes where it stopped.
     Dataset {
         /// Seeds to make, half-open.
@@ -84,6 +90,7 @@ fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Demo { headless, out } => demo(headless, out),
         Task::Test => test(),
+        Task::Bench { arguments } => bench(&arguments),
         Task::Dataset { seeds, stride, out, size, samples, light_groups, clip } => {
             let request = head_studio::Request { seeds, stride, out, size, samples, light_groups, clip };
             vulkan::ensure()?;
@@ -107,6 +114,13 @@ fn demo(headless: bool, out: Option<PathBuf>) -> Result<()> {
     let out = out.unwrap_or_else(|| run::target_folder().join("demo"));
     let out = out.to_string_lossy().into_owned();
     cargo("run", &["--package", "bevy_portrait_realism", "--example", "headless", "--", "--out", &out])
+}
+
+/// In the profile of the tests: the GPU's time does not depend on it, and Bevy is not compiled again.
+fn bench(arguments: &[String]) -> Result<()> {
+    vulkan::ensure()?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    cargo("test", &[&BEVY_PACKAGES[..], &["--bench", "network", "--"], &arguments].concat())
 }
 
 fn test() -> Result<()> {
