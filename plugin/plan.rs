@@ -9,7 +9,6 @@ use portrait_network::pack::{OutOrder, vec4_planes};
 use portrait_network::{Graph, Op, Source, Upsampling};
 
 use crate::fusion::{epilogues, input_is_unshuffled};
-
 use crate::planes::PlaneLayout;
 use crate::scratch::Scratch;
 use crate::variant::{ActivationFormat, KernelVariant, TileRows};
