@@ -1,4 +1,4 @@
-//! `cargo bench`: the network's passes on this machine's device, beside the most that the device can do.
+//! `cargo xtask bench`: the network's passes on this machine's device, beside the most that the device can do.
 //!
 //! Everything is measured in turn, round after round, so that a busy moment slows all of it down alike; the figures are medians.
 //! On a device that runs on the CPU they are CPU time divided by the number of its threads, which other processes disturb

@@ -190,6 +190,13 @@ fn variants(app: &mut App) -> Vec<KernelVariant> {
     variants
 }
 
+/// The device's own variant, and the exact one with tiles as large, which every network is held to as well.
+fn own_and_exact(app: &mut App) -> [KernelVariant; 2] {
+    app.update();
+    let own = render_world_mut(app).resource::<PortraitPipelines>().variant;
+    [own, KernelVariant { rows: own.rows, ..KernelVariant::EXACT }]
+}
+
 fn choose(app: &mut App, variant: KernelVariant) {
     render_world_mut(app).resource_mut::<PortraitPipelines>().variant = variant;
 }
@@ -198,16 +205,18 @@ fn choose(app: &mut App, variant: KernelVariant) {
 fn every_operation_and_plane_set_matches_the_reference_at_every_size() {
     let mut app = headless("assets", true);
     use Plane::{Color, Depth, Normal};
-    for inputs in [vec![Color], vec![Color, Depth], vec![Color, Normal, Depth], vec![Color, Depth, Normal]] {
-        let graph = every_op(&inputs).validate().expect("a valid spec");
-        assert_matches_reference(&mut app, graph, UVec2::new(64, 65), &SIZES);
+    for variant in own_and_exact(&mut app) {
+        choose(&mut app, variant);
+        for inputs in [vec![Color], vec![Color, Depth], vec![Color, Normal, Depth], vec![Color, Depth, Normal]] {
+            let graph = every_op(&inputs).validate().expect("a valid spec");
+            assert_matches_reference(&mut app, graph, UVec2::new(64, 65), &SIZES);
+        }
     }
 }
 
 #[test]
 fn every_variant_of_the_kernels_matches_the_reference() {
     let mut app = headless("assets", true);
-    let sizes = [UVec2::new(1, 1), UVec2::new(7, 5), UVec2::new(33, 65)];
     let halves = |spec: Spec| {
         let file = Model::random(spec.validate().expect("a valid spec"), 5).to_bytes(Dtype::F16).expect("a file");
         Arc::new(Model::from_bytes(&file).expect("the same file"))
@@ -218,38 +227,35 @@ fn every_variant_of_the_kernels_matches_the_reference() {
         choose(&mut app, variant);
         println!("{variant:?}");
         for spec in [every_op(&[Plane::Color]), Spec::tiny(&[Plane::Color])] {
-            assert_matches_reference(&mut app, spec.validate().expect("a valid spec"), UVec2::new(33, 65), &sizes);
+            assert_matches_reference(&mut app, spec.validate().expect("a valid spec"), UVec2::new(64, 65), &SIZES);
         }
         for model in &halves {
-            assert_model_matches_reference(&mut app, "weights in f16", model, UVec2::new(33, 65), &sizes);
+            assert_model_matches_reference(&mut app, "weights in f16", model, UVec2::new(64, 65), &SIZES);
         }
     }
 }
 
 #[test]
-fn shipped_networks_match_the_reference_in_the_devices_own_variant() {
+fn networks_with_random_and_with_shipped_weights_match_the_reference() {
     let mut app = headless("assets", true);
-    for (name, model) in [("quality", PortraitModel::quality()), ("fast", PortraitModel::fast())] {
-        let model = model.expect("the shipped weights").0;
-        assert_matches_reference(&mut app, model.graph().clone(), UVec2::new(64, 65), &SIZES);
-        assert_model_matches_reference(&mut app, name, &model, UVec2::new(64, 65), &SIZES);
+    for variant in own_and_exact(&mut app) {
+        choose(&mut app, variant);
+        for (name, model) in [("quality", PortraitModel::quality()), ("fast", PortraitModel::fast())] {
+            let model = model.expect("the shipped weights").0;
+            assert_matches_reference(&mut app, model.graph().clone(), UVec2::new(64, 65), &SIZES);
+            assert_model_matches_reference(&mut app, name, &model, UVec2::new(64, 65), &SIZES);
+        }
     }
 }
 
 #[test]
-fn tiny_network_matches_the_reference_in_buffers_that_are_too_large() {
+fn networks_match_the_reference_in_buffers_that_are_too_large() {
     let mut app = headless("assets", true);
-    let graph = Spec::tiny(&[Plane::Color, Plane::Normal]).validate().expect("a valid spec");
-    assert_matches_reference(&mut app, graph, UVec2::new(200, 190), &SIZES);
-    let graph = Spec::quality().validate().expect("a valid spec");
-    assert_matches_reference(&mut app, graph, UVec2::new(200, 190), &[UVec2::new(152, 130)]);
-}
-
-#[test]
-fn the_exact_variant_is_exact_at_the_size_of_a_face() {
-    let mut app = headless("assets", true);
-    app.update();
-    choose(&mut app, KernelVariant::EXACT);
-    let model = PortraitModel::quality().expect("the shipped weights").0;
-    assert_model_matches_reference(&mut app, "quality", &model, UVec2::splat(64), &[UVec2::splat(64)]);
+    for variant in own_and_exact(&mut app) {
+        choose(&mut app, variant);
+        let graph = Spec::tiny(&[Plane::Color, Plane::Normal]).validate().expect("a valid spec");
+        assert_matches_reference(&mut app, graph, UVec2::new(200, 190), &SIZES);
+        let graph = Spec::quality().validate().expect("a valid spec");
+        assert_matches_reference(&mut app, graph, UVec2::new(200, 190), &[UVec2::new(152, 130)]);
+    }
 }
