@@ -114,9 +114,9 @@ impl BenchDevice {
     }
 
     /// How long it takes: CPU time by the number of threads on the CPU, wall time on a GPU.
-    pub fn seconds_of(&mut self, work: impl FnOnce(&mut Self)) -> f64 {
+    pub fn seconds_of(&self, work: impl FnOnce()) -> f64 {
         let (wall, cpu) = (Instant::now(), ProcessTime::now());
-        work(self);
+        work();
         if self.on_cpu { cpu.elapsed().as_secs_f64() / self.threads as f64 } else { wall.elapsed().as_secs_f64() }
     }
 }

@@ -5,6 +5,7 @@
 //! least; on a GPU they are wall time.
 
 mod device;
+mod frames;
 mod limits;
 mod network;
 mod table;
@@ -31,6 +32,12 @@ struct Arguments {
     /// File for the figures as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Also measure whole frames.
+    #[arg(long)]
+    frames: bool,
+    /// Prints how long the first enhanced frame takes, nothing else.
+    #[arg(long, hide = true)]
+    first_frame: bool,
     /// What cargo passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -41,25 +48,31 @@ pub struct Contender {
     /// Its row of the table.
     pub row: Row,
     /// Runs it a few times on the device and waits.
-    pub run: Box<dyn FnMut(&mut BenchDevice)>,
+    pub run: Box<dyn FnMut(&BenchDevice)>,
     /// How many times it runs.
     pub repeats: u32,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.first_frame {
+        println!("{}", frames::first_frame()?);
+        return Ok(());
+    }
     let mut device = BenchDevice::new()?;
     let mut contenders = limits::contenders(&device);
     contenders.extend(network::contenders(&mut device, &arguments.sizes, arguments.layers)?);
     for _ in 0..arguments.rounds {
         for contender in &mut contenders {
             // Lavapipe throws compiled kernels away when there are many, and compiles them again when they are next used.
-            (contender.run)(&mut device);
-            let seconds = device.seconds_of(|device| (contender.run)(device));
+            (contender.run)(&device);
+            let seconds = device.seconds_of(|| (contender.run)(&device));
             contender.row.seconds.push(seconds / f64::from(contender.repeats));
         }
     }
-    let report = Report::new(&device, contenders.into_iter().map(|contender| contender.row).collect());
+    let frames = arguments.frames.then(|| frames::measure(&device, arguments.rounds)).transpose()?;
+    let rows = contenders.into_iter().map(|contender| contender.row).collect();
+    let report = Report::new(&device, rows, frames);
     println!("{report}");
     if let Some(path) = arguments.json {
         let text = serde_json::to_string_pretty(&report)?;

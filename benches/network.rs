@@ -27,8 +27,7 @@ pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Resu
             }
             contenders.push(whole(&format!("{name} {side}²"), &model, network, size_px));
             if own != KernelVariant::EXACT {
-                let exact = KernelVariant { rows: own.rows, ..KernelVariant::EXACT };
-                let network = Rc::new(device.network(&model, size_px, exact)?);
+                let network = Rc::new(device.network(&model, size_px, KernelVariant::EXACT)?);
                 contenders.push(whole(&format!("{name} {side}², f32"), &model, network, size_px));
             }
         }

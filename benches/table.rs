@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::device::BenchDevice;
+use crate::frames::Frames;
 
 /// What one run does.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -35,6 +36,10 @@ pub struct Report {
     pub clock: String,
     /// Share of the device's peak of multiply-adds that the default network reaches at 256².
     pub peak_share: Option<f64>,
+    /// Buffers, textures, views and bind groups that the effect makes in a frame like the one before.
+    pub steady_frame_allocations: Option<f64>,
+    /// From the scene's own first complete frame to the first enhanced one, with cold shader caches.
+    pub first_frame_s: Option<f64>,
     /// What was measured.
     pub rows: Vec<Row>,
 }
@@ -58,10 +63,20 @@ impl Row {
 }
 
 impl Report {
-    /// Rows measured on a device; the first is its peak.
-    pub fn new(device: &BenchDevice, rows: Vec<Row>) -> Self {
+    /// Rows measured on a device, the first its peak, and whole frames if they were.
+    pub fn new(device: &BenchDevice, mut rows: Vec<Row>, frames: Option<Frames>) -> Self {
         let clock = if device.on_cpu { format!("CPU time by {} threads", device.threads) } else { "wall time".into() };
-        let mut report = Self { device: device.name.clone(), clock, peak_share: None, rows };
+        let (steady_frame_allocations, first_frame_s) =
+            frames.as_ref().map(|frames| (frames.steady_allocations, frames.first_enhanced_s)).unzip();
+        rows.extend(frames.into_iter().flat_map(|frames| frames.rows));
+        let mut report = Self {
+            device: device.name.clone(),
+            clock,
+            peak_share: None,
+            steady_frame_allocations,
+            first_frame_s,
+            rows,
+        };
         let default = report.rows.iter().find(|row| row.name == "quality 256²");
         report.peak_share = default.map(|row| row.gflops() / report.peak());
         report
@@ -85,6 +100,12 @@ impl fmt::Display for Report {
                 write!(f, " {:>19} {:>8.1}", "", row.work.bytes / row.median_s() / 1e9)?;
             }
             writeln!(f)?;
+        }
+        if let Some(allocations) = self.steady_frame_allocations {
+            writeln!(f, "a steady frame allocates {allocations} objects")?;
+        }
+        if let Some(first_s) = self.first_frame_s {
+            writeln!(f, "the first enhanced frame follows the scene's own by {first_s:.2} s")?;
         }
         Ok(())
     }

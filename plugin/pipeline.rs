@@ -244,18 +244,22 @@ pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
     let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE)];
     defs.extend(activation_def(variant.activations));
     match kernel {
-        Kernel::Conv { kernel, stride, shuffles, adds } => {
+        Kernel::Conv { kernel, stride, shuffles, adds, tiles } => {
+            let rows = variant.rows.px();
             defs.extend([
-                define("TILE_ROWS", variant.rows.px()),
+                define("TILE_ROWS", rows),
+                define("PATCH_ROWS", if kernel == 1 { rows } else { (rows - 1) * stride + kernel }),
                 define("KERNEL", kernel),
                 define("STRIDE", stride),
                 define("OUT_TILE", OUT_TILE as u32),
+                define("OUT_TILES", tiles),
                 define("CONV_WORKGROUP", variant.workgroup()),
             ]);
             defs.extend((weights == WeightFormat::F16).then(|| "HALF_WEIGHTS".into()));
             defs.extend(shuffles.then(|| "SHUFFLES".into()));
             defs.extend(adds.then(|| "ADDS".into()));
             defs.extend(variant.shares_weights.then(|| "SHARED_WEIGHTS".into()));
+            defs.extend(variant.wide_words.then(|| "WIDE_WORDS".into()));
         }
         Kernel::SpaceToDepth => defs.push("SPACE_TO_DEPTH".into()),
         Kernel::PixelShuffle => defs.push("PIXEL_SHUFFLE".into()),

@@ -34,6 +34,8 @@ pub enum Kernel {
         shuffles: bool,
         /// Whether a tensor is added before they are stored.
         adds: bool,
+        /// Tiles of output channels that one invocation makes.
+        tiles: u32,
     },
     /// Pixels to channels.
     SpaceToDepth,
@@ -91,8 +93,8 @@ pub struct Step {
     pub target_grid: Grid,
     source_channels: u32,
     target_channels: u32,
-    /// Tiles of a convolution's output channels.
-    out_tiles: u32,
+    /// Groups of tiles of a convolution's output channels.
+    tile_groups: u32,
     first_plane: u32,
     factor: u32,
     pub(crate) weight_at: u32,
@@ -155,7 +157,7 @@ impl Step {
         let planes = match self.kernel {
             Kernel::Conv { .. } => {
                 let (tiles, across) = (self.tiles(padded_px), self.tiles_across(padded_px));
-                return [tiles.x.div_ceil(across), tiles.y.div_ceil(self.workgroup / across), self.out_tiles];
+                return [tiles.x.div_ceil(across), tiles.y.div_ceil(self.workgroup / across), self.tile_groups];
             }
             Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => self.target_grid.planes,
             Kernel::Copy | Kernel::Add | Kernel::Accumulate => self.source_grid.planes,
@@ -233,7 +235,7 @@ impl Plan {
                 target_grid,
                 source_channels: source_channels as u32,
                 target_channels: node.channels as u32,
-                out_tiles: 0,
+                tile_groups: 0,
                 first_plane: 0,
                 factor: 1,
                 weight_at: 0,
@@ -246,6 +248,8 @@ impl Plan {
                 Op::Conv { kernel, stride, activation, .. } => {
                     let (weight_at, bias_at) = weights.next().unwrap_or_default();
                     let order = if epilogue.shuffles { OutOrder::Shuffled } else { OutOrder::Natural };
+                    let out_tiles = order.tiles(out_channels) as u32;
+                    let tiles = variant.tiles(kernel as u32, out_tiles);
                     let added = epilogue.adds.map(|other| scratch.tensor(Source::Layer(other)).0);
                     steps.push(Step {
                         kernel: Kernel::Conv {
@@ -253,9 +257,10 @@ impl Plan {
                             stride: stride as u32,
                             shuffles: epilogue.shuffles,
                             adds: added.is_some(),
+                            tiles,
                         },
                         sources: [first, added.unwrap_or(first)],
-                        out_tiles: order.tiles(out_channels) as u32,
+                        tile_groups: out_tiles / tiles,
                         weight_at,
                         bias_at,
                         negative_slope: activation.negative_slope(),

@@ -60,23 +60,51 @@ pub struct KernelVariant {
     /// Needs subgroup operations and eight lanes or more; pays where every lane's read is a branch of its own, as on
     /// the CPU.
     pub shares_weights: bool,
+    /// Buffers are read and written 8 bytes at a time instead of 4. Needs 64-bit integers; pays where every lane's read is a loop
+    /// over its words, as on the CPU.
+    pub wide_words: bool,
 }
 
 impl KernelVariant {
     /// Runs on every device, and is as exact as the reference.
-    pub const EXACT: Self = Self { activations: ActivationFormat::F32, rows: TileRows::Two, shares_weights: false };
+    pub const EXACT: Self =
+        Self { activations: ActivationFormat::F32, rows: TileRows::Two, shares_weights: false, wide_words: false };
+    /// For GPUs.
+    pub const HALF: Self = Self { activations: ActivationFormat::F16, ..Self::EXACT };
+    /// For devices that run on the CPU.
+    pub const CPU: Self = Self { rows: TileRows::Four, shares_weights: true, wide_words: true, ..Self::HALF };
+    /// All members.
+    pub const FAMILY: [Self; 6] = [
+        Self::EXACT,
+        Self::HALF,
+        Self { shares_weights: false, wide_words: false, ..Self::CPU },
+        Self { shares_weights: false, ..Self::CPU },
+        Self { wide_words: false, ..Self::CPU },
+        Self::CPU,
+    ];
 
     /// The one that suits a device.
     pub fn of(device: &RenderDevice, adapter: &RenderAdapter) -> Self {
-        if !reads_f16(adapter) {
-            return Self::EXACT;
-        }
         let on_cpu = adapter.get_info().device_type == DeviceType::Cpu;
-        Self {
-            activations: ActivationFormat::F16,
-            rows: if on_cpu { TileRows::Four } else { TileRows::Two },
-            shares_weights: on_cpu && Self::can_share_weights(device, adapter),
+        let suits = |variant: &Self| on_cpu == (variant.rows == TileRows::Four);
+        let runs = |variant: &Self| variant.missing_on(device, adapter).is_none();
+        let best = Self::FAMILY.into_iter().rev().find(|variant| suits(variant) && runs(variant));
+        best.unwrap_or(Self::EXACT)
+    }
+
+    /// What a device lacks to run it, if anything.
+    pub fn missing_on(self, device: &RenderDevice, adapter: &RenderAdapter) -> Option<&'static str> {
+        if self.activations == ActivationFormat::F16 && !reads_f16(adapter) {
+            return Some("reading f16 in shaders");
         }
+        let subgroups = device.features().contains(WgpuFeatures::SUBGROUP);
+        if self.shares_weights && (!subgroups || adapter.get_info().subgroup_min_size < SHARING_LANES) {
+            return Some("subgroups of eight invocations or more");
+        }
+        if self.wide_words && !device.features().contains(WgpuFeatures::SHADER_INT64) {
+            return Some("64-bit integers in shaders");
+        }
+        None
     }
 
     /// Invocations of a convolution's workgroup. On the CPU one subgroup: a small image leaves no lane idle.
@@ -87,9 +115,15 @@ impl KernelVariant {
         }
     }
 
-    /// Whether a device can run a variant that shares weights.
-    pub fn can_share_weights(device: &RenderDevice, adapter: &RenderAdapter) -> bool {
-        device.features().contains(WgpuFeatures::SUBGROUP) && adapter.get_info().subgroup_min_size >= SHARING_LANES
+    /// Of `out_tiles` tiles of a convolution's output channels, how many one invocation makes, a divisor: each further one
+    /// reads no pixels again, but makes the kernel longer to compile. On a GPU its sums would find no registers.
+    pub fn tiles(self, kernel: u32, out_tiles: u32) -> u32 {
+        let choices: &[u32] = match (self.rows, kernel) {
+            (TileRows::Two, _) => &[],
+            (TileRows::Four, 1) => &[4, 2, 3],
+            (TileRows::Four, _) => &[3, 2],
+        };
+        choices.iter().copied().find(|tiles| out_tiles.is_multiple_of(*tiles)).unwrap_or(1)
     }
 }
 

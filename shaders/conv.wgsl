@@ -3,32 +3,71 @@
 // Inputs:  planes of four channels; weights as `portrait_network::pack` orders them,
 //          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], f32 or (HALF_WEIGHTS) f16; f32 biases for whole tiles.
 // Outputs: planes of four channels, with their border of zeros.
-// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILE channels; z is the tile of channels.
-// Memory:  for 3 x 3, stride 1 and 4 rows: 36 texels and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds. With
-//          SHARED_WEIGHTS a subgroup reads those weights once.
+// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILES (1 to 4) tiles of OUT_TILE channels; z counts
+//          groups of OUT_TILES.
+// Memory:  for 3 x 3, stride 1, 4 rows and a tile: 36 texels and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds.
+//          Further tiles read their weights only. With SHARED_WEIGHTS a subgroup reads those weights once.
 //
 // Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers. A pixel's sums
 // stay in registers through all taps; going through all pixels for each tap instead is a tenth slower on lavapipe.
 #import portrait::layout::{LayerParams, decode, encode, half, plane_index, row_texels, texel_index}
 
-@group(0) @binding(0) var<uniform> layer: LayerParams;
-#ifdef HALF_ACTIVATIONS
-// Two neighbours in a row at once.
-@group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
-#ifdef ADDS
-@group(0) @binding(4) var<storage, read> added: array<vec2<u32>>;
-#endif
-const ZERO = vec2<u32>(0u);
+// 16 bytes. Where every lane's read is a loop of its own (lavapipe), two words of 8 bytes take less time than four of 4.
+#ifdef WIDE_WORDS
+alias Block = vec2<u64>;
+fn words(block: Block) -> vec4<u32> {
+    return vec4<u32>(u32(block.x), u32(block.x >> 32u), u32(block.y), u32(block.y >> 32u));
+}
 #else
-@group(0) @binding(1) var<storage, read> source: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
+alias Block = vec4<u32>;
+fn words(block: Block) -> vec4<u32> {
+    return block;
+}
+#endif
+
+// A pixel of a plane, as it is stored: half a block, or a whole one.
+#ifdef HALF_ACTIVATIONS
+#ifdef WIDE_WORDS
+alias Texel = u64;
+fn texel(value: vec4<f32>) -> Texel {
+    let halves = encode(value);
+    return u64(halves.x) | (u64(halves.y) << 32u);
+}
+fn value_of(stored: Texel) -> vec4<f32> {
+    return decode(vec2<u32>(u32(stored), u32(stored >> 32u)));
+}
+#else
+alias Texel = vec2<u32>;
+fn texel(value: vec4<f32>) -> Texel {
+    return encode(value);
+}
+fn value_of(stored: Texel) -> vec4<f32> {
+    return decode(stored);
+}
+#endif
+#else
+alias Texel = Block;
+fn value_of(stored: Texel) -> vec4<f32> {
+    return bitcast<vec4<f32>>(words(stored));
+}
+fn texel(value: vec4<f32>) -> Texel {
+    let bits = bitcast<vec4<u32>>(value);
+#ifdef WIDE_WORDS
+    return Block(u64(bits.x) | (u64(bits.y) << 32u), u64(bits.z) | (u64(bits.w) << 32u));
+#else
+    return bits;
+#endif
+}
+#endif
+
+@group(0) @binding(0) var<uniform> layer: LayerParams;
+// In f16 two neighbours in a row are one block.
+@group(0) @binding(1) var<storage, read> source: array<Block>;
+@group(0) @binding(2) var<storage, read> weights: array<Block>;
+@group(0) @binding(3) var<storage, read_write> result: array<Texel>;
 #ifdef ADDS
-@group(0) @binding(4) var<storage, read> added: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> added: array<Texel>;
 #endif
-const ZERO = vec4<f32>(0.0);
-#endif
-@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 
 // The tile below is written for eight channels.
 const_assert #{OUT_TILE} == 8;
@@ -56,14 +95,14 @@ struct Four {
 }
 
 fn single(at: u32) -> vec4<f32> {
-    return bitcast<vec4<f32>>(weights[at]);
+    return bitcast<vec4<f32>>(words(weights[at]));
 }
 
 // The weights from one input channel at one tap; `at` counts them from the beginning of the buffer.
 #ifdef HALF_WEIGHTS
 const ROW_BLOCKS = 1u;
 fn eight(at: u32) -> Eight {
-    let packed = weights[at];
+    let packed = words(weights[at]);
     return Eight(half(packed.xy), half(packed.zw));
 }
 #else
@@ -119,26 +158,32 @@ struct Row {
 }
 #endif
 
+#ifndef HALF_ACTIVATIONS
+fn pixel_at(at: u32) -> vec4<f32> {
+    return value_of(source[at]);
+}
+#endif
+
 // `at` counts texels and is even.
 fn load(at: u32) -> Row {
 #ifdef HALF_ACTIVATIONS
-    let ab = source[at / 2u];
-    let cd = source[at / 2u + 1u];
-    let ef = source[at / 2u + 2u];
+    let ab = words(source[at / 2u]);
+    let cd = words(source[at / 2u + 1u]);
+    let ef = words(source[at / 2u + 2u]);
 #if STRIDE == 1
     return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw));
 #else
-    let gh = source[at / 2u + 3u];
-    let ij = source[at / 2u + 4u];
+    let gh = words(source[at / 2u + 3u]);
+    let ij = words(source[at / 2u + 4u]);
     return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw), half(gh.xy), half(gh.zw),
         half(ij.xy), half(ij.zw));
 #endif
 #else
 #if STRIDE == 1
-    return Row(source[at], source[at + 1u], source[at + 2u], source[at + 3u], source[at + 4u], source[at + 5u]);
+    return Row(pixel_at(at), pixel_at(at + 1u), pixel_at(at + 2u), pixel_at(at + 3u), pixel_at(at + 4u), pixel_at(at + 5u));
 #else
-    return Row(source[at], source[at + 1u], source[at + 2u], source[at + 3u], source[at + 4u], source[at + 5u],
-        source[at + 6u], source[at + 7u], source[at + 8u], source[at + 9u]);
+    return Row(pixel_at(at), pixel_at(at + 1u), pixel_at(at + 2u), pixel_at(at + 3u), pixel_at(at + 4u), pixel_at(at + 5u),
+        pixel_at(at + 6u), pixel_at(at + 7u), pixel_at(at + 8u), pixel_at(at + 9u));
 #endif
 #endif
 }
@@ -227,6 +272,100 @@ fn add_row(sum: Four, by: Tap, x: Row) -> Four {
 }
 #endif
 
+// What one plane of the source has under the tile.
+struct Patch {
+    x0: Row,
+    x1: Row,
+#if PATCH_ROWS > 2
+    x2: Row,
+    x3: Row,
+#endif
+#if PATCH_ROWS > 4
+    x4: Row,
+#endif
+#if PATCH_ROWS > 5
+    x5: Row,
+#endif
+#if PATCH_ROWS > 6
+    x6: Row,
+    x7: Row,
+    x8: Row,
+#endif
+}
+
+// `at` as in `load`, of the first row; the next one is `row` texels further.
+fn load_patch(at: u32, row: u32) -> Patch {
+    return Patch(
+        load(at),
+        load(at + row),
+#if PATCH_ROWS > 2
+        load(at + 2u * row),
+        load(at + 3u * row),
+#endif
+#if PATCH_ROWS > 4
+        load(at + 4u * row),
+#endif
+#if PATCH_ROWS > 5
+        load(at + 5u * row),
+#endif
+#if PATCH_ROWS > 6
+        load(at + 6u * row),
+        load(at + 7u * row),
+        load(at + 8u * row),
+#endif
+    );
+}
+
+// One tile of channels of all pixels.
+struct Sums {
+    row0: Four,
+    row1: Four,
+#if TILE_ROWS == 4
+    row2: Four,
+    row3: Four,
+#endif
+}
+
+fn biased(out_tile: u32) -> Sums {
+    let bias = Eight(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
+    let row = Four(bias, bias, bias, bias);
+#if TILE_ROWS == 4
+    return Sums(row, row, row, row);
+#else
+    return Sums(row, row);
+#endif
+}
+
+fn convolve(sums: Sums, x: Patch, at: u32, lane: u32) -> Sums {
+    let by = taps_at(at, lane);
+    return Sums(
+#if KERNEL == 1
+        add_row(sums.row0, by, x.x0),
+        add_row(sums.row1, by, x.x1),
+#if TILE_ROWS == 4
+        add_row(sums.row2, by, x.x2),
+        add_row(sums.row3, by, x.x3),
+#endif
+#else
+#if STRIDE == 1
+        add_row(sums.row0, by, x.x0, x.x1, x.x2),
+        add_row(sums.row1, by, x.x1, x.x2, x.x3),
+#if TILE_ROWS == 4
+        add_row(sums.row2, by, x.x2, x.x3, x.x4),
+        add_row(sums.row3, by, x.x3, x.x4, x.x5),
+#endif
+#else
+        add_row(sums.row0, by, x.x0, x.x1, x.x2),
+        add_row(sums.row1, by, x.x2, x.x3, x.x4),
+#if TILE_ROWS == 4
+        add_row(sums.row2, by, x.x4, x.x5, x.x6),
+        add_row(sums.row3, by, x.x6, x.x7, x.x8),
+#endif
+#endif
+#endif
+    );
+}
+
 fn activate(x: vec4<f32>) -> vec4<f32> {
     return select(x * layer.negative_slope, x, x > vec4<f32>(0.0));
 }
@@ -234,9 +373,9 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
 fn store_texel(at: u32, sum: vec4<f32>) {
     var value = activate(sum);
 #ifdef ADDS
-    value += decode(added[at]);
+    value += value_of(added[at]);
 #endif
-    result[at] = encode(value);
+    result[at] = texel(value);
 }
 
 // A row of the tile, whose first pixel is `corner` of the grid that is convolved.
@@ -281,20 +420,35 @@ fn clear_border(plane: u32, corner: vec2<u32>, extent: vec2<u32>) {
     }
     let above = select(0u, extent.x + 2u, corner.y == 0u);
     for (var step = 0u; step < above; step += 1u) {
-        result[texel_index(plane, vec2<u32>(corner.x + step, 0u), size)] = ZERO;
+        result[texel_index(plane, vec2<u32>(corner.x + step, 0u), size)] = Texel();
     }
     let below = select(0u, extent.x + 2u, corner.y + extent.y >= size.y);
     for (var step = 0u; step < below; step += 1u) {
-        result[texel_index(plane, vec2<u32>(corner.x + step, size.y + 1u), size)] = ZERO;
+        result[texel_index(plane, vec2<u32>(corner.x + step, size.y + 1u), size)] = Texel();
     }
     let left = select(0u, extent.y, corner.x == 0u);
     for (var step = 0u; step < left; step += 1u) {
-        result[texel_index(plane, vec2<u32>(0u, corner.y + 1u + step), size)] = ZERO;
+        result[texel_index(plane, vec2<u32>(0u, corner.y + 1u + step), size)] = Texel();
     }
     let right = select(0u, extent.y, corner.x + extent.x >= size.x);
     for (var step = 0u; step < right; step += 1u) {
-        result[texel_index(plane, vec2<u32>(size.x + 1u, corner.y + 1u + step), size)] = ZERO;
+        result[texel_index(plane, vec2<u32>(size.x + 1u, corner.y + 1u + step), size)] = Texel();
     }
+}
+
+fn finish(out_tile: u32, corner: vec2<u32>, sums: Sums) {
+    store(out_tile, corner, sums.row0);
+    store(out_tile, corner + vec2<u32>(0u, 1u), sums.row1);
+#if TILE_ROWS == 4
+    store(out_tile, corner + vec2<u32>(0u, 2u), sums.row2);
+    store(out_tile, corner + vec2<u32>(0u, 3u), sums.row3);
+#endif
+#ifdef SHUFFLES
+    clear_border(out_tile / 2u, corner * 2u, vec2<u32>(8u, 2u * #{TILE_ROWS}u));
+#else
+    clear_border(out_tile * 2u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
+    clear_border(out_tile * 2u + 1u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
+#endif
 }
 
 #ifdef SHARED_WEIGHTS
@@ -321,74 +475,53 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
     let last = (size - 1u) / vec2<u32>(4u, #{TILE_ROWS}u) * vec2<u32>(4u, #{TILE_ROWS}u);
     let source_corner = min(corner, last) * #{STRIDE}u;
-    let out_tile = group.z;
-    let bias = Eight(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
-    var row0 = Four(bias, bias, bias, bias);
-    var row1 = row0;
-#if TILE_ROWS == 4
-    var row2 = row0;
-    var row3 = row0;
+    let out_tile = group.z * #{OUT_TILES}u;
+    var tile0 = biased(out_tile);
+#if OUT_TILES > 1
+    var tile1 = biased(out_tile + 1u);
+#endif
+#if OUT_TILES > 2
+    var tile2 = biased(out_tile + 2u);
+#endif
+#if OUT_TILES > 3
+    var tile3 = biased(out_tile + 3u);
 #endif
 
-    let row = row_texels(layer.source_size_px);
     let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
 #if KERNEL == 3
+    let row = row_texels(layer.source_size_px);
     var source_at = texel_index(0u, source_corner, layer.source_size_px);
 #else
+    let row = row_texels(layer.source_size_px) * #{STRIDE}u;
     var source_at = texel_index(0u, source_corner + vec2<u32>(0u, 1u), layer.source_size_px);
 #endif
-    var at = layer.weight_at + out_tile * layer.source_planes * TAPS * 4u * ROW_BLOCKS;
+    let plane_weights = TAPS * 4u * ROW_BLOCKS;
+    let tile_weights = layer.source_planes * plane_weights;
+    var at = layer.weight_at + out_tile * tile_weights;
     for (var plane = 0u; plane < layer.source_planes; plane += 1u) {
-        let by = taps_at(at, lane);
-#if KERNEL == 1
-        row0 = add_row(row0, by, load(source_at));
-        row1 = add_row(row1, by, load(source_at + #{STRIDE}u * row));
-#if TILE_ROWS == 4
-        row2 = add_row(row2, by, load(source_at + 2u * #{STRIDE}u * row));
-        row3 = add_row(row3, by, load(source_at + 3u * #{STRIDE}u * row));
+        let x = load_patch(source_at, row);
+        tile0 = convolve(tile0, x, at, lane);
+#if OUT_TILES > 1
+        tile1 = convolve(tile1, x, at + tile_weights, lane);
 #endif
-#else
-        let x0 = load(source_at);
-        let x1 = load(source_at + row);
-        let x2 = load(source_at + 2u * row);
-        let x3 = load(source_at + 3u * row);
-#if STRIDE == 1
-        row0 = add_row(row0, by, x0, x1, x2);
-        row1 = add_row(row1, by, x1, x2, x3);
-#if TILE_ROWS == 4
-        let x4 = load(source_at + 4u * row);
-        let x5 = load(source_at + 5u * row);
-        row2 = add_row(row2, by, x2, x3, x4);
-        row3 = add_row(row3, by, x3, x4, x5);
+#if OUT_TILES > 2
+        tile2 = convolve(tile2, x, at + 2u * tile_weights, lane);
 #endif
-#else
-        let x4 = load(source_at + 4u * row);
-        row0 = add_row(row0, by, x0, x1, x2);
-        row1 = add_row(row1, by, x2, x3, x4);
-#if TILE_ROWS == 4
-        let x5 = load(source_at + 5u * row);
-        let x6 = load(source_at + 6u * row);
-        let x7 = load(source_at + 7u * row);
-        let x8 = load(source_at + 8u * row);
-        row2 = add_row(row2, by, x4, x5, x6);
-        row3 = add_row(row3, by, x6, x7, x8);
-#endif
-#endif
+#if OUT_TILES > 3
+        tile3 = convolve(tile3, x, at + 3u * tile_weights, lane);
 #endif
         source_at += plane_texels;
-        at += TAPS * 4u * ROW_BLOCKS;
+        at += plane_weights;
     }
 
-    store(out_tile, corner, row0);
-    store(out_tile, corner + vec2<u32>(0u, 1u), row1);
-#if TILE_ROWS == 4
-    store(out_tile, corner + vec2<u32>(0u, 2u), row2);
-    store(out_tile, corner + vec2<u32>(0u, 3u), row3);
+    finish(out_tile, corner, tile0);
+#if OUT_TILES > 1
+    finish(out_tile + 1u, corner, tile1);
 #endif
-#ifdef SHUFFLES
-    clear_border(out_tile / 2u, corner * 2u, vec2<u32>(8u, 2u * #{TILE_ROWS}u));
-#else
-    clear_border(out_tile * 2u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
-    clear_border(out_tile * 2u + 1u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
+#if OUT_TILES > 2
+    finish(out_tile + 2u, corner, tile2);
+#endif
+#if OUT_TILES > 3
+    finish(out_tile + 3u, corner, tile3);
 #endif
 }

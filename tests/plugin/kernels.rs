@@ -10,7 +10,7 @@ use bevy_portrait_realism::execute::Network;
 use bevy_portrait_realism::model_asset::GpuPortraitModel;
 use bevy_portrait_realism::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant, TileRows};
+use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant};
 use bevy_portrait_realism::weight_layout::WeightFormat;
 use half::f16;
 use portrait_network::reference::{Tensor, forward};
@@ -171,30 +171,24 @@ fn assert_model_matches_reference(app: &mut App, name: &str, model: &Arc<Model>,
 const SIZES: [UVec2; 6] =
     [UVec2::new(1, 1), UVec2::new(7, 5), UVec2::new(33, 65), UVec2::new(64, 64), UVec2::new(64, 1), UVec2::new(61, 40)];
 
-/// Every member of the family. One that the device lacks is named on standard output.
+/// Every member of the family that the device runs. One that it cannot run is named on standard output.
 fn variants(app: &mut App) -> Vec<KernelVariant> {
     app.update();
     let world = render_world_mut(app);
-    let shares = KernelVariant::can_share_weights(world.resource(), world.resource());
-    if !shares {
-        println!("this device cannot share weights in a subgroup: those variants are not run");
-    }
-    let mut variants = Vec::new();
-    for activations in [ActivationFormat::F32, ActivationFormat::F16] {
-        for rows in [TileRows::Two, TileRows::Four] {
-            for shares_weights in if shares { vec![false, true] } else { vec![false] } {
-                variants.push(KernelVariant { activations, rows, shares_weights });
-            }
+    let runs = |variant: &KernelVariant| match variant.missing_on(world.resource(), world.resource()) {
+        Some(missing) => {
+            println!("not run, because this device lacks {missing}: {variant:?}");
+            false
         }
-    }
-    variants
+        None => true,
+    };
+    KernelVariant::FAMILY.into_iter().filter(runs).collect()
 }
 
-/// The device's own variant, and the exact one with tiles as large, which every network is held to as well.
+/// The device's own variant, and the exact one, which every network is held to as well.
 fn own_and_exact(app: &mut App) -> [KernelVariant; 2] {
     app.update();
-    let own = render_world_mut(app).resource::<PortraitPipelines>().variant;
-    [own, KernelVariant { rows: own.rows, ..KernelVariant::EXACT }]
+    [render_world_mut(app).resource::<PortraitPipelines>().variant, KernelVariant::EXACT]
 }
 
 fn choose(app: &mut App, variant: KernelVariant) {

@@ -8,13 +8,14 @@ use bevy_portrait_realism::gpu_state::RegionUniform;
 use bevy_portrait_realism::pipeline::{CompositeKey, LayerKey, PackKey, composite_defs, layer_defs, pack_defs};
 use bevy_portrait_realism::plan::{Kernel, LayerParams};
 use bevy_portrait_realism::shaders::{COMPOSITE, CONV, JOIN, LIBRARY, PACK_PLANES, REARRANGE, ShaderFile};
-use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant, TileRows};
+use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant};
 use bevy_portrait_realism::weight_layout::WeightFormat;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga_oil::compose::{ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue};
 
-/// What the kernels may use beyond core WGSL, where the device can: reading f16, and sharing within a subgroup.
-const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32.union(Capabilities::SUBGROUP);
+/// What the kernels may use beyond core WGSL, where the device can: reading f16, sharing within a subgroup, words of 8 bytes.
+const CAPABILITIES: Capabilities =
+    Capabilities::SHADER_FLOAT16_IN_FLOAT32.union(Capabilities::SUBGROUP).union(Capabilities::SHADER_INT64);
 const FORMATS: [ActivationFormat; 2] = [ActivationFormat::F32, ActivationFormat::F16];
 
 fn compose(file: ShaderFile, defs: &[ShaderDefVal]) -> naga::Module {
@@ -66,21 +67,23 @@ fn every_layer_kernel_validates_and_agrees_with_rust() {
         let key = LayerKey { kernel, variant, weights };
         assert_eq!(check(file, &layer_defs(key)), (layer_bytes, bindings.to_vec()), "{key:?}");
     };
-    for activations in FORMATS {
-        for (rows, shares_weights) in
-            [(TileRows::Two, false), (TileRows::Two, true), (TileRows::Four, false), (TileRows::Four, true)]
-        {
-            let variant = KernelVariant { activations, rows, shares_weights };
-            let ends = [(false, false), (true, false), (false, true), (true, true)];
-            let shapes = [(1, 1), (1, 2), (3, 1), (3, 2)].into_iter().flat_map(|shape| ends.map(|end| (shape, end)));
-            for ((kernel, stride), (shuffles, adds)) in shapes {
-                let bindings: &[u32] = if adds { &[0, 1, 2, 3, 4] } else { &[0, 1, 2, 3] };
-                for weights in [WeightFormat::F32, WeightFormat::F16] {
-                    let kernel = Kernel::Conv { kernel, stride, shuffles, adds };
-                    check_layer(CONV, kernel, variant, weights, bindings);
-                }
+    for variant in KernelVariant::FAMILY {
+        let ends = [(false, false), (true, false), (false, true), (true, true)];
+        let shapes = [(1, 1), (1, 2), (3, 1), (3, 2)].into_iter().flat_map(|shape| ends.map(|end| (shape, end)));
+        for ((kernel, stride), (shuffles, adds)) in shapes {
+            let bindings: &[u32] = if adds { &[0, 1, 2, 3, 4] } else { &[0, 1, 2, 3] };
+            let mut tiles: Vec<u32> = (1..=4).map(|tiles| variant.tiles(kernel, tiles)).collect();
+            tiles.sort_unstable();
+            tiles.dedup();
+            for (tiles, weights) in
+                tiles.into_iter().flat_map(|tiles| [(tiles, WeightFormat::F32), (tiles, WeightFormat::F16)])
+            {
+                let kernel = Kernel::Conv { kernel, stride, shuffles, adds, tiles };
+                check_layer(CONV, kernel, variant, weights, bindings);
             }
         }
+    }
+    for activations in FORMATS {
         let variant = KernelVariant { activations, ..KernelVariant::EXACT };
         for kernel in [Kernel::SpaceToDepth, Kernel::PixelShuffle, Kernel::Nearest] {
             check_layer(REARRANGE, kernel, variant, WeightFormat::F32, &[0, 1, 3]);

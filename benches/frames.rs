@@ -1,0 +1,279 @@
+//! Whole frames: the demo scene without the plugin, with it switched off and switched on; what the effect costs on larger faces and
+//! larger screens; what a steady frame allocates; how long the first enhanced frame takes.
+
+#[path = "../examples/common/mod.rs"]
+mod demo;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bevy::app::PluginsState;
+use bevy::camera::RenderTarget;
+use bevy::camera::primitives::Aabb;
+use bevy::log::LogPlugin;
+use bevy::prelude::*;
+use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
+use bevy::render::render_resource::{
+    BindGroupLayoutDescriptor, BufferDescriptor, BufferUsages, CachedPipelineState, Extent3d, PipelineCache,
+    PipelineDescriptor, PollType, TextureDescriptor, TextureDimension, TextureFormat, TextureUsages,
+};
+use bevy::render::renderer::RenderDevice;
+use bevy::render::{RenderApp, RenderPlugin};
+use bevy::window::ExitCondition;
+use bevy::winit::WinitPlugin;
+use bevy_portrait_realism::PortraitView;
+use bevy_portrait_realism::prelude::*;
+
+use crate::device::BenchDevice;
+use crate::table::{Row, Work};
+
+/// Width and height of the demo's frame.
+const DEMO_PX: u32 = 512;
+/// Longest that a scene and its shaders may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Frames with everything in place before one counts.
+const SETTLING_FRAMES: u32 = 4;
+/// Frames over which allocations are counted.
+const STEADY_FRAMES: u32 = 10;
+/// Differences are small beside their frames: as many more rounds.
+const GROWTH_REPEATS: usize = 3;
+/// Faces of these heights on a small screen, and one of the first height on these screens.
+const FACES_PX: [u32; 3] = [128, 256, 512];
+const SCREENS_PX: [[u32; 2]; 4] = [[640, 360], [1280, 720], [1920, 1080], [3840, 2160]];
+
+/// What was measured of frames.
+pub struct Frames {
+    /// Rows of the table.
+    pub rows: Vec<Row>,
+    /// Buffers, textures, views and bind groups that the effect makes in a frame like the one before.
+    pub steady_allocations: f64,
+    /// From the scene's own first complete frame to the first enhanced one, with cold shader caches.
+    pub first_enhanced_s: f64,
+}
+
+/// Measures everything, interleaved.
+pub fn measure(device: &BenchDevice, rounds: usize) -> Result<Frames> {
+    let mut rows = demo_rows(device, rounds)?;
+    rows.extend(growth_rows(device, rounds)?);
+    Ok(Frames { rows, steady_allocations: steady_allocations()?, first_enhanced_s: first_frame_in_a_child()? })
+}
+
+fn demo_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
+    let demo = |plugin: bool| {
+        let mut app = start(UVec2::splat(DEMO_PX), plugin, true, |app, target| {
+            app.add_plugins(demo::DemoPlugin { target });
+        });
+        settle(&mut app).map(|()| app)
+    };
+    let (mut without, mut with) = (demo(false)?, demo(true)?);
+    let mut rows =
+        ["absent", "off", "on"].map(|name| Row::new(&format!("demo frame {DEMO_PX}², plugin {name}"), Work::default()));
+    for _ in 0..rounds {
+        rows[0].seconds.push(frame_s(device, &mut without));
+        for (row, enabled) in rows[1..].iter_mut().zip([false, true]) {
+            enable(&mut with, enabled);
+            row.seconds.push(frame_s(device, &mut with));
+        }
+    }
+    Ok(rows.into())
+}
+
+/// What a frame takes longer with the effect than without, pair by pair.
+fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
+    let faces = FACES_PX.map(|face_px| (format!("effect on a face of {face_px} px"), [1280, 720], face_px));
+    let screens = SCREENS_PX.map(|[x, y]| (format!("effect on a screen of {x}×{y}"), [x, y], FACES_PX[0]));
+    let mut measured = Vec::new();
+    for (name, screen_px, face_px) in faces.into_iter().chain(screens) {
+        let mut app = start(screen_px.into(), true, true, |app, target| ball(app, target, screen_px[1], face_px));
+        settle(&mut app)?;
+        measured.push((Row::new(&name, Work::default()), app));
+    }
+    for _ in 0..rounds * GROWTH_REPEATS {
+        for (row, app) in &mut measured {
+            let [off, on] = [false, true].map(|enabled| {
+                enable(app, enabled);
+                frame_s(device, app)
+            });
+            row.seconds.push(on - off);
+        }
+    }
+    Ok(measured.into_iter().map(|(row, _)| row).collect())
+}
+
+/// One frame and everything that the device does for it, after another one to warm up.
+fn frame_s(device: &BenchDevice, app: &mut App) -> f64 {
+    let mut frame = || {
+        app.update();
+        wait(app);
+    };
+    frame();
+    device.seconds_of(frame)
+}
+
+fn wait(app: &App) {
+    let device = app.world().resource::<RenderDevice>();
+    assert!(device.poll(PollType::wait_indefinitely()).is_ok(), "the device is gone");
+}
+
+fn enable(app: &mut App, enabled: bool) {
+    let world = app.world_mut();
+    world.query::<&mut PortraitRealism>().iter_mut(world).for_each(|mut portrait| portrait.enabled = enabled);
+}
+
+/// An app without a window that draws into a texture.
+fn start(size_px: UVec2, plugin: bool, wait_for_shaders: bool, scene: impl FnOnce(&mut App, RenderTarget)) -> App {
+    let mut app = App::new();
+    app.add_plugins(
+        DefaultPlugins
+            .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
+            .set(RenderPlugin { synchronous_pipeline_compilation: wait_for_shaders, ..default() })
+            .set(AssetPlugin { file_path: demo::assets_folder().to_string_lossy().into_owned(), ..default() })
+            .disable::<WinitPlugin>()
+            .disable::<LogPlugin>()
+            .disable::<PipelinedRenderingPlugin>(),
+    );
+    if plugin {
+        app.add_plugins(PortraitRealismPlugin);
+    }
+    let image = Image::new_target_texture(size_px.x, size_px.y, TextureFormat::Rgba8UnormSrgb, None);
+    let target = app.world_mut().resource_mut::<Assets<Image>>().add(image);
+    scene(&mut app, RenderTarget::Image(target.into()));
+    while app.plugins_state() == PluginsState::Adding {
+        bevy::tasks::tick_global_task_pools_on_main_thread();
+    }
+    app.finish();
+    app.cleanup();
+    app
+}
+
+/// A lit ball whose region is about `face_px` high, and weights that read nothing but the frame: no prepass grows with the screen.
+fn ball(app: &mut App, target: RenderTarget, screen_height_px: u32, face_px: u32) {
+    let world = app.world_mut();
+    let mesh = world.resource_mut::<Assets<Mesh>>().add(Sphere::new(0.5));
+    let material = world.resource_mut::<Assets<StandardMaterial>>().add(Color::srgb(0.8, 0.55, 0.45));
+    let bounds = Some(Aabb::from_min_max(Vec3::splat(-0.5), Vec3::splat(0.5)));
+    world.spawn((Mesh3d(mesh), MeshMaterial3d(material), PortraitFace { bounds }));
+    world.spawn((DirectionalLight::default(), Transform::from_xyz(1.0, 2.0, 3.0).looking_at(Vec3::ZERO, Vec3::Y)));
+    let fov = 2.0 * (0.5 * screen_height_px as f32 / face_px as f32 / 2.0).atan();
+    world.spawn((
+        Camera3d::default(),
+        Projection::from(PerspectiveProjection { fov, ..default() }),
+        target,
+        Msaa::Off,
+        Transform::from_xyz(0.0, 0.0, 3.0),
+        PortraitRealism { model: PortraitModel::FAST, ..default() },
+    ));
+}
+
+/// Draws until the scene is there, every pipeline has been compiled, and the effect runs where it can.
+fn settle(app: &mut App) -> Result<()> {
+    let (started, mut settled) = (Instant::now(), 0);
+    while settled < SETTLING_FRAMES {
+        app.update();
+        settled = if scene_is_complete(app)? && waiting(app, true)? == 0 { settled + 1 } else { 0 };
+        if started.elapsed() > PATIENCE {
+            bail!("a scene was not ready after {PATIENCE:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Whether its meshes are there and Bevy's own pipelines are compiled.
+fn scene_is_complete(app: &mut App) -> Result<bool> {
+    let world = app.world_mut();
+    let root = world.query::<&WorldAssetRoot>().iter(world).count();
+    // The demo's background alone is one mesh.
+    Ok(world.query::<&Mesh3d>().iter(world).count() > root && waiting(app, false)? == 0)
+}
+
+/// Pipelines that are not compiled yet: all of them, or Bevy's own.
+fn waiting(app: &App, all: bool) -> Result<usize> {
+    let render = app.get_sub_app(RenderApp).context("Bevy started without a renderer")?;
+    let pipelines = render.world().resource::<PipelineCache>().pipelines();
+    let waiting =
+        pipelines.filter(|pipeline| !matches!(pipeline.state, CachedPipelineState::Ok(_))).filter(|pipeline| {
+            let label = match &pipeline.descriptor {
+                PipelineDescriptor::RenderPipelineDescriptor(descriptor) => &descriptor.label,
+                PipelineDescriptor::ComputePipelineDescriptor(descriptor) => &descriptor.label,
+            };
+            all || !label.as_ref().is_some_and(|label| label.starts_with("portrait "))
+        });
+    Ok(waiting.count())
+}
+
+/// How many objects of each kind there were, counted by the numbers that Bevy gives them.
+fn objects_made(app: &App) -> Result<[u64; 4]> {
+    let device = app.world().resource::<RenderDevice>();
+    let usage = BufferUsages::COPY_DST;
+    let buffer = device.create_buffer(&BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false });
+    let texture = device.create_texture(&TextureDescriptor {
+        label: None,
+        size: Extent3d::default(),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: TextureDimension::D2,
+        format: TextureFormat::R8Unorm,
+        usage: TextureUsages::COPY_DST,
+        view_formats: &[],
+    });
+    let view = texture.create_view(&default());
+    let layout = device.create_bind_group_layout(None, &BindGroupLayoutDescriptor::default().entries);
+    let group = device.create_bind_group(None, &layout, &[]);
+    let number = |id: String| {
+        let digits: String = id.chars().filter(char::is_ascii_digit).collect();
+        digits.parse::<u64>().with_context(|| format!("{id} is no number"))
+    };
+    Ok([
+        number(format!("{:?}", buffer.id()))?,
+        number(format!("{:?}", texture.id()))?,
+        number(format!("{:?}", view.id()))?,
+        number(format!("{:?}", group.id()))?,
+    ])
+}
+
+/// What a frame makes with the effect that it does not make without.
+fn steady_allocations() -> Result<f64> {
+    let mut app = start(UVec2::new(640, 360), true, true, |app, target| ball(app, target, 360, FACES_PX[0]));
+    settle(&mut app)?;
+    let mut made_by_a_frame = |enabled| -> Result<f64> {
+        enable(&mut app, enabled);
+        (0..SETTLING_FRAMES).for_each(|_| app.update());
+        let before = objects_made(&app)?;
+        (0..STEADY_FRAMES).for_each(|_| app.update());
+        let after = objects_made(&app)?;
+        let made: u64 = after.iter().zip(before).map(|(after, before)| after - before).sum();
+        Ok(made as f64 / f64::from(STEADY_FRAMES))
+    };
+    let [off, on] = [made_by_a_frame(false)?, made_by_a_frame(true)?];
+    Ok(on - off)
+}
+
+/// As [`first_frame`], by a process of its own that finds no compiled shader.
+fn first_frame_in_a_child() -> Result<f64> {
+    let mut child = Command::new(std::env::current_exe()?);
+    child.arg("--first-frame").env("MESA_SHADER_CACHE_DISABLE", "true");
+    let output = child.output().context("cannot start the benchmark again")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().with_context(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Seconds from the demo scene's own first complete frame to the first enhanced one. Shaders are compiled in the background.
+pub fn first_frame() -> Result<f64> {
+    let mut app = start(UVec2::splat(DEMO_PX), true, false, |app, target| {
+        app.add_plugins(demo::DemoPlugin { target });
+    });
+    let (started, mut complete) = (Instant::now(), None);
+    while started.elapsed() < PATIENCE {
+        app.update();
+        wait(&app);
+        if complete.is_none() && scene_is_complete(&mut app)? {
+            complete = Some(Instant::now());
+        }
+        let world = app.sub_app_mut(RenderApp).world_mut();
+        if let Some(complete) = complete.filter(|_| world.query::<&PortraitView>().iter(world).next().is_some()) {
+            return Ok(complete.elapsed().as_secs_f64());
+        }
+    }
+    bail!("no enhanced frame after {PATIENCE:?}")
+}
