@@ -13,7 +13,7 @@ use bevy_portrait_realism::prelude::*;
 use portrait_network::transfer::{COLOR_CENTER, COLOR_SCALE, srgb_decode, srgb_encode};
 use portrait_network::{Model, Plane};
 
-use crate::common::{frame, headless, render_world, settle, spawn_camera, target};
+use crate::common::{frame, headless, headless_without, render_world, settle, spawn_camera, target};
 use crate::stage::{LDR, linear_model, model};
 
 /// A camera that shows a picture, pixel for pixel; all of it is a face.
@@ -28,7 +28,10 @@ struct Gallery {
 impl Gallery {
     /// `pixel` in display-referred sRGB, 0–255.
     fn new(size: UVec2, pixel: impl Fn(UVec2) -> [u8; 3]) -> Self {
-        let mut app = headless("assets", true);
+        Self::of(headless("assets", true), size, pixel)
+    }
+
+    fn of(mut app: App, size: UVec2, pixel: impl Fn(UVec2) -> [u8; 3]) -> Self {
         let bytes = (0..size.x * size.y).flat_map(|at| {
             let [r, g, b] = pixel(UVec2::new(at % size.x, at / size.x));
             [r, g, b, 255]
@@ -43,17 +46,8 @@ impl Gallery {
         );
         image.sampler = ImageSampler::nearest();
         let target = target(&mut app, size, LDR);
-        let camera = spawn_camera(&mut app, &target, Msaa::Off);
+        let camera = gallery_camera(&mut app, &target, size);
         let (width, height) = (size.x as f32, size.y as f32);
-        let projection = OrthographicProjection {
-            scaling_mode: ScalingMode::Fixed { width, height },
-            ..OrthographicProjection::default_3d()
-        };
-        app.world_mut().entity_mut(camera).insert((
-            Projection::Orthographic(projection),
-            Tonemapping::None,
-            DebandDither::Disabled,
-        ));
         let world = app.world_mut();
         let mesh = world.resource_mut::<Assets<Mesh>>().add(Rectangle::new(width, height));
         let texture = world.resource_mut::<Assets<Image>>().add(image);
@@ -84,6 +78,17 @@ impl Gallery {
     fn status(&self) -> PortraitStatus {
         *self.app.world().get::<PortraitStatus>(self.camera).expect("the camera has the effect")
     }
+}
+
+fn gallery_camera(app: &mut App, target: &Handle<Image>, size: UVec2) -> Entity {
+    let camera = spawn_camera(app, target, Msaa::Off);
+    let projection = OrthographicProjection {
+        scaling_mode: ScalingMode::Fixed { width: size.x as f32, height: size.y as f32 },
+        ..OrthographicProjection::default_3d()
+    };
+    let parts = (Projection::Orthographic(projection), Tonemapping::None, DebandDither::Disabled);
+    app.world_mut().entity_mut(camera).insert(parts);
+    camera
 }
 
 /// Few colours with hard edges in every direction, finer than a pixel of a network that sees a quarter a side.
@@ -300,16 +305,12 @@ fn a_change_of_tier_does_not_flash() {
 fn auto_steps_down_and_up_with_its_budget() {
     let mut gallery = Gallery::new(UVec2::splat(272), poster);
     let device = render_world(&gallery.app).resource::<RenderDevice>();
-    let measures = device.features().contains(WgpuFeatures::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+    let measures = device.features().contains(TIME_STAMPS);
     let model = model(&mut gallery.app, by_color());
     let settings =
         |budget_ms| PortraitRealism { model: model.clone(), quality: PortraitQuality::Auto { budget_ms }, ..default() };
     gallery.set(settings(1e6));
-    if !measures {
-        println!("this device has no time stamps: Auto is Balanced");
-        assert_eq!(gallery.status().tier, Some(QualityTier::Balanced));
-        return;
-    }
+    assert!(measures, "this device has no time stamps: the test needs another one");
     assert_eq!(gallery.status().tier, Some(QualityTier::Quality), "it starts with the highest");
     let frames_until = |gallery: &mut Gallery, tier: QualityTier| {
         let done = |gallery: &Gallery| gallery.status().tier == Some(tier);
@@ -338,4 +339,37 @@ fn auto_steps_down_and_up_with_its_budget() {
     println!("down after {down} frames, up after {up}");
     assert!(down < 30 && up < 30, "{down} frames down, {up} frames up");
     assert_eq!(render_world(&gallery.app).resource::<PortraitGpuState>().allocated_bytes(), held, "nothing grew");
+}
+
+/// What [`PortraitQuality::Auto`] measures with.
+const TIME_STAMPS: WgpuFeatures = WgpuFeatures::TIMESTAMP_QUERY.union(WgpuFeatures::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+
+#[test]
+fn without_time_stamps_auto_is_balanced() {
+    let size = UVec2::splat(272);
+    let mut gallery = Gallery::of(headless_without(TIME_STAMPS, "assets", true), size, poster);
+    let model = model(&mut gallery.app, by_color());
+    let mut set = |quality| gallery.set(PortraitRealism { model: model.clone(), quality, ..default() });
+    let second = set(PortraitQuality::Balanced);
+    assert!(set(PortraitQuality::Auto { budget_ms: 1e-6 }) == second);
+    let expected = PortraitStatus { tier: Some(QualityTier::Balanced), network_px: UVec2::splat(256), gpu_ms: None };
+    assert_eq!(gallery.status(), expected);
+}
+
+#[test]
+fn cameras_of_different_tiers_do_not_mix() {
+    let size = UVec2::splat(160);
+    let mut gallery = Gallery::new(size, poster);
+    let model = model(&mut gallery.app, by_color());
+    let settings = |quality| PortraitRealism { model: model.clone(), quality, ..default() };
+    let (fast, full) = (gallery.set(settings(PortraitQuality::Fast)), gallery.set(settings(PortraitQuality::Quality)));
+    assert!(fast != full);
+    let other_target = target(&mut gallery.app, size, LDR);
+    let other = gallery_camera(&mut gallery.app, &other_target, size);
+    gallery.app.world_mut().entity_mut(other).insert(settings(PortraitQuality::Fast));
+    assert!(gallery.set(settings(PortraitQuality::Auto { budget_ms: f32::INFINITY })) == full);
+    assert!(frame(&mut gallery.app, &other_target) == fast);
+    let status = gallery.app.world().get::<PortraitStatus>(other).expect("the effect");
+    assert_eq!((status.tier, status.gpu_ms), (Some(QualityTier::Fast), None), "only Auto is measured");
+    assert!(gallery.status().gpu_ms.is_some());
 }
