@@ -39,8 +39,8 @@ const FULL_SUPPORT = 0.3;
 // lies. On top of their bilinear value, what the pixel's colour differs by is followed along the line on which the residual
 // changes with the colour among the four: the regression of a guided filter (He et al. 2013; Wu et al. 2018) in the direction
 // of the difference. Hard edges lie on that line. Detail finer than the network's pixels lies far outside of it, keeps the
-// bilinear residual, and so stays in the frame as it is. Measured on faces, edges and pores, this is nearer to
-// the network at full size than joint bilateral upsampling (Kopf et al. 2007) from the same four.
+// bilinear residual, and so stays in the frame as it is. Joint bilateral upsampling (Kopf et al. 2007) from the same four is as
+// near to the network at full size on faces, and farther from it at hard edges.
 fn residual_under(pixel: vec2<u32>, color: vec3<f32>) -> vec3<f32> {
     if all(region.network_px == region.size_px) {
         return residual_at(pixel);
