@@ -45,6 +45,21 @@ struct Options {
     /// Weights file instead of the ones in the binary.
     #[arg(long)]
     weights: Option<PathBuf>,
+    /// Pixels that the network sees at most: fast (128 a side), balanced (256), quality (512), or as many as fit into a
+    /// time, for example 8.5 (milliseconds on the GPU).
+    #[arg(long, default_value = "quality", value_parser = quality)]
+    quality: PortraitQuality,
+}
+
+fn quality(text: &str) -> Result<PortraitQuality> {
+    Ok(match text {
+        "fast" => PortraitQuality::Fast,
+        "balanced" => PortraitQuality::Balanced,
+        "quality" => PortraitQuality::Quality,
+        budget => PortraitQuality::Auto {
+            budget_ms: budget.parse().context("expected fast, balanced, quality or a number of milliseconds")?,
+        },
+    })
 }
 
 #[derive(Resource, Default)]
@@ -54,12 +69,12 @@ fn main() -> Result<()> {
     let options = Options::parse();
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
     let mut app = start(options.size);
+    let mut settings = PortraitRealism { quality: options.quality, ..default() };
     if let Some(path) = &options.weights {
         let model = portrait_network::Model::load(path)?;
-        let handle = app.world_mut().resource_mut::<Assets<PortraitModel>>().add(PortraitModel::from(model));
-        app.world_mut().insert_resource(Weights(handle));
-        app.add_systems(Update, choose_weights);
+        settings.model = app.world_mut().resource_mut::<Assets<PortraitModel>>().add(PortraitModel::from(model));
     }
+    app.insert_resource(Settings(settings)).add_systems(Update, choose_settings);
     settle(&mut app)?;
 
     let after = picture(&mut app)?;
@@ -83,6 +98,15 @@ fn main() -> Result<()> {
     println!("before.png, after.png and side_by_side.png (before | after | reference) are in {}", folder.display());
     let [off_ms, on_ms] = frame_ms(&mut app)?;
     println!("a frame of {0}×{0} takes {off_ms:.0} ms without and {on_ms:.0} ms with the effect", options.size);
+    let world = app.world_mut();
+    for status in world.query::<&PortraitStatus>().iter(world) {
+        let Some(tier) = status.tier else { continue };
+        let time = status.gpu_ms.map(|ms| format!(", {ms:.1} ms on the GPU")).unwrap_or_default();
+        println!(
+            "tier in use: {tier:?}, the network sees {} × {} pixels{time}",
+            status.network_px.x, status.network_px.y
+        );
+    }
     Ok(())
 }
 
@@ -140,10 +164,10 @@ fn start(size_px: u32) -> App {
 struct Target(Handle<Image>);
 
 #[derive(Resource)]
-struct Weights(Handle<PortraitModel>);
+struct Settings(PortraitRealism);
 
-fn choose_weights(weights: Res<Weights>, mut cameras: Query<&mut PortraitRealism, Added<PortraitRealism>>) {
-    cameras.iter_mut().for_each(|mut portrait| portrait.model = weights.0.clone());
+fn choose_settings(settings: Res<Settings>, mut cameras: Query<&mut PortraitRealism, Added<PortraitRealism>>) {
+    cameras.iter_mut().for_each(|mut portrait| *portrait = settings.0.clone());
 }
 
 fn set_enabled(app: &mut App, enabled: bool) {

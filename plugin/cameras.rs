@@ -7,6 +7,7 @@ use bevy::log::error_once;
 use portrait_network::Plane;
 
 use crate::model_asset::PortraitModel;
+use crate::quality::PortraitStatus;
 use crate::settings::PortraitRealism;
 
 /// Prepasses that the plugin added to a camera, and takes away again.
@@ -56,6 +57,11 @@ pub(crate) fn equip_cameras(
         }
         camera.insert(needed);
     }
+}
+
+/// The status goes with the component that it is about.
+pub(crate) fn remove_status(removed: On<Remove, PortraitRealism>, mut commands: Commands) {
+    commands.entity(removed.entity).try_remove::<PortraitStatus>();
 }
 
 fn insert_embedded(settings: &PortraitRealism, models: &mut Assets<PortraitModel>) {

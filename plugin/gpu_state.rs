@@ -1,4 +1,4 @@
-//! What stays on the GPU from frame to frame: networks, copies of the frame, uniforms and bind groups.
+//! What stays on the GPU from frame to frame: networks, copies of the frame, timers, uniforms and bind groups.
 
 use std::hash::Hash;
 
@@ -13,8 +13,10 @@ use bevy::render::render_resource::{
 use bevy::render::renderer::RenderDevice;
 
 use crate::execute::Network;
+use crate::guide::Guide;
 use crate::model_asset::PortraitModel;
 use crate::pipeline::PackKey;
+use crate::tiers::CameraTiers;
 
 /// The copy of the frame grows to multiples of this many pixels a side.
 const COPY_STEP_PX: u32 = 64;
@@ -59,6 +61,8 @@ pub struct RegionUniform {
 pub struct PortraitGpuState {
     pub(crate) networks: HashMap<AssetId<PortraitModel>, Network>,
     pub(crate) copies: HashMap<TextureFormat, RegionCopy>,
+    pub(crate) guide: Option<Guide>,
+    pub(crate) tiers: CameraTiers,
     pub(crate) uniforms: DynamicUniformBuffer<RegionUniform>,
     pub(crate) pack: BindGroups<PackSource>,
     pub(crate) composite: BindGroups<CompositeSource>,
@@ -70,14 +74,14 @@ impl PortraitGpuState {
         self.networks.get(&model)
     }
 
-    /// GPU memory held by scratch buffers and copied regions, in bytes.
+    /// GPU memory held by scratch buffers, the guide and copied regions, in bytes.
     pub fn allocated_bytes(&self) -> u64 {
         let scratch: u64 = self.networks.values().map(|network| network.plan().scratch_bytes()).sum();
         let copies = self.copies.iter().map(|(format, copy)| {
             let texel = u64::from(format.block_copy_size(None).unwrap_or_default());
             u64::from(copy.size_px.x) * u64::from(copy.size_px.y) * texel
         });
-        scratch + copies.sum::<u64>()
+        scratch + self.guide.as_ref().map_or(0, Guide::bytes) + copies.sum::<u64>()
     }
 
     /// Makes room for a region of `size_px` pixels of a target of this format.
@@ -124,6 +128,7 @@ pub(crate) struct PackSource {
     pub uniforms: BufferId,
     pub copy: TextureViewId,
     pub planes: BufferId,
+    pub guide: BufferId,
     /// Normals and depths.
     pub prepass: [Option<TextureViewId>; 2],
 }
@@ -134,6 +139,7 @@ pub(crate) struct CompositeSource {
     pub uniforms: BufferId,
     pub copy: TextureViewId,
     pub residual: BufferId,
+    pub guide: BufferId,
 }
 
 /// Bind groups by what they bind; those not asked for during a frame are dropped at its end.

@@ -18,21 +18,26 @@
 //! Words: the *first rendered image* is what the camera shows without the plugin, the *second rendered image* what it
 //! shows with it.
 
+mod auto_quality;
 mod cameras;
 pub mod execute;
 mod extract;
 mod fusion;
 pub mod gpu_state;
+mod gpu_timer;
+mod guide;
 pub mod model_asset;
 mod pass;
 pub mod pipeline;
 pub mod plan;
 pub mod planes;
 mod prepare;
+mod quality;
 pub mod region;
 mod scratch;
 mod settings;
 pub mod shaders;
+mod tiers;
 pub mod variant;
 pub mod weight_layout;
 
@@ -52,11 +57,15 @@ use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, Render
 pub use model_asset::{PortraitModel, PortraitModelLoader};
 pub use pass::portrait_realism;
 pub use prepare::PortraitView;
+pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
 pub use settings::{PortraitFace, PortraitRealism};
 
 /// What an application needs.
 pub mod prelude {
-    pub use crate::{PortraitFace, PortraitModel, PortraitRealism, PortraitRealismPlugin};
+    pub use crate::{
+        PortraitFace, PortraitModel, PortraitQuality, PortraitRealism, PortraitRealismPlugin, PortraitStatus,
+        QualityTier,
+    };
 }
 
 /// Adds the effect to every camera with [`PortraitRealism`]. Add it after `DefaultPlugins`; without a renderer it does
@@ -65,7 +74,10 @@ pub struct PortraitRealismPlugin;
 
 impl Plugin for PortraitRealismPlugin {
     fn build(&self, app: &mut App) {
-        app.register_type::<PortraitRealism>().register_type::<PortraitFace>();
+        app.register_type::<PortraitRealism>()
+            .register_type::<PortraitFace>()
+            .register_type::<PortraitStatus>()
+            .add_observer(cameras::remove_status);
         if !app.world().contains_resource::<AssetServer>() {
             return;
         }
@@ -90,7 +102,7 @@ impl Plugin for PortraitRealismPlugin {
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()
             .add_systems(RenderStartup, pipeline::init_portrait_pipelines)
-            .add_systems(ExtractSchedule, extract::extract_faces)
+            .add_systems(ExtractSchedule, (extract::extract_faces, tiers::report_tiers))
             .add_systems(
                 Render,
                 prepare::prepare_portrait_views

@@ -22,6 +22,7 @@ pub fn portrait_realism(
     cache: Res<PipelineCache>,
     mut ctx: RenderContext,
 ) {
+    let camera = view.entity();
     let (target, portrait) = view.into_inner();
     let (Some(network), Some(copy)) = (state.network(portrait.model), state.copies.get(&portrait.format)) else {
         return;
@@ -46,10 +47,13 @@ pub fn portrait_realism(
     let diagnostics = ctx.diagnostic_recorder();
     let diagnostics = diagnostics.as_deref();
     let encoder = ctx.command_encoder();
+    if portrait.measured.is_some() {
+        state.tiers.begin(camera, encoder);
+    }
     for prepared in &portrait.regions {
         let rect = prepared.region.rect_px;
         let size = rect.size();
-        let network_px = prepared.region.network_px();
+        let network_px = prepared.network_px;
 
         let span = diagnostics.time_span(encoder, "portrait/copy");
         let extent = Extent3d { width: size.x, height: size.y, depth_or_array_layers: 1 };
@@ -89,6 +93,9 @@ pub fn portrait_realism(
             pass.draw(0..3, 0..1);
         }
         span.end(encoder);
+    }
+    if let Some(claimed) = portrait.measured {
+        state.tiers.end(camera, claimed, encoder);
     }
 }
 

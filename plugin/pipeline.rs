@@ -97,7 +97,7 @@ impl PackKey {
 pub struct PortraitPipelines {
     /// Of every step of a plan: parameters, source, weights, target, second source.
     pub layer_layout: BindGroupLayoutDescriptor,
-    /// Of the composite pass: region, copied frame, residual.
+    /// Of the composite pass: region, copied frame, residual, guide.
     pub composite_layout: BindGroupLayoutDescriptor,
     /// The kernels that this device runs.
     pub variant: KernelVariant,
@@ -158,13 +158,15 @@ impl PortraitPipelines {
                     uniform_buffer::<RegionUniform>(true),
                     texture_2d(TextureSampleType::Float { filterable: false }),
                     storage_buffer_read_only_sized(false, None),
+                    storage_buffer_read_only_sized(false, None),
                 ),
             ),
         );
         Self { layer_layout, composite_layout, variant, shaders, fullscreen }
     }
 
-    /// Of the kernel that makes the input planes: region, copied frame, planes; normals and depths where it reads them.
+    /// Of the kernel that makes the input planes: region, copied frame, planes, guide; normals and depths where it reads
+    /// them.
     pub fn pack_layout(&self, key: PackKey) -> BindGroupLayoutDescriptor {
         let unfilterable = TextureSampleType::Float { filterable: false };
         let mut entries = DynamicBindGroupLayoutEntries::new_with_indices(
@@ -173,6 +175,7 @@ impl PortraitPipelines {
                 (0, uniform_buffer::<RegionUniform>(true)),
                 (1, texture_2d(unfilterable)),
                 (2, storage_buffer_sized(false, None)),
+                (5, storage_buffer_sized(false, None)),
             ),
         );
         if key.normal_channel.is_some() {

@@ -18,6 +18,7 @@ use bevy::render::render_resource::{
     PipelineCache, TextureFormat, TextureView,
 };
 use bevy::render::renderer::{RenderDevice, RenderQueue};
+use bevy::render::sync_world::MainEntity;
 use bevy::render::view::{ExtractedView, Msaa};
 use portrait_network::Plane;
 use portrait_network::transfer::{COLOR_CENTER, COLOR_SCALE};
@@ -25,8 +26,10 @@ use portrait_network::transfer::{COLOR_CENTER, COLOR_SCALE};
 use crate::execute::Network;
 use crate::extract::{ExtractedFace, ExtractedFaces};
 use crate::gpu_state::{CompositeSource, PackSource, PortraitGpuState, RegionUniform};
+use crate::guide::Guide;
 use crate::model_asset::{GpuPortraitModel, PortraitModel, PreparedPortraitModel};
 use crate::pipeline::{CompositeKey, ComputeKey, PackKey, PortraitPipelineCache, PortraitPipelines, Readiness};
+use crate::quality::QualityTier;
 use crate::region::{MAX_FACES, Region, face_region};
 use crate::settings::PortraitRealism;
 use crate::variant::ActivationFormat;
@@ -41,12 +44,16 @@ pub struct PortraitView {
     pub(crate) pack: BindGroup,
     pub(crate) composite: BindGroup,
     pub(crate) regions: Vec<PreparedRegion>,
+    /// Where the time that it takes is to be written, if somebody wants to know.
+    pub(crate) measured: Option<usize>,
 }
 
 /// One face of one view.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PreparedRegion {
     pub region: Region,
+    /// Width and height that the network sees.
+    pub network_px: UVec2,
     /// Which of the network's parameter slots is its own.
     pub slot: usize,
     /// Dynamic offset of its [`RegionUniform`].
@@ -55,6 +62,7 @@ pub(crate) struct PreparedRegion {
 
 type ViewItem = (
     Entity,
+    &'static MainEntity,
     &'static PortraitRealism,
     &'static ExtractedCamera,
     &'static ExtractedView,
@@ -66,6 +74,8 @@ type ViewItem = (
 /// A view with something to enhance.
 struct Work<'a> {
     entity: Entity,
+    main_entity: Entity,
+    tier: QualityTier,
     settings: &'a PortraitRealism,
     view: &'a ExtractedView,
     gpu: &'a GpuPortraitModel,
@@ -78,6 +88,14 @@ struct Work<'a> {
 impl Work<'_> {
     fn model(&self) -> AssetId<PortraitModel> {
         self.settings.model.id()
+    }
+
+    fn network_px(&self, region: &Region) -> UVec2 {
+        region.network_px(self.tier.most_px())
+    }
+
+    fn is_scaled(&self) -> bool {
+        self.faces.iter().any(|(region, _)| self.network_px(region) != region.rect_px.size())
     }
 }
 
@@ -113,14 +131,21 @@ pub(crate) fn prepare_portrait_views(
     let uploaded = |model: AssetId<PortraitModel>| models.get(model).and_then(|model| model.0.as_ref());
     // A model that no camera names any more, or whose weights changed, takes its buffers with it.
     state.networks.retain(|&model, network| {
-        let named = views.iter().any(|(_, settings, ..)| settings.model.id() == model);
+        let named = views.iter().any(|(_, _, settings, ..)| settings.model.id() == model);
         named && uploaded(model).is_some_and(|gpu| network.runs(gpu))
     });
-    state.copies.retain(|&format, _| views.iter().any(|(_, _, _, view, ..)| view.target_format == format));
+    state.copies.retain(|&format, _| views.iter().any(|(_, _, _, _, view, ..)| view.target_format == format));
+    if state.networks.is_empty() {
+        state.guide = None;
+    }
+    state.tiers.begin_frame(|camera| views.get(camera).ok().map(|(_, _, settings, ..)| settings.quality));
     let mut work: Vec<Work> = views
         .iter()
-        .filter(|(_, settings, ..)| settings.is_active())
-        .filter_map(|item| find_work(item, uploaded(item.1.model.id())?, &faces.0, gpu.pipelines.variant.activations))
+        .filter(|(_, _, settings, ..)| settings.is_active())
+        .filter_map(|item| {
+            let tier = state.tiers.tier(item.0, item.2.quality, &gpu.device, &gpu.queue);
+            find_work(item, tier, uploaded(item.2.model.id())?, &faces.0, gpu.pipelines.variant.activations)
+        })
         .collect();
     reserve_networks(state, &work, &mut gpu);
     work.retain(|work| is_runnable(state, work, &mut gpu));
@@ -130,12 +155,18 @@ pub(crate) fn prepare_portrait_views(
         let size_px = regions.iter().fold(UVec2::ZERO, |size, region| size.max(region.region.rect_px.size()));
         state.reserve_copy(work.view.target_format, size_px, &gpu.device);
     }
+    let guided = work.iter().filter(|work| work.is_scaled()).map(|work| work.tier.most_px());
+    if !work.is_empty() {
+        Guide::reserve(&mut state.guide, guided.max().unwrap_or(0), &gpu.device);
+    }
     let busy: HashSet<Entity> = work.iter().map(|work| work.entity).collect();
     for entity in prepared.iter().filter(|entity| !busy.contains(entity)) {
         commands.entity(entity).remove::<PortraitView>();
     }
     for (work, regions) in work.iter().zip(regions) {
-        if let Some(view) = portrait_view(state, work, regions, &mut gpu) {
+        if let Some(mut view) = portrait_view(state, work, regions, &mut gpu) {
+            let faces = work.faces.iter().map(|(region, _)| region);
+            view.measured = state.tiers.draw(work.entity, work.main_entity, work.tier, faces);
             commands.entity(work.entity).insert(view);
         }
     }
@@ -145,7 +176,8 @@ pub(crate) fn prepare_portrait_views(
 
 /// The faces a view sees, if it can be enhanced.
 fn find_work<'a>(
-    (entity, settings, camera, view, layers, prepass, msaa): <ViewItem as QueryData>::Item<'a, '_>,
+    (entity, main_entity, settings, camera, view, layers, prepass, msaa): <ViewItem as QueryData>::Item<'a, '_>,
+    tier: QualityTier,
     gpu: &'a GpuPortraitModel,
     faces: &'a [ExtractedFace],
     activations: ActivationFormat,
@@ -174,7 +206,9 @@ fn find_work<'a>(
     faces.sort_by_key(|(region, _)| std::cmp::Reverse(area(region)));
     faces.truncate(MAX_FACES);
     let pack_key = PackKey::new(gpu.model.graph(), msaa.samples() > 1, activations);
-    (!faces.is_empty()).then_some(Work { entity, settings, view, gpu, pack_key, normals, depths, faces })
+    let main_entity = main_entity.id();
+    let work = Work { entity, main_entity, tier, settings, view, gpu, pack_key, normals, depths, faces };
+    (!work.faces.is_empty()).then_some(work)
 }
 
 fn view_from_world(view: &ExtractedView) -> Mat4 {
@@ -187,7 +221,7 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) 
     for work in work {
         let (size, slots, _) = needs.entry(work.model()).or_insert((UVec2::ONE, 0, work.gpu));
         *slots += work.faces.len();
-        *size = work.faces.iter().fold(*size, |size, (region, _)| size.max(region.network_px()));
+        *size = work.faces.iter().fold(*size, |size, (region, _)| size.max(work.network_px(region)));
     }
     for (model, (size, slots, weights)) in needs {
         let held = state.networks.get(&model);
@@ -240,9 +274,11 @@ fn write_uniforms(state: &mut PortraitGpuState, work: &[Work], gpu: &Gpu) -> Vec
             let next_slot = next_slot.entry(work.model()).or_default();
             let slot = *next_slot;
             *next_slot += 1;
-            network.write_params(slot, region.network_px(), &gpu.queue);
+            let network_px = work.network_px(region);
+            network.write_params(slot, network_px, &gpu.queue);
             let uniform = region_uniform(work, region, face, network);
-            regions.push(PreparedRegion { region: *region, slot, uniform_offset: state.uniforms.push(&uniform) });
+            let uniform_offset = state.uniforms.push(&uniform);
+            regions.push(PreparedRegion { region: *region, network_px, slot, uniform_offset });
         }
         prepared.push(regions);
     }
@@ -262,8 +298,8 @@ fn region_uniform(work: &Work, region: &Region, face: &ExtractedFace, network: &
         fading_sides: Vec4::from_array(region.fading_sides.map(|fades| if fades { 1.0 } else { 0.0 })),
         origin_px: region.rect_px.min,
         size_px: region.rect_px.size(),
-        network_px: region.network_px(),
-        padded_px: network.plan().padded_px(region.network_px()),
+        network_px: work.network_px(region),
+        padded_px: network.plan().padded_px(work.network_px(region)),
         strength: work.settings.strength.min(1.0),
         residual_scale: network.plan().residual_scale,
         feather_px: region.feather_px(),
@@ -281,10 +317,11 @@ fn portrait_view(
     regions: Vec<PreparedRegion>,
     gpu: &mut Gpu,
 ) -> Option<PortraitView> {
-    let PortraitGpuState { networks, copies, uniforms, pack, composite } = state;
+    let PortraitGpuState { networks, copies, guide, uniforms, pack, composite, .. } = state;
     let format = work.view.target_format;
     let network = networks.get(&work.model())?;
     let copy = copies.get(&format)?;
+    let guide = &guide.as_ref()?.buffer;
     let uniform = uniforms.binding()?;
     let uniforms = uniforms.buffer()?.id();
     let pack_source = PackSource {
@@ -292,13 +329,18 @@ fn portrait_view(
         uniforms,
         copy: copy.view.id(),
         planes: network.input().id(),
+        guide: guide.id(),
         prepass: [work.normals.map(TextureView::id), work.depths.map(TextureView::id)],
     };
     let pack = pack.get(pack_source, || {
         let layout = gpu.cache.get_bind_group_layout(&gpu.pipelines.pack_layout(work.pack_key));
         let planes = network.input().as_entire_binding();
-        let mut entries =
-            DynamicBindGroupEntries::new_with_indices(((0, uniform.clone()), (1, &copy.view), (2, planes)));
+        let mut entries = DynamicBindGroupEntries::new_with_indices((
+            (0, uniform.clone()),
+            (1, &copy.view),
+            (2, planes),
+            (5, guide.as_entire_binding()),
+        ));
         if let Some(normals) = work.normals {
             entries = entries.extend_with_indices(((3, normals),));
         }
@@ -307,13 +349,16 @@ fn portrait_view(
         }
         gpu.device.create_bind_group("portrait pack", &layout, &entries)
     });
-    let composite_source = CompositeSource { uniforms, copy: copy.view.id(), residual: network.residual().id() };
+    let composite_source =
+        CompositeSource { uniforms, copy: copy.view.id(), residual: network.residual().id(), guide: guide.id() };
     let composite = composite.get(composite_source, || {
         let layout = gpu.cache.get_bind_group_layout(&gpu.pipelines.composite_layout);
         let residual = network.residual().as_entire_binding();
-        let entries = BindGroupEntries::sequential((uniform.clone(), &copy.view, residual));
+        let guide = guide.as_entire_binding();
+        let entries = BindGroupEntries::sequential((uniform.clone(), &copy.view, residual, guide));
         gpu.device.create_bind_group("portrait composite", &layout, &entries)
     });
     let (pack_pipeline, composite_pipeline) = gpu.view_pipelines(work);
-    Some(PortraitView { model: work.model(), format, pack_pipeline, composite_pipeline, pack, composite, regions })
+    let (model, measured) = (work.model(), None);
+    Some(PortraitView { model, format, pack_pipeline, composite_pipeline, pack, composite, regions, measured })
 }

@@ -4,7 +4,7 @@ use bevy::math::{Mat4, URect, UVec2, Vec2, Vec3, Vec4};
 
 /// Most faces that are enhanced for one camera.
 pub const MAX_FACES: usize = 8;
-/// Most pixels a side that the network sees; larger regions are scaled down for it.
+/// Most pixels a side that the network ever sees; larger regions are scaled down for it.
 pub const MAX_NETWORK_PX: u32 = 512;
 /// Added around the face on each side, as a share of its box on screen: the edge fades out over it.
 pub const MARGIN: f32 = 0.15;
@@ -28,15 +28,16 @@ pub struct Region {
 }
 
 impl Region {
-    /// Width and height that the network sees, in pixels: those of the region, scaled down to [`MAX_NETWORK_PX`].
-    pub fn network_px(&self) -> UVec2 {
+    /// Width and height that the network sees, in pixels: those of the region, scaled down to `most_px` a side (see
+    /// [`QualityTier::most_px`](crate::QualityTier::most_px)).
+    pub fn network_px(&self, most_px: u32) -> UVec2 {
         let size = self.rect_px.size();
         let longest = size.max_element();
-        if longest <= MAX_NETWORK_PX {
+        if longest <= most_px {
             return size;
         }
-        let scale = MAX_NETWORK_PX as f32 / longest as f32;
-        let fit = |side: u32| ((side as f32 * scale).round() as u32).clamp(1, MAX_NETWORK_PX);
+        let scale = most_px as f32 / longest as f32;
+        let fit = |side: u32| ((side as f32 * scale).round() as u32).clamp(1, most_px);
         UVec2::new(fit(size.x), fit(size.y))
     }
 
@@ -184,7 +185,7 @@ mod tests {
         let face = face_at(Vec3::new(0.0, 0.0, -5.0), 0.5);
         let region = face_region(&face, camera(), URect::new(4, 4, 5, 5)).unwrap();
         assert_eq!(region.rect_px, URect::new(4, 4, 5, 5));
-        assert_eq!(region.network_px(), UVec2::ONE);
+        assert_eq!(region.network_px(MAX_NETWORK_PX), UVec2::ONE);
         assert_eq!(face_region(&face, camera(), URect::new(4, 4, 4, 5)), None);
     }
 
@@ -197,9 +198,11 @@ mod tests {
     #[test]
     fn large_regions_are_scaled_down_with_their_aspect() {
         let region = |width, height| Region { rect_px: URect::new(0, 0, width, height), fading_sides: [true; 4] };
-        assert_eq!(region(512, 300).network_px(), UVec2::new(512, 300));
-        assert_eq!(region(1024, 600).network_px(), UVec2::new(512, 300));
-        assert_eq!(region(4000, 1).network_px(), UVec2::new(512, 1));
+        assert_eq!(region(512, 300).network_px(MAX_NETWORK_PX), UVec2::new(512, 300));
+        assert_eq!(region(1024, 600).network_px(MAX_NETWORK_PX), UVec2::new(512, 300));
+        assert_eq!(region(4000, 1).network_px(MAX_NETWORK_PX), UVec2::new(512, 1));
+        assert_eq!(region(512, 300).network_px(128), UVec2::new(128, 75));
+        assert_eq!(region(90, 120).network_px(128), UVec2::new(90, 120));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use bevy::render::extract_component::ExtractComponent;
 
 use crate::model_asset::PortraitModel;
 use crate::prepare::PortraitView;
+use crate::quality::{PortraitQuality, PortraitStatus};
 
 /// Add it to a 3D camera: faces that the camera sees (see [`PortraitFace`]) are enhanced after tone mapping.
 ///
@@ -19,6 +20,7 @@ use crate::prepare::PortraitView;
 #[reflect(Component, Default, Debug, Clone)]
 #[extract_component_filter(With<Camera>)]
 #[extract_component_sync_target((Self, PortraitView))]
+#[require(PortraitStatus)]
 pub struct PortraitRealism {
     /// On or off. Default: `true`.
     pub enabled: bool,
@@ -27,11 +29,14 @@ pub struct PortraitRealism {
     /// Weights to use: [`PortraitModel::QUALITY`], [`PortraitModel::FAST`], or a file that the `AssetServer` loads. The
     /// prepasses that they read are added to the camera. Default: [`PortraitModel::QUALITY`].
     pub model: Handle<PortraitModel>,
+    /// How many pixels of a face the network sees: fixed, or as many as a time allows. Default:
+    /// [`PortraitQuality::Quality`].
+    pub quality: PortraitQuality,
 }
 
 impl Default for PortraitRealism {
     fn default() -> Self {
-        Self { enabled: true, strength: 1.0, model: Handle::default() }
+        Self { enabled: true, strength: 1.0, model: Handle::default(), quality: PortraitQuality::default() }
     }
 }
 

@@ -1,8 +1,9 @@
 // Purpose: adds the network's residual to the frame, inside the region only.
-// Inputs:  the copied region (linear colour), the residual, one plane, in display-referred sRGB.
+// Inputs:  the copied region (linear colour), the residual, one plane, in display-referred sRGB; where the region was scaled
+//          down for the network, the guide: what the network saw of it.
 // Outputs: the camera's main texture, linear colour; alpha is kept. Pixels of weight 0 are not written at all.
 // Dispatch: a full-screen triangle, cut to the region by the scissor.
-// Memory:  8 to 16 bytes of texture and one texel (scaled: four) of residual read, one texel written a pixel.
+// Memory:  8 to 16 bytes of texture and one texel (scaled: four, and 16 bytes of guide) of residual read, one texel written a pixel.
 #import portrait::layout::{decode, plane_index}
 #import portrait::region::Region
 #import portrait::transfer::{srgb_decode, srgb_encode}
@@ -14,12 +15,33 @@
 #else
 @group(0) @binding(2) var<storage, read> residual: array<vec4<f32>>;
 #endif
+@group(0) @binding(3) var<storage, read> guide: array<u32>;
 
 fn residual_at(pixel: vec2<u32>) -> vec3<f32> {
     return decode(residual[plane_index(0u, min(pixel, region.network_px - 1u), region.padded_px)]).rgb;
 }
 
-fn residual_under(pixel: vec2<u32>) -> vec3<f32> {
+fn guide_at(pixel: vec2<u32>) -> vec3<f32> {
+    let place = min(pixel, region.network_px - 1u);
+    return unpack4x8unorm(guide[place.y * region.network_px.x + place.x]).rgb;
+}
+
+// Noise of the guide, display-referred sRGB: differences of this size say little about how the residual follows the colour.
+const GUIDE_NOISE = 0.02;
+// How far apart the colours that the network saw have to lie, as squared shares of the detail: below the first they say nothing
+// about it, above the second all.
+const LEAST_SUPPORT = 0.1;
+const FULL_SUPPORT = 0.3;
+
+// The residual of a pixel of the frame whose colour is `color`, display-referred sRGB.
+//
+// Where the region was scaled down, the residual is known for averages of the frame's colours, between four of which the pixel
+// lies. On top of their bilinear value, what the pixel's colour differs by is followed along the line on which the residual
+// changes with the colour among the four: the regression of a guided filter (He et al. 2013; Wu et al. 2018) in the direction
+// of the difference. Hard edges lie on that line. Detail finer than the network's pixels lies far outside of it, keeps the
+// bilinear residual, and so stays in the frame as it is. Joint bilateral upsampling (Kopf et al. 2007) from the same four is as
+// near to the network at full size on faces, and farther from it at hard edges.
+fn residual_under(pixel: vec2<u32>, color: vec3<f32>) -> vec3<f32> {
     if all(region.network_px == region.size_px) {
         return residual_at(pixel);
     }
@@ -27,9 +49,27 @@ fn residual_under(pixel: vec2<u32>) -> vec3<f32> {
     let at = max((vec2<f32>(pixel) + 0.5) * scale - 0.5, vec2<f32>(0.0));
     let corner = vec2<u32>(at);
     let part = fract(at);
-    let top = mix(residual_at(corner), residual_at(corner + vec2<u32>(1u, 0u)), part.x);
-    let bottom = mix(residual_at(corner + vec2<u32>(0u, 1u)), residual_at(corner + vec2<u32>(1u, 1u)), part.x);
-    return mix(top, bottom, part.y);
+    let right = corner + vec2<u32>(1u, 0u);
+    let below = corner + vec2<u32>(0u, 1u);
+    let r = array<vec3<f32>, 4>(residual_at(corner), residual_at(right), residual_at(below), residual_at(corner + 1u));
+    let g = array<vec3<f32>, 4>(guide_at(corner), guide_at(right), guide_at(below), guide_at(corner + 1u));
+    let bilinear = mix(mix(r[0], r[1], part.x), mix(r[2], r[3], part.x), part.y);
+    let detail = color - mix(mix(g[0], g[1], part.x), mix(g[2], g[3], part.x), part.y);
+
+    let mean_r = ((r[0] + r[1]) + (r[2] + r[3])) * 0.25;
+    let mean_g = ((g[0] + g[1]) + (g[2] + g[3])) * 0.25;
+    let along = vec4<f32>(dot(g[0] - mean_g, detail), dot(g[1] - mean_g, detail), dot(g[2] - mean_g, detail),
+        dot(g[3] - mean_g, detail));
+    let covariance = along.x * (r[0] - mean_r) + along.y * (r[1] - mean_r) + along.z * (r[2] - mean_r)
+        + along.w * (r[3] - mean_r);
+    let square = dot(detail, detail);
+    let change = covariance * (square / (dot(along, along) + 4.0 * GUIDE_NOISE * GUIDE_NOISE * square + 1e-12));
+    let support = smoothstep(LEAST_SUPPORT, FULL_SUPPORT, dot(along, along) / (4.0 * square * square + 1e-12));
+    // Colours that the network saw none of may lie beyond the four residuals, but not far.
+    let low = min(min(r[0], r[1]), min(r[2], r[3]));
+    let high = max(max(r[0], r[1]), max(r[2], r[3]));
+    let beyond = 0.5 * (high - low);
+    return clamp(bilinear + support * change, low - beyond, high + beyond);
 }
 
 // 0 on the region's outermost pixels, 1 from `feather_px` inwards; sides cut by the viewport do not fade.
@@ -50,7 +90,8 @@ fn fragment(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
     }
     let original = textureLoad(frame, pixel, 0);
     let first = saturate(original.rgb);
-    let enhanced = saturate(srgb_encode(first) + region.residual_scale * residual_under(pixel));
+    let color = srgb_encode(first);
+    let enhanced = saturate(color + region.residual_scale * residual_under(pixel, color));
     // The change is added, not the result mixed in: brighter than 1 stays so, and a residual of 0 changes nothing.
     return vec4<f32>(original.rgb + weight * (srgb_decode(enhanced) - first), original.a);
 }

@@ -2,9 +2,11 @@
 // Inputs:  the copied region (linear colour); with NORMAL_CHANNEL or DEPTH_CHANNEL the camera's prepass textures.
 // Outputs: planes of four channels, with their border of zeros; colour display-referred sRGB, centred and scaled; normals in view space; depth in
 //          bounding radii in front of the face's centre. Beyond the region's edge its last pixel is repeated.
+//          Where the region is scaled down, its colour once more as the guide of the composite pass, display-referred sRGB in
+//          8 bits a channel, row by row without a border.
 //          With UNSHUFFLED in the order of a space-to-depth layer of factor 2: plane c holds channel c of four pixels.
 // Dispatch: one invocation a texel of the planes, all of them, borders included.
-// Memory:  reads each texel of the region once (area average where it is scaled down), writes a texel a plane.
+// Memory:  reads each texel of the region once (area average where it is scaled down), writes a texel a plane; 4 bytes of guide.
 #import portrait::layout::{encode, is_border, texel_index}
 #import portrait::region::Region
 #import portrait::transfer::srgb_encode
@@ -16,6 +18,7 @@
 #else
 @group(0) @binding(2) var<storage, read_write> planes: array<vec4<f32>>;
 #endif
+@group(0) @binding(5) var<storage, read_write> guide: array<u32>;
 #ifdef NORMAL_CHANNEL
 #ifdef MULTISAMPLED
 @group(0) @binding(3) var normals: texture_multisampled_2d<f32>;
@@ -60,7 +63,11 @@ fn average_color(pixel: vec2<u32>) -> vec3<f32> {
 fn channels_at(place: vec2<u32>) -> array<f32, 8> {
     let pixel = min(place, region.network_px - 1u);
     var channels: array<f32, 8>;
-    let color = (srgb_encode(average_color(pixel)) - region.color_center) * region.color_scale;
+    let srgb = srgb_encode(average_color(pixel));
+    if any(region.network_px != region.size_px) && all(place < region.network_px) {
+        guide[place.y * region.network_px.x + place.x] = pack4x8unorm(vec4<f32>(srgb, 1.0));
+    }
+    let color = (srgb - region.color_center) * region.color_scale;
     channels[0] = color.r;
     channels[1] = color.g;
     channels[2] = color.b;

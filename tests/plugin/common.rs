@@ -13,9 +13,10 @@ use bevy::render::render_asset::RenderAssets;
 use bevy::render::render_resource::{
     Buffer, BufferDescriptor, BufferUsages, CachedPipelineState, CommandEncoderDescriptor, Extent3d, MapMode,
     PipelineCache, PollType, TexelCopyBufferInfo, TexelCopyBufferLayout, TextureDimension, TextureFormat,
-    TextureUsages,
+    TextureUsages, WgpuFeatures,
 };
 use bevy::render::renderer::{RenderDevice, RenderQueue};
+use bevy::render::settings::WgpuSettings;
 use bevy::render::texture::GpuImage;
 use bevy::render::{RenderApp, RenderPlugin};
 use bevy::shader::ShaderCacheError;
@@ -30,11 +31,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An app with a renderer and no window; assets come from `assets`.
 pub fn headless(assets: &str, portrait: bool) -> App {
+    headless_without(WgpuFeatures::empty(), assets, portrait)
+}
+
+/// As [`headless`], on a device that lacks these features.
+pub fn headless_without(features: WgpuFeatures, assets: &str, portrait: bool) -> App {
+    let wgpu = WgpuSettings { disabled_features: Some(features), ..default() };
     let mut app = App::new();
     app.add_plugins(
         DefaultPlugins
             .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
-            .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
+            .set(RenderPlugin { render_creation: wgpu.into(), synchronous_pipeline_compilation: true, ..default() })
             .set(AssetPlugin { file_path: assets.into(), ..default() })
             .disable::<WinitPlugin>()
             .disable::<LogPlugin>()

@@ -5,6 +5,7 @@ mod common;
 mod edge_cases;
 mod frame;
 mod kernels;
+mod quality;
 mod shaders;
 mod stage;
 mod weights;

@@ -103,6 +103,7 @@ fn pack_and_composite_validate_and_agree_with_rust() {
             let mut expected = vec![0, 1, 2];
             expected.extend(normal_channel.map(|_| 3));
             expected.extend(depth_channel.map(|_| 4));
+            expected.push(5);
             for unshuffled in [false, true] {
                 let input_channels = 7;
                 let key =
@@ -113,6 +114,6 @@ fn pack_and_composite_validate_and_agree_with_rust() {
     }
     for activations in FORMATS {
         let key = CompositeKey { target: TextureFormat::Rgba8Unorm, activations };
-        assert_eq!(check(COMPOSITE, &composite_defs(key)), (region_bytes, vec![0, 1, 2]));
+        assert_eq!(check(COMPOSITE, &composite_defs(key)), (region_bytes, vec![0, 1, 2, 3]));
     }
 }

@@ -1,0 +1,375 @@
+//! Tiers: what the network sees, what becomes of it where the region is scaled down, and the one that is chosen by time.
+
+use bevy::asset::RenderAssetUsages;
+use bevy::camera::ScalingMode;
+use bevy::camera::primitives::Aabb;
+use bevy::core_pipeline::tonemapping::{DebandDither, Tonemapping};
+use bevy::image::ImageSampler;
+use bevy::prelude::*;
+use bevy::render::render_resource::{Extent3d, TextureDimension, TextureFormat, WgpuFeatures};
+use bevy::render::renderer::RenderDevice;
+use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::prelude::*;
+use portrait_network::transfer::{COLOR_CENTER, COLOR_SCALE, srgb_decode, srgb_encode};
+use portrait_network::{Model, Plane};
+
+use crate::common::{frame, headless, headless_without, render_world, settle, spawn_camera, target};
+use crate::stage::{LDR, linear_model, model};
+
+/// A camera that shows a picture, pixel for pixel; all of it is a face.
+struct Gallery {
+    app: App,
+    camera: Entity,
+    target: Handle<Image>,
+    /// The first rendered image.
+    first: Vec<u8>,
+}
+
+impl Gallery {
+    /// `pixel` in display-referred sRGB, 0–255.
+    fn new(size: UVec2, pixel: impl Fn(UVec2) -> [u8; 3]) -> Self {
+        Self::of(headless("assets", true), size, pixel)
+    }
+
+    fn of(mut app: App, size: UVec2, pixel: impl Fn(UVec2) -> [u8; 3]) -> Self {
+        let bytes = (0..size.x * size.y).flat_map(|at| {
+            let [r, g, b] = pixel(UVec2::new(at % size.x, at / size.x));
+            [r, g, b, 255]
+        });
+        let bytes: Vec<u8> = bytes.collect();
+        let mut image = Image::new(
+            Extent3d { width: size.x, height: size.y, depth_or_array_layers: 1 },
+            TextureDimension::D2,
+            bytes.clone(),
+            TextureFormat::Rgba8UnormSrgb,
+            RenderAssetUsages::default(),
+        );
+        image.sampler = ImageSampler::nearest();
+        let target = target(&mut app, size, LDR);
+        let camera = gallery_camera(&mut app, &target, size);
+        let (width, height) = (size.x as f32, size.y as f32);
+        let world = app.world_mut();
+        let mesh = world.resource_mut::<Assets<Mesh>>().add(Rectangle::new(width, height));
+        let texture = world.resource_mut::<Assets<Image>>().add(image);
+        let material = StandardMaterial { base_color_texture: Some(texture), unlit: true, ..default() };
+        let material = world.resource_mut::<Assets<StandardMaterial>>().add(material);
+        let half = Vec3::new(width, height, 1.0) / 2.0;
+        let bounds = Some(Aabb::from_min_max(-half, half));
+        world.spawn((Mesh3d(mesh), MeshMaterial3d(material), Transform::default(), PortraitFace { bounds }));
+        settle(&mut app);
+        let first = frame(&mut app, &target);
+        assert!(first == bytes, "the picture is shown as it is");
+        Self { app, camera, target, first }
+    }
+
+    /// The frame with these settings.
+    fn set(&mut self, settings: PortraitRealism) -> Vec<u8> {
+        self.app.world_mut().entity_mut(self.camera).insert(settings);
+        settle(&mut self.app);
+        frame(&mut self.app, &self.target)
+    }
+
+    /// The next frame.
+    fn next(&mut self) -> Vec<u8> {
+        self.app.update();
+        frame(&mut self.app, &self.target)
+    }
+
+    fn status(&self) -> PortraitStatus {
+        *self.app.world().get::<PortraitStatus>(self.camera).expect("the camera has the effect")
+    }
+}
+
+fn gallery_camera(app: &mut App, target: &Handle<Image>, size: UVec2) -> Entity {
+    let camera = spawn_camera(app, target, Msaa::Off);
+    let projection = OrthographicProjection {
+        scaling_mode: ScalingMode::Fixed { width: size.x as f32, height: size.y as f32 },
+        ..OrthographicProjection::default_3d()
+    };
+    let parts = (Projection::Orthographic(projection), Tonemapping::None, DebandDither::Disabled);
+    app.world_mut().entity_mut(camera).insert(parts);
+    camera
+}
+
+/// Few colours with hard edges in every direction, finer than a pixel of a network that sees a quarter a side.
+fn poster(at: UVec2) -> [u8; 3] {
+    let from = |x: f32, y: f32| at.as_vec2() + 0.5 - Vec2::new(x, y);
+    let tilted = Vec2::from_angle(0.4).rotate(from(300.0, 190.0)).abs();
+    if from(190.3, 330.7).length() < 121.0 {
+        [214, 160, 138]
+    } else if tilted.x < 130.0 && tilted.y < 70.0 {
+        [60, 36, 30]
+    } else if (from(0.0, 0.0).x + 2.3 * from(0.0, 0.0).y).rem_euclid(170.0) < 40.0 {
+        [96, 122, 80]
+    } else {
+        [120, 110, 160]
+    }
+}
+
+const POSTER: UVec2 = UVec2::new(512, 512);
+
+/// A residual that is a function of the colour alone.
+fn by_color() -> Model {
+    linear_model(&[Plane::Color], vec![-0.5, 0.3, 0.1, 0.2, 0.4, -0.2, -0.1, 0.2, 0.5], [0.1, -0.05, 0.0])
+}
+
+/// Adds 0.1 to every channel.
+fn brighter() -> Model {
+    linear_model(&[Plane::Color], vec![0.0; 9], [0.4; 3])
+}
+
+/// What [`by_color`] does to a frame that it sees at a quarter of the size, when the residual is blown up bilinearly.
+fn bilinear_by_color(first: &[u8], size: UVec2) -> Vec<f32> {
+    let small = size / 4;
+    let at = |x: u32, y: u32, c: usize| f32::from(first[((y * size.x + x) * 4) as usize + c]) / 255.0;
+    let model = by_color();
+    let conv = &model.convs()[0];
+    let residual: Vec<[f32; 3]> = (0..small.x * small.y)
+        .map(|index| {
+            let corner = UVec2::new(index % small.x, index / small.x) * 4;
+            let color: [f32; 3] = std::array::from_fn(|c| {
+                let block = (0..16).map(|part| srgb_decode(at(corner.x + part % 4, corner.y + part / 4, c)));
+                (srgb_encode(block.sum::<f32>() / 16.0) - COLOR_CENTER) * COLOR_SCALE
+            });
+            std::array::from_fn(|out| {
+                let sum: f32 = (0..3).map(|c| conv.weight[out * 3 + c] * color[c]).sum();
+                0.25 * (sum + conv.bias[out])
+            })
+        })
+        .collect();
+    let residual_at = |x: f32, y: f32, c: usize| {
+        let (x, y) = (x.clamp(0.0, small.x as f32 - 1.0), y.clamp(0.0, small.y as f32 - 1.0));
+        residual[(y as u32 * small.x + x as u32) as usize][c]
+    };
+    let mut out = Vec::new();
+    for (y, x, c) in (0..size.y).flat_map(|y| (0..size.x).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
+        let [u, v] = [x, y].map(|side| ((side as f32 + 0.5) / 4.0 - 0.5).max(0.0));
+        let (left, top) = (u.floor(), v.floor());
+        let row = |y: f32| residual_at(left, y, c) * (1.0 - u.fract()) + residual_at(left + 1.0, y, c) * u.fract();
+        let residual = row(top) * (1.0 - v.fract()) + row(top + 1.0) * v.fract();
+        out.push((at(x, y, c) + residual).clamp(0.0, 1.0));
+    }
+    out
+}
+
+fn colors(frame: &[u8]) -> Vec<f32> {
+    frame.chunks(4).flat_map(|px| px[..3].iter().map(|value| f32::from(*value) / 255.0)).collect()
+}
+
+/// Root mean square of the differences at the pixels that `counts`.
+fn rms(a: &[f32], b: &[f32], counts: &[bool]) -> f32 {
+    let differences = a.iter().zip(b).enumerate().filter(|(at, _)| counts[at / 3]).map(|(_, (a, b))| (a - b).powi(2));
+    let (sum, count) = differences.fold((0.0, 0), |(sum, count), square| (sum + square, count + 1));
+    (sum / count as f32).sqrt()
+}
+
+#[test]
+fn each_tier_shows_the_network_its_number_of_pixels() {
+    let mut gallery = Gallery::new(UVec2::new(600, 450), poster);
+    let model = model(&mut gallery.app, by_color());
+    let tiers = [
+        (PortraitQuality::Fast, QualityTier::Fast, UVec2::new(128, 96)),
+        (PortraitQuality::Balanced, QualityTier::Balanced, UVec2::new(256, 192)),
+        (PortraitQuality::Quality, QualityTier::Quality, UVec2::new(512, 384)),
+    ];
+    let mut held = 0;
+    for (quality, tier, network_px) in tiers {
+        let second = gallery.set(PortraitRealism { model: model.clone(), quality, ..default() });
+        assert!(second != gallery.first, "{quality:?}");
+        assert_eq!(gallery.status(), PortraitStatus { tier: Some(tier), network_px, gpu_ms: None });
+        let state = render_world(&gallery.app).resource::<PortraitGpuState>();
+        let capacity_px = state.network(model.id()).expect("it runs").plan().capacity_px;
+        assert!(capacity_px.cmpge(network_px).all() && capacity_px.cmple(network_px + 63).all(), "{capacity_px}");
+        assert!(state.allocated_bytes() > held, "{quality:?} needs more memory");
+        held = state.allocated_bytes();
+    }
+    // The smaller ones run in the same memory.
+    for (quality, tier, network_px) in tiers {
+        gallery.set(PortraitRealism { model: model.clone(), quality, ..default() });
+        assert_eq!(gallery.status(), PortraitStatus { tier: Some(tier), network_px, gpu_ms: None });
+        assert_eq!(render_world(&gallery.app).resource::<PortraitGpuState>().allocated_bytes(), held);
+    }
+    gallery.set(PortraitRealism { model, enabled: false, ..default() });
+    assert_eq!(gallery.status(), PortraitStatus::default(), "nothing is enhanced");
+    gallery.app.world_mut().entity_mut(gallery.camera).remove::<PortraitRealism>();
+    assert!(!gallery.app.world().entity(gallery.camera).contains::<PortraitStatus>());
+}
+
+#[test]
+fn faces_smaller_than_a_tier_are_not_scaled() {
+    let mut gallery = Gallery::new(UVec2::new(90, 120), poster);
+    let model = model(&mut gallery.app, by_color());
+    let mut set = |quality| gallery.set(PortraitRealism { model: model.clone(), quality, ..default() });
+    let second = set(PortraitQuality::Quality);
+    assert!(set(PortraitQuality::Fast) == second && set(PortraitQuality::Balanced) == second);
+    assert_eq!(gallery.status().network_px, UVec2::new(90, 120));
+}
+
+#[test]
+fn residual_follows_edges_that_the_network_saw_blurred() {
+    let mut gallery = Gallery::new(POSTER, poster);
+    let first = gallery.first.clone();
+    let model = model(&mut gallery.app, by_color());
+    let mut set = |quality| colors(&gallery.set(PortraitRealism { model: model.clone(), quality, ..default() }));
+    // At scale 1 the network sees each pixel as it is.
+    let (truth, guided) = (set(PortraitQuality::Quality), set(PortraitQuality::Fast));
+    let bilinear = bilinear_by_color(&first, POSTER);
+    // A network's pixel around a pixel of another colour.
+    let pixel = |x: u32, y: u32| &first[((y * POSTER.x + x) * 4) as usize..][..3];
+    let around = |side: u32| side.saturating_sub(4)..=(side + 4).min(POSTER.x - 1);
+    let at_edge: Vec<bool> = (0..POSTER.x * POSTER.y)
+        .map(|at| (at % POSTER.x, at / POSTER.x))
+        .map(|(x, y)| around(y).any(|v| around(x).any(|u| pixel(u, v) != pixel(x, y))))
+        .collect();
+    let elsewhere: Vec<bool> = at_edge.iter().map(|at_edge| !at_edge).collect();
+    let [error, bilinear_error] = [&guided, &bilinear].map(|found| rms(&truth, found, &at_edge));
+    println!(
+        "at edges: {error:.4} guided, {bilinear_error:.4} bilinear; elsewhere {:.4}",
+        rms(&truth, &guided, &elsewhere)
+    );
+    assert!(2.0 * error <= bilinear_error, "{error} guided, {bilinear_error} bilinear");
+    assert!(rms(&truth, &guided, &elsewhere) <= 1.0 / 255.0);
+}
+
+/// Pores and lines of one pixel on a soft gradient; under each pixel of a network that sees a quarter a side they even out.
+fn pores(at: UVec2) -> [u8; 3] {
+    let hash = ((at.x / 2).wrapping_mul(0x9E37_79B1) ^ at.y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0x2C1B_3C6D);
+    let noise = ((hash ^ (hash >> 15)).wrapping_mul(0x297A_2D39) >> 24) as f32 / 255.0 - 0.5;
+    let noise = if at.x.is_multiple_of(2) { noise } else { -noise };
+    let line = if at.x % 4 == 1 { -30.0 } else { 0.0 };
+    let soft = at.x as f32 * 0.1 + at.y as f32 * 0.06;
+    [150.0, 110.0, 90.0].map(|base| (base + soft + line + 30.0 * noise) as u8)
+}
+
+/// Sum of the squared differences of neighbours.
+fn gradient_energy(frame: &[u8], size: UVec2) -> f64 {
+    let value = |x: u32, y: u32, c: u32| f64::from(frame[((y * size.x + x) * 4 + c) as usize]);
+    let mut sum = 0.0;
+    for (y, x, c) in (1..size.y).flat_map(|y| (1..size.x).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
+        sum += (value(x, y, c) - value(x - 1, y, c)).powi(2) + (value(x, y, c) - value(x, y - 1, c)).powi(2);
+    }
+    sum
+}
+
+#[test]
+fn detail_finer_than_the_networks_pixels_stays() {
+    let mut gallery = Gallery::new(POSTER, pores);
+    let before = gradient_energy(&gallery.first, POSTER);
+    let quality = PortraitQuality::Fast;
+    let second = gallery.set(PortraitRealism { model: PortraitModel::FAST, quality, ..default() });
+    assert!(second != gallery.first);
+    let share = gradient_energy(&second, POSTER) / before;
+    println!("{share:.3} of the frame's gradient energy");
+    assert!(share >= 0.98, "{share} of the frame's gradient energy");
+}
+
+#[test]
+fn constant_residuals_are_exact_at_every_scale() {
+    let mut gallery = Gallery::new(UVec2::splat(320), poster);
+    let first = gallery.first.clone();
+    let model = model(&mut gallery.app, brighter());
+    let mut set =
+        |quality, strength| gallery.set(PortraitRealism { model: model.clone(), quality, strength, ..default() });
+    let second = set(PortraitQuality::Quality, 1.0);
+    assert!(second != first);
+    for quality in [PortraitQuality::Fast, PortraitQuality::Balanced] {
+        assert!(set(quality, 1.0) == second, "{quality:?}");
+        assert!(set(quality, 0.0) == first, "{quality:?}, strength 0");
+    }
+}
+
+#[test]
+fn a_change_of_tier_does_not_flash() {
+    let mut gallery = Gallery::new(UVec2::new(300, 225), poster);
+    // The same at every size of the network, so every enhanced frame is the same.
+    let model = model(&mut gallery.app, brighter());
+    let settings = |quality| PortraitRealism { model: model.clone(), quality, ..default() };
+    let second = gallery.set(settings(PortraitQuality::Fast));
+    assert!(second != gallery.first);
+    for quality in [
+        PortraitQuality::Quality,
+        PortraitQuality::Fast,
+        PortraitQuality::Balanced,
+        PortraitQuality::Auto { budget_ms: 1e-6 },
+        PortraitQuality::Auto { budget_ms: 1e6 },
+        PortraitQuality::Fast,
+    ] {
+        gallery.app.world_mut().entity_mut(gallery.camera).insert(settings(quality));
+        for count in 0..20 {
+            assert!(gallery.next() == second, "frame {count} with {quality:?}");
+        }
+    }
+}
+
+#[test]
+fn auto_steps_down_and_up_with_its_budget() {
+    let mut gallery = Gallery::new(UVec2::splat(272), poster);
+    let device = render_world(&gallery.app).resource::<RenderDevice>();
+    let measures = device.features().contains(TIME_STAMPS);
+    let model = model(&mut gallery.app, by_color());
+    let settings =
+        |budget_ms| PortraitRealism { model: model.clone(), quality: PortraitQuality::Auto { budget_ms }, ..default() };
+    gallery.set(settings(1e6));
+    assert!(measures, "this device has no time stamps: the test needs another one");
+    assert_eq!(gallery.status().tier, Some(QualityTier::Quality), "it starts with the highest");
+    let frames_until = |gallery: &mut Gallery, tier: QualityTier| {
+        let done = |gallery: &Gallery| gallery.status().tier == Some(tier);
+        (0..100).find(|_| {
+            gallery.app.update();
+            done(gallery)
+        })
+    };
+    for _ in 0..30 {
+        gallery.app.update();
+    }
+    let measured = gallery.status().gpu_ms.expect("it is measured");
+    println!("{measured:.2} ms at {}", gallery.status().network_px);
+    assert!(measured > 0.0 && measured < 60_000.0, "{measured} ms");
+    gallery.app.world_mut().entity_mut(gallery.camera).insert(settings(1e-6));
+    let down = frames_until(&mut gallery, QualityTier::Fast).expect("steps down");
+    assert_eq!(gallery.status().network_px, UVec2::splat(128));
+    for _ in 0..30 {
+        gallery.app.update();
+    }
+    println!("{:.2} ms at {}", gallery.status().gpu_ms.expect("it is measured"), gallery.status().network_px);
+    assert_eq!(gallery.status().tier, Some(QualityTier::Fast), "it stays down");
+    let held = render_world(&gallery.app).resource::<PortraitGpuState>().allocated_bytes();
+    gallery.app.world_mut().entity_mut(gallery.camera).insert(settings(1e6));
+    let up = frames_until(&mut gallery, QualityTier::Quality).expect("steps up");
+    println!("down after {down} frames, up after {up}");
+    assert!(down < 30 && up < 30, "{down} frames down, {up} frames up");
+    assert_eq!(render_world(&gallery.app).resource::<PortraitGpuState>().allocated_bytes(), held, "nothing grew");
+}
+
+/// What [`PortraitQuality::Auto`] measures with.
+const TIME_STAMPS: WgpuFeatures = WgpuFeatures::TIMESTAMP_QUERY.union(WgpuFeatures::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+
+#[test]
+fn without_time_stamps_auto_is_balanced() {
+    let size = UVec2::splat(272);
+    let mut gallery = Gallery::of(headless_without(TIME_STAMPS, "assets", true), size, poster);
+    let model = model(&mut gallery.app, by_color());
+    let mut set = |quality| gallery.set(PortraitRealism { model: model.clone(), quality, ..default() });
+    let second = set(PortraitQuality::Balanced);
+    assert!(set(PortraitQuality::Auto { budget_ms: 1e-6 }) == second);
+    let expected = PortraitStatus { tier: Some(QualityTier::Balanced), network_px: UVec2::splat(256), gpu_ms: None };
+    assert_eq!(gallery.status(), expected);
+}
+
+#[test]
+fn cameras_of_different_tiers_do_not_mix() {
+    let size = UVec2::splat(160);
+    let mut gallery = Gallery::new(size, poster);
+    let model = model(&mut gallery.app, by_color());
+    let settings = |quality| PortraitRealism { model: model.clone(), quality, ..default() };
+    let (fast, full) = (gallery.set(settings(PortraitQuality::Fast)), gallery.set(settings(PortraitQuality::Quality)));
+    assert!(fast != full);
+    let other_target = target(&mut gallery.app, size, LDR);
+    let other = gallery_camera(&mut gallery.app, &other_target, size);
+    gallery.app.world_mut().entity_mut(other).insert(settings(PortraitQuality::Fast));
+    assert!(gallery.set(settings(PortraitQuality::Auto { budget_ms: f32::INFINITY })) == full);
+    assert!(frame(&mut gallery.app, &other_target) == fast);
+    let status = gallery.app.world().get::<PortraitStatus>(other).expect("the effect");
+    assert_eq!((status.tier, status.gpu_ms), (Some(QualityTier::Fast), None), "only Auto is measured");
+    assert!(gallery.status().gpu_ms.is_some());
+}
