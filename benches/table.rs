@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::device::BenchDevice;
+use crate::peers::{self, Comparison, Peers};
 
 /// What one run does.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -35,6 +36,9 @@ pub struct Report {
     pub clock: String,
     /// Share of the device's peak of multiply-adds that the default network reaches at 256².
     pub peak_share: Option<f64>,
+    /// The same network in other runtimes.
+    #[serde(flatten)]
+    pub peers: Comparison,
     /// What was measured.
     pub rows: Vec<Row>,
 }
@@ -52,17 +56,20 @@ impl Row {
         sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    fn gflops(&self) -> f64 {
+    /// Multiply-adds count twice.
+    pub fn gflops(&self) -> f64 {
         2.0 * self.work.multiply_adds / self.median_s() / 1e9
     }
 }
 
 impl Report {
     /// Rows measured on a device; the first is its peak.
-    pub fn new(device: &BenchDevice, rows: Vec<Row>) -> Self {
+    pub fn new(device: &BenchDevice, rows: Vec<Row>, peers: Peers) -> Self {
         let clock = if device.on_cpu { format!("CPU time by {} threads", device.threads) } else { "wall time".into() };
-        let mut report = Self { device: device.name.clone(), clock, peak_share: None, rows };
-        let default = report.rows.iter().find(|row| row.name == "quality 256²");
+        let default = rows.iter().find(|row| row.name == peers::OURS);
+        let peers = Comparison::new(peers, default);
+        let mut report = Self { device: device.name.clone(), clock, peak_share: None, peers, rows };
+        let default = report.rows.iter().find(|row| row.name == peers::OURS);
         report.peak_share = default.map(|row| row.gflops() / report.peak());
         report
     }
@@ -86,6 +93,6 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
-        Ok(())
+        self.peers.print(f, self.peak())
     }
 }
