@@ -221,7 +221,9 @@ impl Comparison {
         if self.peers.is_empty() {
             return Ok(());
         }
-        writeln!(f, "\nthe network of {OURS} elsewhere{:>26} {:>8}  on", "÷ ours", "error")?;
+        let title = format!("{OURS} in other runtimes");
+        let [ms, gflops, of_peak, over_ours, error] = ["ms", "GFLOP/s", "of peak", "÷ ours", "error"];
+        writeln!(f, "\n{title:<32} {ms:>10} {gflops:>10} {of_peak:>8} {over_ours:>8} {error:>8}  on")?;
         for PeerRow { row, missing, ready, over_ours } in &self.peers {
             if let Some(reason) = missing {
                 writeln!(f, "{:<32} not measured: {reason}", row.name)?;

@@ -17,6 +17,7 @@ fn main() -> Result<()> {
     let (shape, planes) = task.planes()?;
     let planes = Tensor::<Inner, 4>::from_data(TensorData::new(planes, shape), &device);
     task.serve(
+        // Burn says which backend it is, and takes the device that Bevy takes: the best one.
         &name(),
         || {
             let output = generator.forward(planes.clone());
