@@ -8,7 +8,9 @@ mod device;
 mod frames;
 mod limits;
 mod network;
+mod peers;
 mod table;
+mod yardstick;
 
 use std::path::PathBuf;
 
@@ -16,6 +18,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::device::BenchDevice;
+use crate::peers::Peers;
 use crate::table::{Report, Row};
 
 #[derive(Parser)]
@@ -29,12 +32,15 @@ struct Arguments {
     /// Also measure each layer of the network, at the middle one of the sizes.
     #[arg(long)]
     layers: bool,
+    /// Other runtimes to measure in turn with ours: a JSON file as `cargo xtask bench` writes it.
+    #[arg(long)]
+    peers: Option<PathBuf>,
     /// File for the figures as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Also measure whole frames.
+    /// Leave whole frames out.
     #[arg(long)]
-    frames: bool,
+    no_frames: bool,
     /// Prints how long the first enhanced frame takes, nothing else.
     #[arg(long, hide = true)]
     first_frame: bool,
@@ -62,6 +68,8 @@ fn main() -> Result<()> {
     let mut device = BenchDevice::new()?;
     let mut contenders = limits::contenders(&device);
     contenders.extend(network::contenders(&mut device, &arguments.sizes, arguments.layers)?);
+    contenders.extend(yardstick::contenders(&mut device)?);
+    let mut peers = Peers::start(arguments.peers.as_deref(), &device)?;
     for _ in 0..arguments.rounds {
         for contender in &mut contenders {
             // Lavapipe throws compiled kernels away when there are many, and compiles them again when they are next used.
@@ -69,10 +77,11 @@ fn main() -> Result<()> {
             let seconds = device.seconds_of(|| (contender.run)(&device));
             contender.row.seconds.push(seconds / f64::from(contender.repeats));
         }
+        peers.measure();
     }
-    let frames = arguments.frames.then(|| frames::measure(&device, arguments.rounds)).transpose()?;
+    let frames = (!arguments.no_frames).then(|| frames::measure(&device, arguments.rounds)).transpose()?;
     let rows = contenders.into_iter().map(|contender| contender.row).collect();
-    let report = Report::new(&device, rows, frames);
+    let report = Report::new(&device, rows, peers, frames);
     println!("{report}");
     if let Some(path) = arguments.json {
         let text = serde_json::to_string_pretty(&report)?;

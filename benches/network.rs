@@ -35,7 +35,8 @@ pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Resu
     Ok(contenders)
 }
 
-fn whole(name: &str, model: &PortraitModel, network: Rc<Network>, size_px: UVec2) -> Contender {
+/// A whole network, from its input planes to its residual.
+pub fn whole(name: &str, model: &PortraitModel, network: Rc<Network>, size_px: UVec2) -> Contender {
     let pixels = f64::from(size_px.x * size_px.y);
     let repeats = (512 * 512 / (size_px.x * size_px.y)).clamp(1, 4);
     Contender {

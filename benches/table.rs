@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::device::BenchDevice;
 use crate::frames::Frames;
+use crate::peers::{self, Comparison, Peers};
 
 /// What one run does.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -40,6 +41,9 @@ pub struct Report {
     pub steady_frame_allocations: Option<f64>,
     /// From the scene's own first complete frame to the first enhanced one, with cold shader caches.
     pub first_frame_s: Option<f64>,
+    /// The same network in other runtimes.
+    #[serde(flatten)]
+    pub peers: Comparison,
     /// What was measured.
     pub rows: Vec<Row>,
 }
@@ -57,29 +61,23 @@ impl Row {
         sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    fn gflops(&self) -> f64 {
+    /// Multiply-adds count twice.
+    pub fn gflops(&self) -> f64 {
         2.0 * self.work.multiply_adds / self.median_s() / 1e9
     }
 }
 
 impl Report {
-    /// Rows measured on a device, the first its peak, and whole frames if they were.
-    pub fn new(device: &BenchDevice, mut rows: Vec<Row>, frames: Option<Frames>) -> Self {
+    /// Rows measured on a device, the first its peak; the default network's peers; whole frames if they were measured.
+    pub fn new(device: &BenchDevice, mut rows: Vec<Row>, peers: Peers, frames: Option<Frames>) -> Self {
         let clock = if device.on_cpu { format!("CPU time by {} threads", device.threads) } else { "wall time".into() };
+        let ours = rows.iter().find(|row| row.name == peers::OURS);
+        let peers = Comparison::new(peers, ours);
+        let peak_share = ours.zip(rows.first()).map(|(ours, peak)| ours.gflops() / peak.gflops());
         let (steady_frame_allocations, first_frame_s) =
             frames.as_ref().map(|frames| (frames.steady_allocations, frames.first_enhanced_s)).unzip();
         rows.extend(frames.into_iter().flat_map(|frames| frames.rows));
-        let mut report = Self {
-            device: device.name.clone(),
-            clock,
-            peak_share: None,
-            steady_frame_allocations,
-            first_frame_s,
-            rows,
-        };
-        let default = report.rows.iter().find(|row| row.name == "quality 256²");
-        report.peak_share = default.map(|row| row.gflops() / report.peak());
-        report
+        Self { device: device.name.clone(), clock, peak_share, steady_frame_allocations, first_frame_s, peers, rows }
     }
 
     fn peak(&self) -> f64 {
@@ -107,6 +105,6 @@ impl fmt::Display for Report {
         if let Some(first_s) = self.first_frame_s {
             writeln!(f, "the first enhanced frame follows the scene's own by {first_s:.2} s")?;
         }
-        Ok(())
+        self.peers.print(f, self.peak())
     }
 }

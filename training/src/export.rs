@@ -27,6 +27,16 @@ pub enum ExportError {
 /// # Errors
 /// When there is no checkpoint, or `out` exists and `overwrite` is false.
 pub fn export(checkpoint: &Path, out: &Path, dtype: Dtype, overwrite: bool) -> Result<PathBuf, ExportError> {
+    let (model, checkpoint) = averaged(checkpoint)?;
+    model.save(out, dtype, overwrite)?;
+    Ok(checkpoint)
+}
+
+/// The averaged weights of a checkpoint (or of a run's best one) with their provenance, and the checkpoint used.
+///
+/// # Errors
+/// When there is no checkpoint.
+pub fn averaged(checkpoint: &Path) -> Result<(Model, PathBuf), ExportError> {
     let checkpoint = checkpoint::find(checkpoint)?;
     let snapshot = checkpoint::snapshot(&checkpoint)?;
     let metrics = snapshot.progress.validation.map_or_else(BTreeMap::new, |validation| {
@@ -46,8 +56,7 @@ pub fn export(checkpoint: &Path, out: &Path, dtype: Dtype, overwrite: bool) -> R
         steps: snapshot.step,
         metrics,
     };
-    model.save(out, dtype, overwrite)?;
-    Ok(checkpoint)
+    Ok((model, checkpoint))
 }
 
 /// The commit of this crate's source, or `unknown`.

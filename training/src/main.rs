@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_network::Model;
 use portrait_training::backend::{Inner, Training, device, devices, name};
 use portrait_training::checkpoint;
 use portrait_training::config::{Config, ConfigFile};
 use portrait_training::evaluate::{EvaluateOptions, evaluate, is_empty};
-use portrait_training::export::{describe, export};
+use portrait_training::export::{averaged, describe};
 use portrait_training::report::Event;
 use portrait_training::seeds::Seeds;
 use portrait_training::toy;
@@ -74,24 +74,8 @@ enum Command {
         #[arg(long)]
         overwrite: bool,
     },
-    /// Write a checkpoint's averaged weights as the file that the plugin reads
-    Export {
-        /// A checkpoint, or a run's folder for its best one
-        #[arg(long)]
-        checkpoint: PathBuf,
-        /// Take a run's last checkpoint: the best one is the best by L1, which the critic's work does not lower
-        #[arg(long)]
-        last: bool,
-        /// The weights file to write
-        #[arg(long)]
-        out: PathBuf,
-        /// How weights are stored
-        #[arg(long, value_enum, default_value_t = Dtype::F32)]
-        dtype: Dtype,
-        /// Replace the file
-        #[arg(long)]
-        overwrite: bool,
-    },
+    /// Write a checkpoint's averaged weights as the file that the plugin reads, or a network as an ONNX file
+    Export(Export),
     /// Print what a weights file holds
     Inspect {
         /// The weights file
@@ -109,6 +93,33 @@ enum Command {
         #[arg(long, default_value_t = 64)]
         size_px: usize,
     },
+}
+
+#[derive(Args)]
+#[command(group(ArgGroup::new("from").required(true).args(["checkpoint", "weights"])))]
+#[command(group(ArgGroup::new("to").required(true).multiple(true).args(["out", "onnx"])))]
+struct Export {
+    /// A checkpoint, or a run's folder for its best one
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+    /// Take a run's last checkpoint: the best one is the best by L1, which the critic's work does not lower
+    #[arg(long, conflicts_with = "weights")]
+    last: bool,
+    /// A weights file, instead of a checkpoint
+    #[arg(long)]
+    weights: Option<PathBuf>,
+    /// The weights file to write
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// How --out stores weights
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    dtype: Dtype,
+    /// The ONNX file to write, in 32-bit floats, for runtimes other than the plugin
+    #[arg(long)]
+    onnx: Option<PathBuf>,
+    /// Replace the files
+    #[arg(long)]
+    overwrite: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -160,15 +171,7 @@ fn main() -> anyhow::Result<()> {
             print!("{}", report.table());
             println!("written to {}", out.display());
         }
-        Command::Export { checkpoint, last, out, dtype, overwrite } => {
-            let checkpoint = if last { checkpoint::newest(&checkpoint)? } else { checkpoint };
-            let dtype = match dtype {
-                Dtype::F32 => portrait_network::Dtype::F32,
-                Dtype::F16 => portrait_network::Dtype::F16,
-            };
-            let used = export(&checkpoint, &out, dtype, overwrite)?;
-            println!("{} written from {}", out.display(), used.display());
-        }
+        Command::Export(request) => export(&request)?,
         Command::Inspect { file } => {
             let model = Model::load(&file).with_context(|| file.display().to_string())?;
             print!("{}", describe(&model));
@@ -182,6 +185,28 @@ fn main() -> anyhow::Result<()> {
             }
             println!("{} pairs written to {}", seeds.iter().count(), out.display());
         }
+    }
+    Ok(())
+}
+
+fn export(request: &Export) -> anyhow::Result<()> {
+    let (model, used) = match (&request.checkpoint, &request.weights) {
+        (Some(path), None) if request.last => averaged(&checkpoint::newest(path)?)?,
+        (Some(path), None) => averaged(path)?,
+        (None, Some(path)) => (Model::load(path).with_context(|| path.display().to_string())?, path.clone()),
+        _ => bail!("name either --checkpoint or --weights"),
+    };
+    if let Some(out) = &request.out {
+        let dtype = match request.dtype {
+            Dtype::F32 => portrait_network::Dtype::F32,
+            Dtype::F16 => portrait_network::Dtype::F16,
+        };
+        model.save(out, dtype, request.overwrite)?;
+        println!("{} written from {}", out.display(), used.display());
+    }
+    if let Some(onnx) = &request.onnx {
+        portrait_onnx::save(&model, onnx, request.overwrite)?;
+        println!("{} written from {}", onnx.display(), used.display());
     }
     Ok(())
 }

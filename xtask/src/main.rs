@@ -3,6 +3,7 @@
 mod evaluate;
 mod head_studio;
 mod packages;
+mod peers;
 mod pipeline;
 mod python;
 mod run;
@@ -42,8 +43,12 @@ enum Task {
     },
     /// Every test: network, plugin on a Vulkan device, data set, training, and a data set and weights made end to end.
     Test,
-    /// Measures the network's passes on this machine's device, beside the device's own peak.
+    /// Measures the network's passes on this machine's device, beside the device's own peak and the same network in other
+    /// runtimes.
     Bench {
+        /// Leave other runtimes out: building and installing them takes a while the first time.
+        #[arg(long)]
+        no_peers: bool,
         /// What the benchmark takes; `--help` lists it.
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -90,7 +95,7 @@ fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Demo { headless, out } => demo(headless, out),
         Task::Test => test(),
-        Task::Bench { arguments } => bench(&arguments),
+        Task::Bench { no_peers, arguments } => bench(no_peers, arguments),
         Task::Dataset { seeds, stride, out, size, samples, light_groups, clip } => {
             let request = head_studio::Request { seeds, stride, out, size, samples, light_groups, clip };
             vulkan::ensure()?;
@@ -117,8 +122,11 @@ fn demo(headless: bool, out: Option<PathBuf>) -> Result<()> {
 }
 
 /// In the profile of the tests: the GPU's time does not depend on it, and Bevy is not compiled again.
-fn bench(arguments: &[String]) -> Result<()> {
+fn bench(no_peers: bool, mut arguments: Vec<String>) -> Result<()> {
     vulkan::ensure()?;
+    if !no_peers {
+        arguments.extend(["--peers".into(), peers::list()?.to_string_lossy().into_owned()]);
+    }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     cargo("test", &[&BEVY_PACKAGES[..], &["--bench", "network", "--"], &arguments].concat())
 }
@@ -129,6 +137,8 @@ fn test() -> Result<()> {
     LIKENESS.ensure()?;
     cargo("test", &[&BEVY_PACKAGES[..], &["--package", "portrait_network"]].concat())?;
     cargo("test", &["--package", "portrait_training", "--package", "xtask"])?;
+    // On their own: tract asks more of crates that Burn uses than Burn does.
+    cargo("test", &["--package", "portrait_onnx", "--package", "portrait_peers"])?;
     HEAD_STUDIO.test()?;
     LIKENESS.test()?;
     smoke::end_to_end()

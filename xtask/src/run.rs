@@ -34,6 +34,16 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs cargo in the workspace.
 pub fn cargo(verb: &str, arguments: &[&str]) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo).arg(verb).args(arguments).current_dir(workspace_root()))
+    run(&mut cargo_command(verb, arguments))
+}
+
+/// Runs cargo in the workspace with a target folder of its own.
+pub fn cargo_into(target: &Path, verb: &str, arguments: &[&str]) -> Result<()> {
+    run(cargo_command(verb, arguments).env("CARGO_TARGET_DIR", target))
+}
+
+fn cargo_command(verb: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg(verb).args(arguments).current_dir(workspace_root());
+    command
 }
