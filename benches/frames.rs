@@ -1,6 +1,8 @@
 //! Whole frames: the demo scene without the plugin, with it switched off and switched on; what the effect costs on larger faces and
 //! larger screens; what a steady frame allocates; how long the first enhanced frame takes.
 
+#[path = "../tests/plugin/counting.rs"]
+mod counting;
 #[path = "../examples/common/mod.rs"]
 mod demo;
 
@@ -14,10 +16,7 @@ use bevy::camera::primitives::Aabb;
 use bevy::log::LogPlugin;
 use bevy::prelude::*;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
-use bevy::render::render_resource::{
-    BindGroupLayoutDescriptor, BufferDescriptor, BufferUsages, CachedPipelineState, Extent3d, PipelineCache,
-    PipelineDescriptor, PollType, TextureDescriptor, TextureDimension, TextureFormat, TextureUsages,
-};
+use bevy::render::render_resource::{CachedPipelineState, PipelineCache, PipelineDescriptor, PollType, TextureFormat};
 use bevy::render::renderer::RenderDevice;
 use bevy::render::{RenderApp, RenderPlugin};
 use bevy::window::ExitCondition;
@@ -202,50 +201,20 @@ fn waiting(app: &App, all: bool) -> Result<usize> {
     Ok(waiting.count())
 }
 
-/// How many objects of each kind there were, counted by the numbers that Bevy gives them.
-fn objects_made(app: &App) -> Result<[u64; 4]> {
-    let device = app.world().resource::<RenderDevice>();
-    let usage = BufferUsages::COPY_DST;
-    let buffer = device.create_buffer(&BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false });
-    let texture = device.create_texture(&TextureDescriptor {
-        label: None,
-        size: Extent3d::default(),
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: TextureDimension::D2,
-        format: TextureFormat::R8Unorm,
-        usage: TextureUsages::COPY_DST,
-        view_formats: &[],
-    });
-    let view = texture.create_view(&default());
-    let layout = device.create_bind_group_layout(None, &BindGroupLayoutDescriptor::default().entries);
-    let group = device.create_bind_group(None, &layout, &[]);
-    let number = |id: String| {
-        let digits: String = id.chars().filter(char::is_ascii_digit).collect();
-        digits.parse::<u64>().with_context(|| format!("{id} is no number"))
-    };
-    Ok([
-        number(format!("{:?}", buffer.id()))?,
-        number(format!("{:?}", texture.id()))?,
-        number(format!("{:?}", view.id()))?,
-        number(format!("{:?}", group.id()))?,
-    ])
-}
-
 /// What a frame makes with the effect that it does not make without.
 fn steady_allocations() -> Result<f64> {
     let mut app = start(UVec2::new(640, 360), true, true, |app, target| ball(app, target, 360, FACES_PX[0]));
     settle(&mut app)?;
-    let mut made_by_a_frame = |enabled| -> Result<f64> {
+    let mut made_by_a_frame = |enabled| {
         enable(&mut app, enabled);
         (0..SETTLING_FRAMES).for_each(|_| app.update());
-        let before = objects_made(&app)?;
+        let before = counting::objects_made(app.world().resource::<RenderDevice>());
         (0..STEADY_FRAMES).for_each(|_| app.update());
-        let after = objects_made(&app)?;
+        let after = counting::objects_made(app.world().resource::<RenderDevice>());
         let made: u64 = after.iter().zip(before).map(|(after, before)| after - before).sum();
-        Ok(made as f64 / f64::from(STEADY_FRAMES))
+        made as f64 / f64::from(STEADY_FRAMES)
     };
-    let [off, on] = [made_by_a_frame(false)?, made_by_a_frame(true)?];
+    let [off, on] = [made_by_a_frame(false), made_by_a_frame(true)];
     Ok(on - off)
 }
 

@@ -59,6 +59,7 @@ pub use pass::portrait_realism;
 pub use prepare::PortraitView;
 pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
 pub use settings::{PortraitFace, PortraitRealism};
+pub use variant::PortraitKernels;
 
 /// What an application needs.
 pub mod prelude {
@@ -95,9 +96,11 @@ impl Plugin for PortraitRealismPlugin {
             ExtractComponentPlugin::<PortraitRealism>::default(),
             RenderAssetPlugin::<model_asset::PreparedPortraitModel>::default(),
         ));
+        let kernels = app.world().get_resource().copied().unwrap_or_default();
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         render_app
             .insert_resource(shaders)
+            .insert_resource::<variant::PortraitKernels>(kernels)
             .init_resource::<extract::ExtractedFaces>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()

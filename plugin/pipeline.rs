@@ -22,7 +22,7 @@ use crate::fusion::input_is_unshuffled;
 use crate::gpu_state::RegionUniform;
 use crate::plan::{Kernel, LayerParams, WORKGROUP_SIDE};
 use crate::shaders::PortraitShaders;
-use crate::variant::{ActivationFormat, KernelVariant};
+use crate::variant::{ActivationFormat, KernelVariant, PortraitKernels};
 use crate::weight_layout::WeightFormat;
 
 /// A compute pipeline.
@@ -301,6 +301,7 @@ pub(crate) fn init_portrait_pipelines(
     adapter: Res<RenderAdapter>,
     shaders: Res<PortraitShaders>,
     fullscreen: Res<FullscreenShader>,
+    kernels: Res<PortraitKernels>,
 ) {
     let limits = device.limits();
     // Weights, two sources and a target; WebGL2 and the oldest drivers have no compute at all.
@@ -309,7 +310,7 @@ pub(crate) fn init_portrait_pipelines(
         commands.remove_resource::<PortraitPipelines>();
         return;
     }
-    let variant = KernelVariant::of(&device, &adapter);
+    let variant = kernels.choose(&device, &adapter);
     commands.insert_resource(PortraitPipelines::new(shaders.clone(), fullscreen.clone(), variant));
 }
 

@@ -1,5 +1,7 @@
 //! What the kernels are specialised for: number formats, and the shape of the work that suits a device.
 
+use bevy::ecs::prelude::*;
+use bevy::log::error;
 use bevy::render::render_resource::{DownlevelFlags, WgpuFeatures};
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use wgpu_types::DeviceType;
@@ -45,6 +47,32 @@ impl TileRows {
         match self {
             Self::Two => 2,
             Self::Four => 4,
+        }
+    }
+}
+
+/// Which kernels run. Insert it before [`PortraitRealismPlugin`](crate::PortraitRealismPlugin) starts, to measure or to compare;
+/// the weights and the image stay the same but for rounding. Default: `Auto`.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PortraitKernels {
+    /// Those that suit the device.
+    #[default]
+    Auto,
+    /// These, of [`KernelVariant::FAMILY`]. A device that cannot run them says so once, and runs those that suit it.
+    Only(KernelVariant),
+}
+
+impl PortraitKernels {
+    /// The variant to run on a device.
+    pub(crate) fn choose(self, device: &RenderDevice, adapter: &RenderAdapter) -> KernelVariant {
+        let own = KernelVariant::of(device, adapter);
+        let Self::Only(wanted) = self else { return own };
+        match wanted.missing_on(device, adapter) {
+            None => wanted,
+            Some(missing) => {
+                error!("portrait realism: this device lacks {missing}, which {wanted:?} needs: {own:?} runs instead");
+                own
+            }
         }
     }
 }

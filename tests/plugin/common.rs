@@ -22,6 +22,7 @@ use bevy::render::{RenderApp, RenderPlugin};
 use bevy::shader::ShaderCacheError;
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
+use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 use bevy_portrait_realism::variant::ActivationFormat;
 use half::f16;
@@ -36,6 +37,11 @@ pub fn headless(assets: &str, portrait: bool) -> App {
 
 /// As [`headless`], on a device that lacks these features.
 pub fn headless_without(features: WgpuFeatures, assets: &str, portrait: bool) -> App {
+    headless_with(PortraitKernels::Auto, features, assets, portrait)
+}
+
+/// As [`headless_without`], with a choice of kernels.
+pub fn headless_with(kernels: PortraitKernels, features: WgpuFeatures, assets: &str, portrait: bool) -> App {
     let wgpu = WgpuSettings { disabled_features: Some(features), ..default() };
     let mut app = App::new();
     app.add_plugins(
@@ -49,6 +55,7 @@ pub fn headless_without(features: WgpuFeatures, assets: &str, portrait: bool) ->
     );
     // A renderer that has stopped would show the same frame for ever, and that would pass for "unchanged".
     app.insert_resource(RenderErrorHandler(|error, _, _| panic!("{error:?}")));
+    app.insert_resource(kernels);
     if portrait {
         app.add_plugins(PortraitRealismPlugin);
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bevy::ecs::system::SystemState;
 use bevy::prelude::*;
-use bevy::render::render_resource::{CommandEncoderDescriptor, PipelineCache};
+use bevy::render::render_resource::{CommandEncoderDescriptor, PipelineCache, WgpuFeatures};
 use bevy::render::renderer::{RenderAdapter, RenderDevice, RenderQueue};
+use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::execute::Network;
 use bevy_portrait_realism::model_asset::GpuPortraitModel;
 use bevy_portrait_realism::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
@@ -17,7 +18,7 @@ use portrait_network::reference::{Tensor, forward};
 use portrait_network::transfer::normalize_color;
 use portrait_network::{Activation, Dtype, Graph, Layer, Model, Op, Plane, Spec, Upsampling};
 
-use crate::common::{headless, read_planes, render_world_mut};
+use crate::common::{headless, headless_with, read_planes, render_world_mut};
 
 /// Largest difference allowed between the GPU and the reference, in display-referred sRGB. For f16: half a step of 255, or for
 /// the large residuals of random weights the same share of them.
@@ -252,4 +253,22 @@ fn networks_match_the_reference_in_buffers_that_are_too_large() {
         let graph = Spec::quality().validate().expect("a valid spec");
         assert_matches_reference(&mut app, graph, UVec2::new(200, 190), &[UVec2::new(152, 130)]);
     }
+}
+
+#[test]
+fn kernels_can_be_chosen_and_a_device_that_lacks_something_runs_its_own() {
+    let variant = |kernels, missing| {
+        let mut app = headless_with(kernels, missing, "assets", true);
+        app.update();
+        let world = render_world_mut(&mut app);
+        (world.resource::<PortraitPipelines>().variant, KernelVariant::of(world.resource(), world.resource()))
+    };
+    let nothing = WgpuFeatures::empty();
+    let (found, own) = variant(PortraitKernels::Auto, nothing);
+    assert_eq!(found, own);
+    assert_ne!(own, KernelVariant::EXACT, "else nothing is shown below");
+    assert_eq!(variant(PortraitKernels::Only(KernelVariant::EXACT), nothing).0, KernelVariant::EXACT);
+    let (found, own) = variant(PortraitKernels::Only(KernelVariant::CPU), WgpuFeatures::SHADER_INT64);
+    assert_eq!(found, own);
+    assert!(!found.wide_words);
 }

@@ -2,10 +2,12 @@
 #![allow(clippy::expect_used)]
 
 mod common;
+mod counting;
 mod edge_cases;
 mod frame;
 mod kernels;
 mod quality;
 mod shaders;
 mod stage;
+mod steady;
 mod weights;

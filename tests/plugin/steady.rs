@@ -1,0 +1,54 @@
+//! A frame like the one before makes nothing new.
+
+use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
+use bevy::prelude::*;
+use bevy::render::render_resource::PipelineCache;
+use bevy::render::renderer::RenderDevice;
+use bevy_portrait_realism::prelude::*;
+
+use crate::common::render_world;
+use crate::counting::objects_made;
+use crate::stage::Stage;
+
+const FRAMES: u32 = 5;
+
+/// Buffers, textures, views, bind groups and pipelines that [`FRAMES`] frames make with these settings.
+fn made(stage: &mut Stage, settings: PortraitRealism) -> [u64; 5] {
+    stage.set(settings);
+    let count = |stage: &Stage| {
+        let world = render_world(&stage.app);
+        let [buffers, textures, views, bind_groups] = objects_made(world.resource::<RenderDevice>());
+        let pipelines = world.resource::<PipelineCache>().pipelines().count() as u64;
+        [buffers, textures, views, bind_groups, pipelines]
+    };
+    let before = count(stage);
+    (0..FRAMES).for_each(|_| stage.app.update());
+    let after = count(stage);
+    std::array::from_fn(|kind| after[kind] - before[kind])
+}
+
+#[test]
+fn steady_frames_make_no_buffer_texture_bind_group_or_pipeline() {
+    // With prepasses of its own, the camera's frames do not differ in those.
+    let mut stage = Stage::new(Msaa::Sample4, (NormalPrepass, DepthPrepass));
+    for model in [PortraitModel::QUALITY, PortraitModel::FAST] {
+        let settings = |enabled| PortraitRealism { model: model.clone(), enabled, ..default() };
+        let off = made(&mut stage, settings(false));
+        let on = made(&mut stage, settings(true));
+        println!("made in {FRAMES} frames without {off:?}, with {on:?}");
+        assert_eq!(on, off);
+        // The count sees what there is to see: a camera with other settings has buffers and bind groups made for it.
+        assert!(off[..4].iter().all(|&made| made >= 1), "asking makes one of each: {off:?}");
+    }
+}
+
+#[test]
+fn a_larger_face_is_counted() {
+    let mut stage = Stage::new(Msaa::Off, ());
+    stage.set(PortraitRealism { model: PortraitModel::FAST, ..default() });
+    let before = objects_made(render_world(&stage.app).resource::<RenderDevice>());
+    stage.app.world_mut().entity_mut(stage.face).insert(Transform::from_scale(Vec3::splat(2.5)));
+    stage.frame();
+    let after = objects_made(render_world(&stage.app).resource::<RenderDevice>());
+    assert!(after[0] > before[0] + 2, "scratch buffers were made: {before:?}, {after:?}");
+}
