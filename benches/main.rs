@@ -41,9 +41,9 @@ struct Arguments {
     /// Leave whole frames out.
     #[arg(long)]
     no_frames: bool,
-    /// Prints how long the first enhanced frame takes, nothing else.
+    /// Prints how long the first frame takes with the plugin `absent` or `on`, nothing else.
     #[arg(long, hide = true)]
-    first_frame: bool,
+    first_frame: Option<String>,
     /// What cargo passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -61,8 +61,8 @@ pub struct Contender {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if arguments.first_frame {
-        println!("{}", frames::first_frame()?);
+    if let Some(plugin) = arguments.first_frame {
+        println!("{}", frames::first_frame(plugin == "on")?);
         return Ok(());
     }
     let mut device = BenchDevice::new()?;

@@ -39,7 +39,7 @@ pub struct Report {
     pub peak_share: Option<f64>,
     /// Buffers, textures, views and bind groups that the effect makes in a frame like the one before.
     pub steady_frame_allocations: Option<f64>,
-    /// From the scene's own first complete frame to the first enhanced one, with cold shader caches.
+    /// How much later than the first complete frame without the plugin the first enhanced one comes, with cold shader caches.
     pub first_frame_s: Option<f64>,
     /// The same network in other runtimes.
     #[serde(flatten)]
@@ -103,7 +103,7 @@ impl fmt::Display for Report {
             writeln!(f, "a steady frame allocates {allocations} objects")?;
         }
         if let Some(first_s) = self.first_frame_s {
-            writeln!(f, "the first enhanced frame follows the scene's own by {first_s:.2} s")?;
+            writeln!(f, "the first enhanced frame comes {first_s:.2} s after the first one without the plugin")?;
         }
         self.peers.print(f, self.peak())
     }
