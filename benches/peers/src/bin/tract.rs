@@ -17,7 +17,7 @@ fn main() -> Result<()> {
     let planes = tract_ndarray::Array4::from_shape_vec(shape, planes)?.into_tensor();
     task.serve(
         "CPU",
-        || Ok(network.run(tvec!(planes.clone().into()))?),
+        || network.run(tvec!(planes.clone().into())),
         |output| {
             let output = output.first().ok_or_else(|| anyhow!("no output"))?;
             Ok(output.to_plain_array_view::<f32>()?.iter().copied().collect())
