@@ -13,13 +13,14 @@ use bevy::render::renderer::{RenderAdapter, RenderAdapterInfo, RenderDevice, Ren
 use bevy::render::{RenderApp, RenderPlugin};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
+use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::execute::Network;
 use bevy_portrait_realism::model_asset::GpuPortraitModel;
 use bevy_portrait_realism::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
 use bevy_portrait_realism::prelude::*;
 use bevy_portrait_realism::variant::KernelVariant;
 use cpu_time::ProcessTime;
-use wgpu_types::DeviceType;
+use wgpu::DeviceType;
 
 /// Longest that shaders may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -47,6 +48,7 @@ impl BenchDevice {
                 .disable::<LogPlugin>()
                 .disable::<PipelinedRenderingPlugin>(),
         )
+        .insert_resource(PortraitKernels::Suited)
         .add_plugins(PortraitRealismPlugin);
         app.finish();
         app.cleanup();

@@ -21,7 +21,7 @@ use bevy::render::renderer::RenderDevice;
 use bevy::render::{RenderApp, RenderPlugin};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
-use bevy_portrait_realism::PortraitView;
+use bevy_portrait_realism::{PortraitKernels, PortraitView};
 use bevy_portrait_realism::prelude::*;
 
 use crate::device::BenchDevice;
@@ -64,13 +64,13 @@ pub fn measure(device: &BenchDevice, rounds: usize) -> Result<Frames> {
 }
 
 fn demo_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
-    let demo = |plugin: bool| {
+    let demo = |plugin| {
         let mut app = start(UVec2::splat(DEMO_PX), plugin, true, |app, target| {
             app.add_plugins(demo::DemoPlugin { target });
         });
         settle(&mut app).map(|()| app)
     };
-    let (mut without, mut with) = (demo(false)?, demo(true)?);
+    let (mut without, mut with) = (demo(None)?, demo(Some(PortraitKernels::Suited))?);
     let mut rows =
         ["absent", "off", "on"].map(|name| Row::new(&format!("demo frame {DEMO_PX}², plugin {name}"), Work::default()));
     for _ in 0..rounds {
@@ -89,7 +89,7 @@ fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
     let screens = SCREENS_PX.map(|[x, y]| (format!("effect on a screen of {x}×{y}"), [x, y], FACES_PX[0]));
     let mut measured = Vec::new();
     for (name, screen_px, face_px) in faces.into_iter().chain(screens) {
-        let mut app = start(screen_px.into(), true, true, |app, target| ball(app, target, screen_px[1], face_px));
+        let mut app = start(screen_px.into(), Some(PortraitKernels::Suited), true, |app, target| ball(app, target, screen_px[1], face_px));
         settle(&mut app)?;
         measured.push((Row::new(&name, Work::default()), app));
     }
@@ -126,7 +126,12 @@ fn enable(app: &mut App, enabled: bool) {
 }
 
 /// An app without a window that draws into a texture.
-fn start(size_px: UVec2, plugin: bool, wait_for_shaders: bool, scene: impl FnOnce(&mut App, RenderTarget)) -> App {
+fn start(
+    size_px: UVec2,
+    plugin: Option<PortraitKernels>,
+    wait_for_shaders: bool,
+    scene: impl FnOnce(&mut App, RenderTarget),
+) -> App {
     let mut app = App::new();
     app.add_plugins(
         DefaultPlugins
@@ -137,8 +142,8 @@ fn start(size_px: UVec2, plugin: bool, wait_for_shaders: bool, scene: impl FnOnc
             .disable::<LogPlugin>()
             .disable::<PipelinedRenderingPlugin>(),
     );
-    if plugin {
-        app.add_plugins(PortraitRealismPlugin);
+    if let Some(kernels) = plugin {
+        app.insert_resource(kernels).add_plugins(PortraitRealismPlugin);
     }
     let image = Image::new_target_texture(size_px.x, size_px.y, TextureFormat::Rgba8UnormSrgb, None);
     let target = app.world_mut().resource_mut::<Assets<Image>>().add(image);
@@ -208,7 +213,7 @@ fn waiting(app: &App, all: bool) -> Result<usize> {
 
 /// What a frame makes with the effect that it does not make without.
 fn steady_allocations() -> Result<f64> {
-    let mut app = start(UVec2::new(640, 360), true, true, |app, target| ball(app, target, 360, FACES_PX[0]));
+    let mut app = start(UVec2::new(640, 360), Some(PortraitKernels::Suited), true, |app, target| ball(app, target, 360, FACES_PX[0]));
     settle(&mut app)?;
     let mut made_by_a_frame = |enabled| {
         enable(&mut app, enabled);
@@ -231,7 +236,9 @@ fn first_frame_rows() -> Result<[Row; 2]> {
     for _ in 0..FIRST_FRAMES {
         for (row, plugin) in rows.iter_mut().zip(["absent", "on"]) {
             let mut child = Command::new(std::env::current_exe()?);
-            child.args(["--first-frame", plugin]).env("MESA_SHADER_CACHE_DISABLE", "true");
+            // Mesa keeps compiled shaders here.
+            let cache = tempfile::tempdir()?;
+            child.args(["--first-frame", plugin]).env("MESA_SHADER_CACHE_DIR", cache.path());
             let output = child.output().context("cannot start the benchmark again")?;
             let text = String::from_utf8_lossy(&output.stdout);
             let seconds = text.trim().parse();
@@ -245,7 +252,8 @@ fn first_frame_rows() -> Result<[Row; 2]> {
 /// compiled in the background.
 pub fn first_frame(plugin: bool) -> Result<f64> {
     let started = Instant::now();
-    let mut app = start(UVec2::splat(DEMO_PX), plugin, false, |app, target| {
+    let kernels = plugin.then_some(PortraitKernels::Auto { remembered_in: None });
+    let mut app = start(UVec2::splat(DEMO_PX), kernels, false, |app, target| {
         app.add_plugins(demo::DemoPlugin { target });
     });
     while started.elapsed() < PATIENCE {

@@ -27,6 +27,8 @@ pub struct Network {
     scratch: Vec<Buffer>,
     bind_groups: Vec<BindGroup>,
     pipelines: Vec<CachedComputePipelineId>,
+    /// The first step of each pipeline.
+    first_uses: Vec<usize>,
     params: Params,
     weights: BufferId,
 }
@@ -91,7 +93,7 @@ impl Network {
                 )
             })
             .collect();
-        let pipelines = plan
+        let pipelines: Vec<_> = plan
             .steps
             .iter()
             .map(|step| {
@@ -99,7 +101,9 @@ impl Network {
                 pipeline_cache.compute(cache, pipelines, ComputeKey::Layer(key))
             })
             .collect();
-        Some(Self { plan, scratch, bind_groups, pipelines, params, weights: gpu.weights.id() })
+        let is_first = |&step: &usize| !pipelines[..step].contains(&pipelines[step]);
+        let first_uses = (0..pipelines.len()).filter(is_first).collect();
+        Some(Self { plan, scratch, bind_groups, pipelines, first_uses, params, weights: gpu.weights.id() })
     }
 
     /// Whether it runs these weights.
@@ -185,6 +189,23 @@ impl Network {
             dispatch(&mut encoder.begin_compute_pass(&descriptor), index);
             span.end(encoder);
         }
+        true
+    }
+
+    /// How many different kernels it runs.
+    pub fn kernels(&self) -> usize {
+        self.first_uses.len()
+    }
+
+    /// Records one workgroup of one of its [`kernels`](Self::kernels): drivers finish compiling when a kernel is first used.
+    pub fn record_first_use(&self, kernel: usize, encoder: &mut CommandEncoder, cache: &PipelineCache) -> bool {
+        let (Some(pipelines), Some(&step)) = (self.ready_pipelines(cache), self.first_uses.get(kernel)) else {
+            return false;
+        };
+        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+        pass.set_pipeline(pipelines[step]);
+        pass.set_bind_group(0, &self.bind_groups[step], &[step as u32 * self.params.stride]);
+        pass.dispatch_workgroups(1, 1, 1);
         true
     }
 

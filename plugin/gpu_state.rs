@@ -60,6 +60,7 @@ pub struct RegionUniform {
 #[derive(Resource, Default)]
 pub struct PortraitGpuState {
     pub(crate) networks: HashMap<AssetId<PortraitModel>, Network>,
+    pub(crate) successors: HashMap<AssetId<PortraitModel>, Successor>,
     pub(crate) copies: HashMap<TextureFormat, RegionCopy>,
     pub(crate) guide: Option<Guide>,
     pub(crate) tiers: CameraTiers,
@@ -76,7 +77,8 @@ impl PortraitGpuState {
 
     /// GPU memory held by scratch buffers, the guide and copied regions, in bytes.
     pub fn allocated_bytes(&self) -> u64 {
-        let scratch: u64 = self.networks.values().map(|network| network.plan().scratch_bytes()).sum();
+        let successors = self.successors.values().map(|successor| &successor.network);
+        let scratch: u64 = self.networks.values().chain(successors).map(|network| network.plan().scratch_bytes()).sum();
         let copies = self.copies.iter().map(|(format, copy)| {
             let texel = u64::from(format.block_copy_size(None).unwrap_or_default());
             u64::from(copy.size_px.x) * u64::from(copy.size_px.y) * texel
@@ -95,6 +97,13 @@ impl PortraitGpuState {
         let size_px = held.max(UVec2::new(round_up(size_px.x), round_up(size_px.y)).min(limit));
         self.copies.insert(format, RegionCopy::new(format, size_px, device));
     }
+}
+
+/// A network with other kernels, which takes over once the driver has compiled them all.
+pub(crate) struct Successor {
+    pub network: Network,
+    /// How many of its kernels have been used.
+    pub used: usize,
 }
 
 /// The part of the frame that is being enhanced. One for each format: regions are worked on one after the other.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use bevy::render::render_resource::{Buffer, BufferDescriptor, BufferUsages, CommandEncoder, MapMode, WgpuFeatures};
 use bevy::render::renderer::{RenderDevice, RenderQueue};
-use wgpu_types::{QuerySetDescriptor, QueryType};
+use wgpu::{QuerySetDescriptor, QueryType};
 
 /// Measurements on their way. A frame that finds none free is not measured.
 const READINGS: usize = 4;

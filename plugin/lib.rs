@@ -26,6 +26,7 @@ mod fusion;
 pub mod gpu_state;
 mod gpu_timer;
 mod guide;
+mod kernel_memory;
 pub mod model_asset;
 mod pass;
 pub mod pipeline;
@@ -38,6 +39,7 @@ mod scratch;
 mod settings;
 pub mod shaders;
 mod tiers;
+mod tuning;
 pub mod variant;
 pub mod weight_layout;
 
@@ -59,7 +61,7 @@ pub use pass::portrait_realism;
 pub use prepare::PortraitView;
 pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
 pub use settings::{PortraitFace, PortraitRealism};
-pub use variant::PortraitKernels;
+pub use tuning::PortraitKernels;
 
 /// What an application needs.
 pub mod prelude {
@@ -96,11 +98,11 @@ impl Plugin for PortraitRealismPlugin {
             ExtractComponentPlugin::<PortraitRealism>::default(),
             RenderAssetPlugin::<model_asset::PreparedPortraitModel>::default(),
         ));
-        let kernels = app.world().get_resource().copied().unwrap_or_default();
+        let kernels = app.world().get_resource().cloned().unwrap_or_default();
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         render_app
             .insert_resource(shaders)
-            .insert_resource::<variant::PortraitKernels>(kernels)
+            .insert_resource::<PortraitKernels>(kernels)
             .init_resource::<extract::ExtractedFaces>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()
@@ -108,7 +110,8 @@ impl Plugin for PortraitRealismPlugin {
             .add_systems(ExtractSchedule, (extract::extract_faces, tiers::report_tiers))
             .add_systems(
                 Render,
-                prepare::prepare_portrait_views
+                (tuning::tune_kernels, prepare::prepare_portrait_views)
+                    .chain()
                     .in_set(RenderSystems::PrepareBindGroups)
                     .run_if(resource_exists::<pipeline::PortraitPipelines>),
             )

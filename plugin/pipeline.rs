@@ -22,7 +22,8 @@ use crate::fusion::input_is_unshuffled;
 use crate::gpu_state::RegionUniform;
 use crate::plan::{Kernel, LayerParams, WORKGROUP_SIDE};
 use crate::shaders::PortraitShaders;
-use crate::variant::{ActivationFormat, KernelVariant, PortraitKernels};
+use crate::tuning::PortraitKernels;
+use crate::variant::{ActivationFormat, KernelVariant, TileRows};
 use crate::weight_layout::WeightFormat;
 
 /// A compute pipeline.
@@ -93,7 +94,7 @@ impl PackKey {
 }
 
 /// Layouts and specialised pipelines. Exists where the device can run them.
-#[derive(Resource)]
+#[derive(Resource, Clone)]
 pub struct PortraitPipelines {
     /// Of every step of a plan: parameters, source, weights, target, second source.
     pub layer_layout: BindGroupLayoutDescriptor,
@@ -101,7 +102,7 @@ pub struct PortraitPipelines {
     pub composite_layout: BindGroupLayoutDescriptor,
     /// The kernels that this device runs.
     pub variant: KernelVariant,
-    shaders: PortraitShaders,
+    pub(crate) shaders: PortraitShaders,
     fullscreen: FullscreenShader,
 }
 
@@ -203,6 +204,7 @@ impl SpecializedComputePipeline for PortraitPipelines {
             ComputeKey::Pack(pack) => (&self.shaders.pack_planes, self.pack_layout(pack), pack_defs(pack)),
             ComputeKey::Layer(layer) => {
                 let shader = match layer.kernel {
+                    Kernel::Conv { .. } if layer.variant.rows == TileRows::One => &self.shaders.conv_small,
                     Kernel::Conv { .. } => &self.shaders.conv,
                     Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => &self.shaders.rearrange,
                     Kernel::Copy | Kernel::Add | Kernel::Accumulate => &self.shaders.join,
@@ -256,7 +258,7 @@ pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
                 define("STRIDE", stride),
                 define("OUT_TILE", OUT_TILE as u32),
                 define("OUT_TILES", tiles),
-                define("CONV_WORKGROUP", variant.workgroup()),
+                define("CONV_WORKGROUP", variant.workgroup),
             ]);
             defs.extend((weights == WeightFormat::F16).then(|| "HALF_WEIGHTS".into()));
             defs.extend(shuffles.then(|| "SHUFFLES".into()));
@@ -310,8 +312,9 @@ pub(crate) fn init_portrait_pipelines(
         commands.remove_resource::<PortraitPipelines>();
         return;
     }
-    let variant = kernels.choose(&device, &adapter);
+    let (variant, tuning) = kernels.begin(&device, &adapter);
     commands.insert_resource(PortraitPipelines::new(shaders.clone(), fullscreen.clone(), variant));
+    commands.insert_resource(tuning);
 }
 
 /// Whether a pipeline can run, is on its way, or never will.

@@ -242,7 +242,7 @@ impl Plan {
                 bias_at: 0,
                 negative_slope: 1.0,
                 rows: variant.rows,
-                workgroup: variant.workgroup(),
+                workgroup: variant.workgroup,
             };
             match layer.op {
                 Op::Conv { kernel, stride, activation, .. } => {

@@ -14,8 +14,8 @@ use bevy::platform::collections::{HashMap, HashSet};
 use bevy::render::camera::ExtractedCamera;
 use bevy::render::render_asset::RenderAssets;
 use bevy::render::render_resource::{
-    BindGroup, BindGroupEntries, CachedComputePipelineId, CachedRenderPipelineId, DynamicBindGroupEntries,
-    PipelineCache, TextureFormat, TextureView,
+    BindGroup, BindGroupEntries, CachedComputePipelineId, CachedRenderPipelineId, CommandEncoderDescriptor,
+    DynamicBindGroupEntries, PipelineCache, TextureFormat, TextureView,
 };
 use bevy::render::renderer::{RenderDevice, RenderQueue};
 use bevy::render::sync_world::MainEntity;
@@ -25,7 +25,7 @@ use portrait_network::transfer::{COLOR_CENTER, COLOR_SCALE};
 
 use crate::execute::Network;
 use crate::extract::{ExtractedFace, ExtractedFaces};
-use crate::gpu_state::{CompositeSource, PackSource, PortraitGpuState, RegionUniform};
+use crate::gpu_state::{CompositeSource, PackSource, PortraitGpuState, RegionUniform, Successor};
 use crate::guide::Guide;
 use crate::model_asset::{GpuPortraitModel, PortraitModel, PreparedPortraitModel};
 use crate::pipeline::{CompositeKey, ComputeKey, PackKey, PortraitPipelineCache, PortraitPipelines, Readiness};
@@ -130,10 +130,12 @@ pub(crate) fn prepare_portrait_views(
     let state = &mut *state;
     let uploaded = |model: AssetId<PortraitModel>| models.get(model).and_then(|model| model.0.as_ref());
     // A model that no camera names any more, or whose weights changed, takes its buffers with it.
-    state.networks.retain(|&model, network| {
+    let is_wanted = |model: AssetId<PortraitModel>, network: &Network| {
         let named = views.iter().any(|(_, _, settings, ..)| settings.model.id() == model);
         named && uploaded(model).is_some_and(|gpu| network.runs(gpu))
-    });
+    };
+    state.networks.retain(|&model, network| is_wanted(model, network));
+    state.successors.retain(|&model, successor| is_wanted(model, &successor.network));
     state.copies.retain(|&format, _| views.iter().any(|(_, _, _, _, view, ..)| view.target_format == format));
     if state.networks.is_empty() {
         state.guide = None;
@@ -148,6 +150,7 @@ pub(crate) fn prepare_portrait_views(
         })
         .collect();
     reserve_networks(state, &work, &mut gpu);
+    replace_kernels(state, &work, &mut gpu);
     work.retain(|work| is_runnable(state, work, &mut gpu));
 
     let regions: Vec<Vec<PreparedRegion>> = write_uniforms(state, &work, &gpu);
@@ -240,6 +243,38 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) 
                 "portrait realism: the network's planes of {size} pixels are larger than this device can bind: the \
                  frame stays as it is"
             ),
+        }
+    }
+}
+
+/// Where other kernels have been chosen than a network runs, lets one with them take over. Their last steps of compiling are spread over
+/// frames, and the old network goes on meanwhile.
+fn replace_kernels(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) {
+    for work in work {
+        let model = work.model();
+        let Some(held) = state.networks.get(&model).filter(|held| held.plan().variant != gpu.pipelines.variant) else {
+            continue;
+        };
+        let (size, slots) = (held.plan().capacity_px, held.slots());
+        let suits = |next: &Successor| next.network.fits(size, slots) && next.network.plan().variant == gpu.pipelines.variant;
+        if !state.successors.get(&model).is_some_and(suits) {
+            let Gpu { device, cache, pipelines, pipeline_cache, .. } = gpu;
+            let network = Network::new(work.gpu, size, slots, device, cache, pipelines, pipeline_cache);
+            let Some(network) = network else { continue };
+            state.successors.insert(model, Successor { network, used: 0 });
+        }
+        let Some(next) = state.successors.get_mut(&model) else { continue };
+        if next.network.readiness(&gpu.cache) != Readiness::Ready {
+            continue;
+        }
+        if next.used < next.network.kernels() {
+            next.network.write_params(0, UVec2::ONE, &gpu.queue);
+            let mut encoder = gpu.device.create_command_encoder(&CommandEncoderDescriptor::default());
+            next.network.record_first_use(next.used, &mut encoder, &gpu.cache);
+            gpu.queue.submit([encoder.finish()]);
+            next.used += 1;
+        } else if let Some(next) = state.successors.remove(&model) {
+            state.networks.insert(model, next.network);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bevy::asset::io::embedded::EmbeddedAssetRegistry;
-use bevy::asset::{AssetServer, Handle};
+use bevy::asset::{AssetId, AssetServer, Handle};
 use bevy::ecs::prelude::*;
 use bevy::shader::Shader;
 
@@ -23,8 +23,9 @@ macro_rules! shader_file {
 }
 
 /// What kernels import; each before the ones that import it.
-pub const LIBRARY: [ShaderFile; 3] = [
+pub const LIBRARY: [ShaderFile; 4] = [
     shader_file!("shaders/shared/layout.wgsl"),
+    shader_file!("shaders/shared/conv.wgsl"),
     shader_file!("shaders/shared/transfer.wgsl"),
     shader_file!("shaders/shared/region.wgsl"),
 ];
@@ -32,6 +33,8 @@ pub const LIBRARY: [ShaderFile; 3] = [
 pub const PACK_PLANES: ShaderFile = shader_file!("shaders/pack_planes.wgsl");
 /// Convolutions.
 pub const CONV: ShaderFile = shader_file!("shaders/conv.wgsl");
+/// Convolutions, in kernels that compile in a moment.
+pub const CONV_SMALL: ShaderFile = shader_file!("shaders/conv_small.wgsl");
 /// Space-to-depth and upsampling.
 pub const REARRANGE: ShaderFile = shader_file!("shaders/rearrange.wgsl");
 /// Concatenation and sum.
@@ -50,10 +53,11 @@ impl ShaderFile {
 pub struct PortraitShaders {
     pub(crate) pack_planes: Handle<Shader>,
     pub(crate) conv: Handle<Shader>,
+    pub(crate) conv_small: Handle<Shader>,
     pub(crate) rearrange: Handle<Shader>,
     pub(crate) join: Handle<Shader>,
     pub(crate) composite: Handle<Shader>,
-    _library: [Handle<Shader>; 3],
+    library: [Handle<Shader>; 4],
 }
 
 impl PortraitShaders {
@@ -66,12 +70,20 @@ impl PortraitShaders {
             server.load(format!("embedded://{}", file.asset_path()))
         };
         Self {
-            _library: LIBRARY.map(load),
+            library: LIBRARY.map(load),
             pack_planes: load(PACK_PLANES),
             conv: load(CONV),
+            conv_small: load(CONV_SMALL),
             rearrange: load(REARRANGE),
             join: load(JOIN),
             composite: load(COMPOSITE),
         }
+    }
+
+    /// What a network's kernels are made of, for a pipeline cache that Bevy does not fill.
+    pub(crate) fn of_network(&self) -> impl Iterator<Item = (AssetId<Shader>, Shader)> {
+        let kernels = [(&self.conv, CONV), (&self.conv_small, CONV_SMALL), (&self.rearrange, REARRANGE), (&self.join, JOIN)];
+        let files = self.library.iter().zip(LIBRARY).chain(kernels);
+        files.map(|(handle, file)| (handle.id(), Shader::from_wgsl(file.source, file.asset_path())))
     }
 }

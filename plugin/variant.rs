@@ -1,10 +1,9 @@
 //! What the kernels are specialised for: number formats, and the shape of the work that suits a device.
 
-use bevy::ecs::prelude::*;
-use bevy::log::error;
 use bevy::render::render_resource::{DownlevelFlags, WgpuFeatures};
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
-use wgpu_types::DeviceType;
+use serde::{Deserialize, Serialize};
+use wgpu::DeviceType;
 
 use crate::weight_layout::WeightFormat;
 
@@ -12,7 +11,7 @@ use crate::weight_layout::WeightFormat;
 const SHARING_LANES: u32 = 8;
 
 /// How values lie between two layers. Sums are always f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ActivationFormat {
     /// 4 bytes each: as exact as the reference.
     F32,
@@ -33,8 +32,10 @@ impl ActivationFormat {
 /// Height of the pixels that one invocation of a convolution makes.
 ///
 /// More rows read each weight and pixel less often, and need more registers and larger images to fill a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TileRows {
+    /// 32 sums an invocation, in loops: slow, but compiled in a moment.
+    One,
     /// 64 sums an invocation, for GPUs.
     Two,
     /// 128 sums an invocation, for devices that run on the CPU.
@@ -42,48 +43,26 @@ pub enum TileRows {
 }
 
 impl TileRows {
-    /// 2 or 4.
+    /// 1, 2 or 4.
     pub fn px(self) -> u32 {
         match self {
+            Self::One => 1,
             Self::Two => 2,
             Self::Four => 4,
         }
     }
 }
 
-/// Which kernels run. Insert it before [`PortraitRealismPlugin`](crate::PortraitRealismPlugin) starts, to measure or to compare;
-/// the weights and the image stay the same but for rounding. Default: `Auto`.
-#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PortraitKernels {
-    /// Those that suit the device.
-    #[default]
-    Auto,
-    /// These, of [`KernelVariant::FAMILY`]. A device that cannot run them says so once, and runs those that suit it.
-    Only(KernelVariant),
-}
-
-impl PortraitKernels {
-    /// The variant to run on a device.
-    pub(crate) fn choose(self, device: &RenderDevice, adapter: &RenderAdapter) -> KernelVariant {
-        let own = KernelVariant::of(device, adapter);
-        let Self::Only(wanted) = self else { return own };
-        match wanted.missing_on(device, adapter) {
-            None => wanted,
-            Some(missing) => {
-                error!("portrait realism: this device lacks {missing}, which {wanted:?} needs: {own:?} runs instead");
-                own
-            }
-        }
-    }
-}
-
 /// Which member of the family of kernels runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KernelVariant {
     /// How values lie between two layers.
     pub activations: ActivationFormat,
     /// Shape of a convolution's work.
     pub rows: TileRows,
+    /// Invocations of a convolution's workgroup, a power of two.
+    pub workgroup: u32,
     /// Each lane of a subgroup reads its share of the weights and hands it to the others, instead of all reading all.
     /// Needs subgroup operations and eight lanes or more; pays where every lane's read is a branch of its own, as on
     /// the CPU.
@@ -95,29 +74,47 @@ pub struct KernelVariant {
 
 impl KernelVariant {
     /// Runs on every device, and is as exact as the reference.
-    pub const EXACT: Self =
-        Self { activations: ActivationFormat::F32, rows: TileRows::Two, shares_weights: false, wide_words: false };
+    pub const EXACT: Self = Self {
+        activations: ActivationFormat::F32,
+        rows: TileRows::Two,
+        workgroup: 32,
+        shares_weights: false,
+        wide_words: false,
+    };
     /// For GPUs.
     pub const HALF: Self = Self { activations: ActivationFormat::F16, ..Self::EXACT };
-    /// For devices that run on the CPU.
-    pub const CPU: Self = Self { rows: TileRows::Four, shares_weights: true, wide_words: true, ..Self::HALF };
+    /// Compiled in a moment.
+    pub const SMALL: Self = Self { rows: TileRows::One, ..Self::HALF };
+    const WIDE_GROUPS: Self = Self { workgroup: 64, ..Self::HALF };
+    const TALL: Self = Self { rows: TileRows::Four, ..Self::HALF };
+    /// For devices that run on the CPU. A workgroup is one subgroup: a small image leaves no lane idle.
+    pub const CPU: Self = Self { workgroup: 8, shares_weights: true, wide_words: true, ..Self::TALL };
     /// All members.
-    pub const FAMILY: [Self; 6] = [
+    pub const FAMILY: [Self; 8] = [
         Self::EXACT,
+        Self::SMALL,
         Self::HALF,
-        Self { shares_weights: false, wide_words: false, ..Self::CPU },
+        Self::WIDE_GROUPS,
+        Self::TALL,
         Self { shares_weights: false, ..Self::CPU },
         Self { wide_words: false, ..Self::CPU },
         Self::CPU,
     ];
 
-    /// The one that suits a device.
+    /// The one that suits a device, as far as can be told without trying.
     pub fn of(device: &RenderDevice, adapter: &RenderAdapter) -> Self {
-        let on_cpu = adapter.get_info().device_type == DeviceType::Cpu;
-        let suits = |variant: &Self| on_cpu == (variant.rows == TileRows::Four);
         let runs = |variant: &Self| variant.missing_on(device, adapter).is_none();
-        let best = Self::FAMILY.into_iter().rev().find(|variant| suits(variant) && runs(variant));
-        best.unwrap_or(Self::EXACT)
+        let suit = if runs_on_cpu(adapter) { &Self::FAMILY[4..] } else { &[Self::HALF] };
+        suit.iter().rev().copied().find(runs).unwrap_or(Self::EXACT)
+    }
+
+    /// Those that may be the fastest on a device; [`of`](Self::of) is the first. All keep activations in the same format.
+    pub fn candidates(device: &RenderDevice, adapter: &RenderAdapter) -> Vec<Self> {
+        let own = Self::of(device, adapter);
+        let others: &[Self] =
+            if runs_on_cpu(adapter) { &[Self::HALF] } else { &[Self::WIDE_GROUPS, Self::TALL, Self::SMALL] };
+        let comparable = others.iter().copied().filter(|variant| variant.activations == own.activations);
+        std::iter::once(own).chain(comparable).collect()
     }
 
     /// What a device lacks to run it, if anything.
@@ -135,24 +132,21 @@ impl KernelVariant {
         None
     }
 
-    /// Invocations of a convolution's workgroup. On the CPU one subgroup: a small image leaves no lane idle.
-    pub fn workgroup(self) -> u32 {
-        match self.rows {
-            TileRows::Two => 32,
-            TileRows::Four => 8,
-        }
-    }
-
     /// Of `out_tiles` tiles of a convolution's output channels, how many one invocation makes, a divisor: each further one
     /// reads no pixels again, but makes the kernel longer to compile. On a GPU its sums would find no registers.
     pub fn tiles(self, kernel: u32, out_tiles: u32) -> u32 {
         let choices: &[u32] = match (self.rows, kernel) {
-            (TileRows::Two, _) => &[],
+            (TileRows::One | TileRows::Two, _) => &[],
             (TileRows::Four, 1) => &[4, 2, 3],
             (TileRows::Four, _) => &[3, 2],
         };
         choices.iter().copied().find(|tiles| out_tiles.is_multiple_of(*tiles)).unwrap_or(1)
     }
+}
+
+/// Whether a device runs on the CPU, as lavapipe does.
+pub(crate) fn runs_on_cpu(adapter: &RenderAdapter) -> bool {
+    adapter.get_info().device_type == DeviceType::Cpu
 }
 
 /// Whether a device unpacks f16 in a shader.

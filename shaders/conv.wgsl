@@ -10,107 +10,14 @@
 //
 // Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers. A pixel's sums
 // stay in registers through all taps; going through all pixels for each tap instead is a tenth slower on lavapipe.
-#import portrait::layout::{LayerParams, decode, encode, half, plane_index, row_texels, texel_index}
-
-// 16 bytes. Where every lane's read is a loop of its own (lavapipe), two words of 8 bytes take less time than four of 4.
-#ifdef WIDE_WORDS
-alias Block = vec2<u64>;
-fn words(block: Block) -> vec4<u32> {
-    return vec4<u32>(u32(block.x), u32(block.x >> 32u), u32(block.y), u32(block.y >> 32u));
+#import portrait::conv::{
+    Eight, Four, ROW_BLOCKS, Reach, Row, Tap, add, biased_row, clear_borders, eight, first, fourth, layer, load, second, store, tap,
+    third, tile_corner,
 }
-#else
-alias Block = vec4<u32>;
-fn words(block: Block) -> vec4<u32> {
-    return block;
-}
-#endif
-
-// A pixel of a plane, as it is stored: half a block, or a whole one.
-#ifdef HALF_ACTIVATIONS
-#ifdef WIDE_WORDS
-alias Texel = u64;
-fn texel(value: vec4<f32>) -> Texel {
-    let halves = encode(value);
-    return u64(halves.x) | (u64(halves.y) << 32u);
-}
-fn value_of(stored: Texel) -> vec4<f32> {
-    return decode(vec2<u32>(u32(stored), u32(stored >> 32u)));
-}
-#else
-alias Texel = vec2<u32>;
-fn texel(value: vec4<f32>) -> Texel {
-    return encode(value);
-}
-fn value_of(stored: Texel) -> vec4<f32> {
-    return decode(stored);
-}
-#endif
-#else
-alias Texel = Block;
-fn value_of(stored: Texel) -> vec4<f32> {
-    return bitcast<vec4<f32>>(words(stored));
-}
-fn texel(value: vec4<f32>) -> Texel {
-    let bits = bitcast<vec4<u32>>(value);
-#ifdef WIDE_WORDS
-    return Block(u64(bits.x) | (u64(bits.y) << 32u), u64(bits.z) | (u64(bits.w) << 32u));
-#else
-    return bits;
-#endif
-}
-#endif
-
-@group(0) @binding(0) var<uniform> layer: LayerParams;
-// In f16 two neighbours in a row are one block.
-@group(0) @binding(1) var<storage, read> source: array<Block>;
-@group(0) @binding(2) var<storage, read> weights: array<Block>;
-@group(0) @binding(3) var<storage, read_write> result: array<Texel>;
-#ifdef ADDS
-@group(0) @binding(4) var<storage, read> added: array<Texel>;
-#endif
+#import portrait::layout::{row_texels, texel_index}
 
 // The tile below is written for eight channels.
 const_assert #{OUT_TILE} == 8;
-
-// Eight channels.
-struct Eight {
-    low: vec4<f32>,
-    high: vec4<f32>,
-}
-
-// Weights from four input channels to eight output channels.
-struct Tap {
-    x: Eight,
-    y: Eight,
-    z: Eight,
-    w: Eight,
-}
-
-// Four pixels in a row.
-struct Four {
-    a: Eight,
-    b: Eight,
-    c: Eight,
-    d: Eight,
-}
-
-fn single(at: u32) -> vec4<f32> {
-    return bitcast<vec4<f32>>(words(weights[at]));
-}
-
-// The weights from one input channel at one tap; `at` counts them from the beginning of the buffer.
-#ifdef HALF_WEIGHTS
-const ROW_BLOCKS = 1u;
-fn eight(at: u32) -> Eight {
-    let packed = words(weights[at]);
-    return Eight(half(packed.xy), half(packed.zw));
-}
-#else
-const ROW_BLOCKS = 2u;
-fn eight(at: u32) -> Eight {
-    return Eight(single(at), single(at + 1u));
-}
-#endif
 
 #ifdef SHARED_WEIGHTS
 // Weights of two taps, an input channel in each of the first eight lanes.
@@ -130,83 +37,9 @@ fn tap_from(shared_rows: Eight, first: u32) -> Tap {
         from_lane(shared_rows, first + 3u),
     );
 }
-#else
-fn tap(at: u32) -> Tap {
-    return Tap(eight(at), eight(at + ROW_BLOCKS), eight(at + 2u * ROW_BLOCKS), eight(at + 3u * ROW_BLOCKS));
-}
 #endif
 
-fn add(sum: Eight, by: Tap, x: vec4<f32>) -> Eight {
-    var low = fma(by.x.low, vec4<f32>(x.x), sum.low);
-    var high = fma(by.x.high, vec4<f32>(x.x), sum.high);
-    low = fma(by.y.low, vec4<f32>(x.y), low);
-    high = fma(by.y.high, vec4<f32>(x.y), high);
-    low = fma(by.z.low, vec4<f32>(x.z), low);
-    high = fma(by.z.high, vec4<f32>(x.z), high);
-    return Eight(fma(by.w.low, vec4<f32>(x.w), low), fma(by.w.high, vec4<f32>(x.w), high));
-}
-
-// What lies under one row of the tile: from the column left of its first pixel on.
-#if STRIDE == 1
-struct Row {
-    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32>,
-}
-#else
-struct Row {
-    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>,
-    f: vec4<f32>, g: vec4<f32>, h: vec4<f32>, i: vec4<f32>, j: vec4<f32>,
-}
-#endif
-
-#ifndef HALF_ACTIVATIONS
-fn pixel_at(at: u32) -> vec4<f32> {
-    return value_of(source[at]);
-}
-#endif
-
-// `at` counts texels and is even.
-fn load(at: u32) -> Row {
-#ifdef HALF_ACTIVATIONS
-    let ab = words(source[at / 2u]);
-    let cd = words(source[at / 2u + 1u]);
-    let ef = words(source[at / 2u + 2u]);
-#if STRIDE == 1
-    return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw));
-#else
-    let gh = words(source[at / 2u + 3u]);
-    let ij = words(source[at / 2u + 4u]);
-    return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw), half(gh.xy), half(gh.zw),
-        half(ij.xy), half(ij.zw));
-#endif
-#else
-#if STRIDE == 1
-    return Row(pixel_at(at), pixel_at(at + 1u), pixel_at(at + 2u), pixel_at(at + 3u), pixel_at(at + 4u), pixel_at(at + 5u));
-#else
-    return Row(pixel_at(at), pixel_at(at + 1u), pixel_at(at + 2u), pixel_at(at + 3u), pixel_at(at + 4u), pixel_at(at + 5u),
-        pixel_at(at + 6u), pixel_at(at + 7u), pixel_at(at + 8u), pixel_at(at + 9u));
-#endif
-#endif
-}
-
-// What one pixel reads of a row.
 #if KERNEL == 3
-struct Reach {
-    left: vec4<f32>,
-    middle: vec4<f32>,
-    right: vec4<f32>,
-}
-#if STRIDE == 1
-fn first(x: Row) -> Reach { return Reach(x.a, x.b, x.c); }
-fn second(x: Row) -> Reach { return Reach(x.b, x.c, x.d); }
-fn third(x: Row) -> Reach { return Reach(x.c, x.d, x.e); }
-fn fourth(x: Row) -> Reach { return Reach(x.d, x.e, x.f); }
-#else
-fn first(x: Row) -> Reach { return Reach(x.a, x.b, x.c); }
-fn second(x: Row) -> Reach { return Reach(x.c, x.d, x.e); }
-fn third(x: Row) -> Reach { return Reach(x.e, x.f, x.g); }
-fn fourth(x: Row) -> Reach { return Reach(x.g, x.h, x.i); }
-#endif
-
 struct Taps {
     upper_left: Tap, upper: Tap, upper_right: Tap,
     left: Tap, middle: Tap, right: Tap,
@@ -264,11 +97,12 @@ fn taps_at(at: u32, lane: u32) -> Tap {
 }
 
 fn add_row(sum: Four, by: Tap, x: Row) -> Four {
-#if STRIDE == 1
-    return Four(add(sum.a, by, x.b), add(sum.b, by, x.c), add(sum.c, by, x.d), add(sum.d, by, x.e));
-#else
-    return Four(add(sum.a, by, x.b), add(sum.b, by, x.d), add(sum.c, by, x.f), add(sum.d, by, x.h));
-#endif
+    return Four(
+        add(sum.a, by, first(x).middle),
+        add(sum.b, by, second(x).middle),
+        add(sum.c, by, third(x).middle),
+        add(sum.d, by, fourth(x).middle),
+    );
 }
 #endif
 
@@ -327,8 +161,7 @@ struct Sums {
 }
 
 fn biased(out_tile: u32) -> Sums {
-    let bias = Eight(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
-    let row = Four(bias, bias, bias, bias);
+    let row = biased_row(out_tile);
 #if TILE_ROWS == 4
     return Sums(row, row, row, row);
 #else
@@ -366,76 +199,6 @@ fn convolve(sums: Sums, x: Patch, at: u32, lane: u32) -> Sums {
     );
 }
 
-fn activate(x: vec4<f32>) -> vec4<f32> {
-    return select(x * layer.negative_slope, x, x > vec4<f32>(0.0));
-}
-
-fn store_texel(at: u32, sum: vec4<f32>) {
-    var value = activate(sum);
-#ifdef ADDS
-    value += value_of(added[at]);
-#endif
-    result[at] = texel(value);
-}
-
-// A row of the tile, whose first pixel is `corner` of the grid that is convolved.
-#ifdef SHUFFLES
-fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
-    let size = layer.target_size_px;
-    let pixel = corner * 2u + vec2<u32>(0u, out_tile % 2u);
-    if out_tile / 2u >= layer.target_planes || pixel.y >= size.y {
-        return;
-    }
-    let at = plane_index(out_tile / 2u, pixel, size);
-    if pixel.x < size.x { store_texel(at, value.a.low); store_texel(at + 1u, value.a.high); }
-    if pixel.x + 2u < size.x { store_texel(at + 2u, value.b.low); store_texel(at + 3u, value.b.high); }
-    if pixel.x + 4u < size.x { store_texel(at + 4u, value.c.low); store_texel(at + 5u, value.c.high); }
-    if pixel.x + 6u < size.x { store_texel(at + 6u, value.d.low); store_texel(at + 7u, value.d.high); }
-}
-#else
-fn store_row(plane: u32, corner: vec2<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
-    if plane >= layer.target_planes || corner.y >= layer.target_size_px.y {
-        return;
-    }
-    let at = plane_index(plane, corner, layer.target_size_px);
-    let width = layer.target_size_px.x;
-    if corner.x < width { store_texel(at, a); }
-    if corner.x + 1u < width { store_texel(at + 1u, b); }
-    if corner.x + 2u < width { store_texel(at + 2u, c); }
-    if corner.x + 3u < width { store_texel(at + 3u, d); }
-}
-
-fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
-    store_row(out_tile * 2u, corner, value.a.low, value.b.low, value.c.low, value.d.low);
-    store_row(out_tile * 2u + 1u, corner, value.a.high, value.b.high, value.c.high, value.d.high);
-}
-#endif
-
-// The border beside a tile of `extent` pixels at the image's edge. What lies there may be of another tensor that had this
-// memory.
-fn clear_border(plane: u32, corner: vec2<u32>, extent: vec2<u32>) {
-    let size = layer.target_size_px;
-    if plane >= layer.target_planes || any(corner >= size) {
-        return;
-    }
-    let above = select(0u, extent.x + 2u, corner.y == 0u);
-    for (var step = 0u; step < above; step += 1u) {
-        result[texel_index(plane, vec2<u32>(corner.x + step, 0u), size)] = Texel();
-    }
-    let below = select(0u, extent.x + 2u, corner.y + extent.y >= size.y);
-    for (var step = 0u; step < below; step += 1u) {
-        result[texel_index(plane, vec2<u32>(corner.x + step, size.y + 1u), size)] = Texel();
-    }
-    let left = select(0u, extent.y, corner.x == 0u);
-    for (var step = 0u; step < left; step += 1u) {
-        result[texel_index(plane, vec2<u32>(0u, corner.y + 1u + step), size)] = Texel();
-    }
-    let right = select(0u, extent.y, corner.x + extent.x >= size.x);
-    for (var step = 0u; step < right; step += 1u) {
-        result[texel_index(plane, vec2<u32>(size.x + 1u, corner.y + 1u + step), size)] = Texel();
-    }
-}
-
 fn finish(out_tile: u32, corner: vec2<u32>, sums: Sums) {
     store(out_tile, corner, sums.row0);
     store(out_tile, corner + vec2<u32>(0u, 1u), sums.row1);
@@ -443,12 +206,7 @@ fn finish(out_tile: u32, corner: vec2<u32>, sums: Sums) {
     store(out_tile, corner + vec2<u32>(0u, 2u), sums.row2);
     store(out_tile, corner + vec2<u32>(0u, 3u), sums.row3);
 #endif
-#ifdef SHUFFLES
-    clear_border(out_tile / 2u, corner * 2u, vec2<u32>(8u, 2u * #{TILE_ROWS}u));
-#else
-    clear_border(out_tile * 2u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
-    clear_border(out_tile * 2u + 1u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
-#endif
+    clear_borders(out_tile, corner);
 }
 
 #ifdef SHARED_WEIGHTS
@@ -464,9 +222,7 @@ fn main(
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let lane = 0u;
 #endif
-    let across = vec2<u32>(layer.tiles_across, #{CONV_WORKGROUP}u / layer.tiles_across);
-    let place = vec2<u32>(index % layer.tiles_across, index / layer.tiles_across);
-    let corner = (group.xy * across + place) * vec2<u32>(4u, #{TILE_ROWS}u);
+    let corner = tile_corner(group.xy, index);
     // No lane leaves before its weights are handed on: one beyond the image works on the last tile, and stores nothing.
 #ifdef SHUFFLES
     let size = layer.target_size_px / 2u;

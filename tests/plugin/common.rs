@@ -37,7 +37,7 @@ pub fn headless(assets: &str, portrait: bool) -> App {
 
 /// As [`headless`], on a device that lacks these features.
 pub fn headless_without(features: WgpuFeatures, assets: &str, portrait: bool) -> App {
-    headless_with(PortraitKernels::Auto, features, assets, portrait)
+    headless_with(PortraitKernels::Suited, features, assets, portrait)
 }
 
 /// As [`headless_without`], with a choice of kernels.

@@ -10,4 +10,5 @@ mod quality;
 mod shaders;
 mod stage;
 mod steady;
+mod tuning;
 mod weights;

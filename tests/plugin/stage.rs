@@ -26,7 +26,11 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(msaa: Msaa, camera_parts: impl Bundle) -> Self {
-        let mut app = headless("assets", true);
+        Self::within(headless("assets", true), msaa, camera_parts)
+    }
+
+    /// The same within an app that has the plugin.
+    pub fn within(mut app: App, msaa: Msaa, camera_parts: impl Bundle) -> Self {
         let face = spawn_face(&mut app);
         let target = target(&mut app, SIZE, LDR);
         let camera = spawn_camera(&mut app, &target, msaa);

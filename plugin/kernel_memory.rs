@@ -1,0 +1,64 @@
+//! A file that remembers which kernels are fastest for each adapter and driver.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bevy::log::warn;
+use bevy::render::renderer::RenderAdapter;
+
+use crate::variant::KernelVariant;
+
+/// Largest file that is read, in bytes: far more than a machine has adapters.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// One adapter's entry in the file: JSON, `{"<adapter and driver>": <KernelVariant>, …}`.
+#[derive(Clone, Debug)]
+pub(crate) struct KernelMemory {
+    path: PathBuf,
+    key: String,
+}
+
+impl KernelMemory {
+    pub fn new(path: &Path, adapter: &RenderAdapter) -> Self {
+        let info = adapter.get_info();
+        // Other releases have other kernels.
+        let key = format!(
+            "{} {:04x}:{:04x}, {} {}, {:?}, {}",
+            info.name, info.vendor, info.device, info.driver, info.driver_info, info.backend, env!("CARGO_PKG_VERSION")
+        );
+        Self { path: path.into(), key }
+    }
+
+    /// What was remembered for this adapter, if anything.
+    pub fn recall(&self) -> Option<KernelVariant> {
+        self.entries().get(&self.key).copied()
+    }
+
+    /// Adds the entry. A file that cannot be written is no more than a trial that is repeated next time.
+    pub fn remember(&self, variant: KernelVariant) {
+        let mut entries = self.entries();
+        entries.insert(self.key.clone(), variant);
+        if let Err(error) = self.write(&entries) {
+            warn!("portrait realism: cannot remember the fastest kernels in {}: {error}", self.path.display());
+        }
+    }
+
+    /// Empty if the file is missing or is not what it should be.
+    fn entries(&self) -> BTreeMap<String, KernelVariant> {
+        let small = fs::metadata(&self.path).is_ok_and(|file| file.is_file() && file.len() <= MAX_BYTES);
+        let bytes = if small { fs::read(&self.path).unwrap_or_default() } else { Vec::new() };
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Under another name first: whoever reads meanwhile finds the old file or the new one.
+    fn write(&self, entries: &BTreeMap<String, KernelVariant>) -> io::Result<()> {
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let beside = self.path.with_extension(format!("{}.tmp", std::process::id()));
+        let written = serde_json::to_string_pretty(entries).map_err(io::Error::from).and_then(|text| fs::write(&beside, text + "\n"));
+        written.and_then(|()| fs::rename(&beside, &self.path)).inspect_err(|_| _ = fs::remove_file(&beside))
+    }
+}

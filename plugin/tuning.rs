@@ -1,0 +1,279 @@
+//! Which kernels run. The fastest ones are found by trying them in the background on a device of their own, so that neither
+//! compiling nor timing them holds a frame up, and are remembered for the adapter and its driver.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use bevy::ecs::prelude::*;
+use bevy::log::{error, info, warn};
+use bevy::math::UVec2;
+use bevy::render::render_asset::RenderAssets;
+use bevy::render::render_resource::{CommandEncoder, CommandEncoderDescriptor, PipelineCache, PollType, WgpuFeatures};
+use bevy::render::renderer::{RenderAdapter, RenderDevice, RenderQueue, WgpuWrapper};
+use portrait_network::Model;
+
+use crate::execute::Network;
+use crate::kernel_memory::KernelMemory;
+use crate::model_asset::{GpuPortraitModel, PreparedPortraitModel};
+use crate::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use crate::prepare::PortraitView;
+use crate::variant::{KernelVariant, runs_on_cpu};
+
+/// Enhanced frames in a row, with no shader of the app being compiled, before a trial begins.
+const CALM_FRAMES: u32 = 10;
+/// Width and height that the candidates are timed at.
+const TRIAL_PX: UVec2 = UVec2::splat(256);
+/// Times that each of them is timed, in turn.
+const TRIAL_ROUNDS: usize = 7;
+/// What a trial's device has beyond the least, where the renderer's has it.
+const TRIAL_FEATURES: WgpuFeatures = WgpuFeatures::SUBGROUP.union(WgpuFeatures::SHADER_INT64);
+
+/// Which kernels run. Insert it before [`PortraitRealismPlugin`](crate::PortraitRealismPlugin) starts, to measure or to compare;
+/// the weights and the image stay the same but for rounding.
+#[derive(Resource, Clone, Debug, PartialEq, Eq)]
+pub enum PortraitKernels {
+    /// Those that suit the kind of device, until the fastest ones are known: when the app has started, a thread tries the
+    /// [candidates](KernelVariant::candidates). Where compiling them takes long, on the CPU, small kernels run until then.
+    Auto {
+        /// File that remembers what is fastest for each adapter and driver, and spares the trial; one that cannot be read is made anew.
+        /// Default: `bevy_portrait_realism/kernels.json` in the user's cache folder.
+        remembered_in: Option<PathBuf>,
+    },
+    /// Those that suit the kind of device. Nothing is tried.
+    Suited,
+    /// These, of [`KernelVariant::FAMILY`]. A device that cannot run them says so once, and runs those that suit it.
+    Only(KernelVariant),
+}
+
+impl Default for PortraitKernels {
+    fn default() -> Self {
+        let folder = dirs::cache_dir().map(|folder| folder.join("bevy_portrait_realism"));
+        Self::Auto { remembered_in: folder.map(|folder| folder.join("kernels.json")) }
+    }
+}
+
+impl PortraitKernels {
+    /// The variant to begin with, and what there is to find out.
+    pub(crate) fn begin(&self, device: &RenderDevice, adapter: &RenderAdapter) -> (KernelVariant, Tuning) {
+        let own = KernelVariant::of(device, adapter);
+        match self {
+            Self::Suited => (own, Tuning::Done),
+            Self::Only(wanted) => match wanted.missing_on(device, adapter) {
+                None => (*wanted, Tuning::Done),
+                Some(missing) => {
+                    error!("portrait realism: this device lacks {missing}, which {wanted:?} needs: {own:?} runs instead");
+                    (own, Tuning::Done)
+                }
+            },
+            Self::Auto { remembered_in } => begin_trial(remembered_in.as_deref(), device, adapter),
+        }
+    }
+}
+
+fn begin_trial(file: Option<&Path>, device: &RenderDevice, adapter: &RenderAdapter) -> (KernelVariant, Tuning) {
+    let mut candidates = KernelVariant::candidates(device, adapter);
+    let memory = file.map(|path| KernelMemory::new(path, adapter));
+    let remembered = memory.as_ref().and_then(KernelMemory::recall).filter(|known| candidates.contains(known));
+    let small = KernelVariant { activations: candidates[0].activations, ..KernelVariant::SMALL };
+    match remembered {
+        // The driver has compiled them before, or does it while the effect waits.
+        Some(known) if !runs_on_cpu(adapter) => return (known, Tuning::Done),
+        // A driver that compiles on first use does it in the background, if it has forgotten them.
+        Some(known) => candidates = vec![known],
+        None => {}
+    }
+    let begin = if runs_on_cpu(adapter) { small } else { candidates[0] };
+    (begin, Tuning::Planned(Trial { candidates, calm_frames: 0, memory: memory.filter(|_| remembered.is_none()) }))
+}
+
+/// Where the search for the fastest kernels is.
+#[derive(Resource)]
+pub(crate) enum Tuning {
+    /// There is nothing to find out any more.
+    Done,
+    /// It begins once faces are enhanced and the app's shaders are compiled, not to hold up the start.
+    Planned(Trial),
+    /// A thread tries them.
+    Running(Running),
+}
+
+/// What is tried, and where the outcome is written.
+#[derive(Clone)]
+pub(crate) struct Trial {
+    candidates: Vec<KernelVariant>,
+    calm_frames: u32,
+    memory: Option<KernelMemory>,
+}
+
+/// A thread that ends early when this is dropped.
+pub(crate) struct Running {
+    thread: Option<JoinHandle<Option<KernelVariant>>>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Running {
+    fn start(trial: Trial, model: Arc<Model>, mut bench: impl FnMut() -> Option<Bench> + Send + 'static) -> Option<Self> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let seen = cancelled.clone();
+        let search = move || {
+            let fastest = bench().and_then(|mut bench| bench.fastest(&trial.candidates, &model, &seen));
+            if let (Some(fastest), Some(memory)) = (fastest, &trial.memory) {
+                memory.remember(fastest);
+            }
+            fastest
+        };
+        let thread = std::thread::Builder::new().name("portrait kernels".into()).spawn(search);
+        Some(Self { thread: Some(thread.ok()?), cancelled })
+    }
+
+    /// The outcome, once there is one.
+    fn outcome(&mut self) -> Option<Option<KernelVariant>> {
+        let thread = self.thread.take_if(|thread| thread.is_finished())?;
+        Some(thread.join().ok().flatten())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        // A process must not end while its driver compiles.
+        if let Some(thread) = self.thread.take() {
+            _ = thread.join();
+        }
+    }
+}
+
+/// Begins the trial when the app has started, and lets the fastest kernels take over.
+pub(crate) fn tune_kernels(
+    mut tuning: ResMut<Tuning>,
+    mut pipelines: ResMut<PortraitPipelines>,
+    device: Res<RenderDevice>,
+    adapter: Res<RenderAdapter>,
+    cache: Res<PipelineCache>,
+    models: Res<RenderAssets<PreparedPortraitModel>>,
+    views: Query<&PortraitView>,
+) {
+    match &mut *tuning {
+        Tuning::Done => {}
+        Tuning::Planned(trial) => {
+            let model = views.iter().find_map(|view| models.get(view.model)?.0.as_ref());
+            let Some(model) = model.filter(|_| cache.waiting_pipelines().next().is_none()) else {
+                trial.calm_frames = 0;
+                return;
+            };
+            trial.calm_frames += 1;
+            if trial.calm_frames < CALM_FRAMES {
+                return;
+            }
+            let (device, adapter) = (device.clone(), adapter.clone());
+            let pipelines = pipelines.clone();
+            let bench = move || Bench::new(&device, &adapter, pipelines.clone());
+            let running = Running::start(trial.clone(), model.model.clone(), bench);
+            *tuning = running.map_or(Tuning::Done, Tuning::Running);
+        }
+        Tuning::Running(running) => {
+            let Some(fastest) = running.outcome() else { return };
+            let variant = fastest.unwrap_or_else(|| KernelVariant::of(&device, &adapter));
+            info!("portrait realism: {variant:?} from now on");
+            pipelines.variant = variant;
+            *tuning = Tuning::Done;
+        }
+    }
+}
+
+/// A device of its own with the plugin's kernels.
+struct Bench {
+    device: RenderDevice,
+    adapter: RenderAdapter,
+    queue: RenderQueue,
+    cache: PipelineCache,
+    pipelines: PortraitPipelines,
+    pipeline_cache: PortraitPipelineCache,
+}
+
+impl Bench {
+    fn new(of: &RenderDevice, adapter: &RenderAdapter, pipelines: PortraitPipelines) -> Option<Self> {
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("portrait trial"),
+            required_features: of.features() & TRIAL_FEATURES,
+            required_limits: of.limits(),
+            ..Default::default()
+        });
+        let (device, queue) = match bevy::tasks::block_on(request) {
+            Ok(made) => made,
+            Err(error) => {
+                warn!("portrait realism: no device to try kernels on ({error}): those that suit the adapter run");
+                return None;
+            }
+        };
+        device.on_uncaptured_error(Arc::new(|error| warn!("portrait realism: while kernels were tried: {error}")));
+        let device = RenderDevice::from(device);
+        let mut cache = PipelineCache::new(device.clone(), adapter.clone(), true);
+        for (id, shader) in pipelines.shaders.of_network() {
+            cache.set_shader(id, shader);
+        }
+        let queue = RenderQueue(Arc::new(WgpuWrapper::new(queue)));
+        let adapter = adapter.clone();
+        Some(Self { device, adapter, queue, cache, pipelines, pipeline_cache: PortraitPipelineCache::default() })
+    }
+
+    /// The fastest of the candidates, or `None` if no one wants to know any more or none runs.
+    fn fastest(
+        &mut self,
+        candidates: &[KernelVariant],
+        model: &Arc<Model>,
+        cancelled: &AtomicBool,
+    ) -> Option<KernelVariant> {
+        let gpu = GpuPortraitModel::new(model.clone(), &self.device, &self.adapter)?;
+        let mut networks = Vec::new();
+        for &variant in candidates {
+            let Some(network) = self.network(&gpu, variant) else { continue };
+            for kernel in 0..network.kernels() {
+                if cancelled.load(Ordering::Relaxed) {
+                    return None;
+                }
+                self.seconds_of(|encoder, cache| network.record_first_use(kernel, encoder, cache));
+            }
+            networks.push((variant, network, Vec::new()));
+        }
+        // With one candidate there is nothing to compare: it is compiled now.
+        let rounds = if networks.len() > 1 { TRIAL_ROUNDS } else { 0 };
+        for _ in 0..rounds {
+            for (_, network, seconds) in &mut networks {
+                if cancelled.load(Ordering::Relaxed) {
+                    return None;
+                }
+                seconds.push(self.seconds_of(|encoder, cache| network.record(0, TRIAL_PX, encoder, cache, None)));
+            }
+        }
+        let medians = networks.into_iter().map(|(variant, _, mut seconds)| {
+            seconds.sort_by(f64::total_cmp);
+            (variant, seconds.get(seconds.len() / 2).copied().unwrap_or_default())
+        });
+        medians.min_by(|(_, left), (_, right)| left.total_cmp(right)).map(|(variant, _)| variant)
+    }
+
+    fn network(&mut self, gpu: &GpuPortraitModel, variant: KernelVariant) -> Option<Network> {
+        self.pipelines.variant = variant;
+        let Self { device, cache, pipelines, pipeline_cache, .. } = self;
+        let mut network = Network::new(gpu, TRIAL_PX, 1, device, cache, pipelines, pipeline_cache)?;
+        network.write_params(0, TRIAL_PX, &self.queue);
+        self.cache.process_queue();
+        (network.readiness(&self.cache) == Readiness::Ready).then_some(network)
+    }
+
+    /// Wall time until the device has done it.
+    fn seconds_of(&self, record: impl FnOnce(&mut CommandEncoder, &PipelineCache) -> bool) -> f64 {
+        let mut encoder = self.device.create_command_encoder(&CommandEncoderDescriptor::default());
+        record(&mut encoder, &self.cache);
+        let started = Instant::now();
+        self.queue.submit([encoder.finish()]);
+        match self.device.poll(PollType::wait_indefinitely()) {
+            Ok(_) => started.elapsed().as_secs_f64(),
+            Err(_) => f64::INFINITY,
+        }
+    }
+}

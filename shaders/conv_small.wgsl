@@ -1,0 +1,60 @@
+// Purpose: what `conv.wgsl` computes, in loops: it compiles in a moment, and runs until the fast kernels are there.
+// Inputs, outputs: as `conv.wgsl`.
+// Dispatch: one invocation makes 4 x 1 pixels of one tile of OUT_TILE channels; z counts tiles.
+// Memory:  for 3 x 3 and stride 1: 18 texels and 1152 (f16: 576) bytes of weights for 1,152 multiply-adds.
+#import portrait::conv::{
+    Four, ROW_BLOCKS, add, biased_row, clear_borders, first, fourth, layer, load, second, store, tap, third, tile_corner,
+}
+#import portrait::layout::{row_texels, texel_index}
+
+const_assert #{OUT_TILE} == 8;
+const_assert #{TILE_ROWS} == 1;
+
+// What one tap of the kernel, `at`, adds to four pixels.
+fn add_tap(sum: Four, at: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> Four {
+    let by = tap(at);
+    return Four(add(sum.a, by, a), add(sum.b, by, b), add(sum.c, by, c), add(sum.d, by, d));
+}
+
+@compute @workgroup_size(#{CONV_WORKGROUP}, 1, 1)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let corner = tile_corner(group.xy, index);
+#ifdef SHUFFLES
+    let size = layer.target_size_px / 2u;
+#else
+    let size = layer.target_size_px;
+#endif
+    if any(corner >= size) {
+        return;
+    }
+    let out_tile = group.z;
+    let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
+    let row = row_texels(layer.source_size_px);
+#if KERNEL == 3
+    let first_at = texel_index(0u, corner * #{STRIDE}u, layer.source_size_px);
+#else
+    let first_at = texel_index(0u, corner * #{STRIDE}u + vec2<u32>(0u, 1u), layer.source_size_px);
+#endif
+    let kernel_row = #{KERNEL}u * 4u * ROW_BLOCKS;
+    var at = layer.weight_at + out_tile * layer.source_planes * #{KERNEL}u * kernel_row;
+    var sum = biased_row(out_tile);
+    for (var plane = 0u; plane < layer.source_planes; plane += 1u) {
+        for (var y = 0u; y < #{KERNEL}u; y += 1u) {
+            let x = load(first_at + plane * plane_texels + y * row);
+            let a = first(x);
+            let b = second(x);
+            let c = third(x);
+            let d = fourth(x);
+#if KERNEL == 3
+            sum = add_tap(sum, at, a.left, b.left, c.left, d.left);
+            sum = add_tap(sum, at + 4u * ROW_BLOCKS, a.middle, b.middle, c.middle, d.middle);
+            sum = add_tap(sum, at + 8u * ROW_BLOCKS, a.right, b.right, c.right, d.right);
+#else
+            sum = add_tap(sum, at, a.middle, b.middle, c.middle, d.middle);
+#endif
+            at += kernel_row;
+        }
+    }
+    store(out_tile, corner, sum);
+    clear_borders(out_tile, corner);
+}

@@ -1,0 +1,267 @@
+// What the convolution kernels share: how they read pixels and weights, and how they store sums.
+//
+// Eight output channels are computed together. `at` counts 16-byte blocks in the weights, texels in the planes.
+#define_import_path portrait::conv
+#import portrait::layout::{LayerParams, decode, encode, half, plane_index, texel_index}
+
+@group(0) @binding(0) var<uniform> layer: LayerParams;
+// Sources and weights are read in blocks of 16 bytes; in f16 two neighbours in a row are one. Where every lane's read is a loop of its
+// own (lavapipe), two words of 8 bytes take less time than four of 4.
+#ifdef WIDE_WORDS
+@group(0) @binding(1) var<storage, read> source: array<vec2<u64>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec2<u64>>;
+@group(0) @binding(3) var<storage, read_write> result: array<u64>;
+#ifdef ADDS
+@group(0) @binding(4) var<storage, read> added: array<u64>;
+#endif
+
+fn words(block: vec2<u64>) -> vec4<u32> {
+    return vec4<u32>(u32(block.x), u32(block.x >> 32u), u32(block.y), u32(block.y >> 32u));
+}
+fn stored(value: vec4<f32>) -> u64 {
+    let halves = encode(value);
+    return u64(halves.x) | (u64(halves.y) << 32u);
+}
+fn value_of(stored: u64) -> vec4<f32> {
+    return decode(vec2<u32>(u32(stored), u32(stored >> 32u)));
+}
+#else
+@group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+#ifdef HALF_ACTIVATIONS
+@group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
+#ifdef ADDS
+@group(0) @binding(4) var<storage, read> added: array<vec2<u32>>;
+#endif
+#else
+@group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
+#ifdef ADDS
+@group(0) @binding(4) var<storage, read> added: array<vec4<f32>>;
+#endif
+#endif
+
+fn words(block: vec4<u32>) -> vec4<u32> {
+    return block;
+}
+#ifdef HALF_ACTIVATIONS
+fn stored(value: vec4<f32>) -> vec2<u32> {
+    return encode(value);
+}
+fn value_of(stored: vec2<u32>) -> vec4<f32> {
+    return decode(stored);
+}
+#else
+fn stored(value: vec4<f32>) -> vec4<f32> {
+    return value;
+}
+fn value_of(stored: vec4<f32>) -> vec4<f32> {
+    return stored;
+}
+#endif
+#endif
+
+// Eight channels.
+struct Eight {
+    low: vec4<f32>,
+    high: vec4<f32>,
+}
+
+// Weights from four input channels to eight output channels.
+struct Tap {
+    x: Eight,
+    y: Eight,
+    z: Eight,
+    w: Eight,
+}
+
+// Sums of four pixels in a row.
+struct Four {
+    a: Eight,
+    b: Eight,
+    c: Eight,
+    d: Eight,
+}
+
+fn single(at: u32) -> vec4<f32> {
+    return bitcast<vec4<f32>>(words(weights[at]));
+}
+
+// The weights from one input channel at one tap; `at` counts them from the beginning of the buffer.
+#ifdef HALF_WEIGHTS
+const ROW_BLOCKS = 1u;
+fn eight(at: u32) -> Eight {
+    let packed = words(weights[at]);
+    return Eight(half(packed.xy), half(packed.zw));
+}
+#else
+const ROW_BLOCKS = 2u;
+fn eight(at: u32) -> Eight {
+    return Eight(single(at), single(at + 1u));
+}
+#endif
+
+fn tap(at: u32) -> Tap {
+    return Tap(eight(at), eight(at + ROW_BLOCKS), eight(at + 2u * ROW_BLOCKS), eight(at + 3u * ROW_BLOCKS));
+}
+
+fn add(sum: Eight, by: Tap, x: vec4<f32>) -> Eight {
+    var low = fma(by.x.low, vec4<f32>(x.x), sum.low);
+    var high = fma(by.x.high, vec4<f32>(x.x), sum.high);
+    low = fma(by.y.low, vec4<f32>(x.y), low);
+    high = fma(by.y.high, vec4<f32>(x.y), high);
+    low = fma(by.z.low, vec4<f32>(x.z), low);
+    high = fma(by.z.high, vec4<f32>(x.z), high);
+    return Eight(fma(by.w.low, vec4<f32>(x.w), low), fma(by.w.high, vec4<f32>(x.w), high));
+}
+
+// What lies under one row of the tile: from the column left of its first pixel on.
+#if STRIDE == 1
+struct Row {
+    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32>,
+}
+#else
+struct Row {
+    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>,
+    f: vec4<f32>, g: vec4<f32>, h: vec4<f32>, i: vec4<f32>, j: vec4<f32>,
+}
+#endif
+
+#ifndef HALF_ACTIVATIONS
+fn pixel_at(at: u32) -> vec4<f32> {
+    return bitcast<vec4<f32>>(source[at]);
+}
+#endif
+
+// `at` counts texels and is even.
+fn load(at: u32) -> Row {
+#ifdef HALF_ACTIVATIONS
+    let ab = words(source[at / 2u]);
+    let cd = words(source[at / 2u + 1u]);
+    let ef = words(source[at / 2u + 2u]);
+#if STRIDE == 1
+    return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw));
+#else
+    let gh = words(source[at / 2u + 3u]);
+    let ij = words(source[at / 2u + 4u]);
+    return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw), half(gh.xy), half(gh.zw),
+        half(ij.xy), half(ij.zw));
+#endif
+#else
+#if STRIDE == 1
+    return Row(pixel_at(at), pixel_at(at + 1u), pixel_at(at + 2u), pixel_at(at + 3u), pixel_at(at + 4u), pixel_at(at + 5u));
+#else
+    return Row(pixel_at(at), pixel_at(at + 1u), pixel_at(at + 2u), pixel_at(at + 3u), pixel_at(at + 4u), pixel_at(at + 5u),
+        pixel_at(at + 6u), pixel_at(at + 7u), pixel_at(at + 8u), pixel_at(at + 9u));
+#endif
+#endif
+}
+
+// What one pixel reads of a row; a 1 x 1 kernel the middle alone.
+struct Reach {
+    left: vec4<f32>,
+    middle: vec4<f32>,
+    right: vec4<f32>,
+}
+#if STRIDE == 1
+fn first(x: Row) -> Reach { return Reach(x.a, x.b, x.c); }
+fn second(x: Row) -> Reach { return Reach(x.b, x.c, x.d); }
+fn third(x: Row) -> Reach { return Reach(x.c, x.d, x.e); }
+fn fourth(x: Row) -> Reach { return Reach(x.d, x.e, x.f); }
+#else
+fn first(x: Row) -> Reach { return Reach(x.a, x.b, x.c); }
+fn second(x: Row) -> Reach { return Reach(x.c, x.d, x.e); }
+fn third(x: Row) -> Reach { return Reach(x.e, x.f, x.g); }
+fn fourth(x: Row) -> Reach { return Reach(x.g, x.h, x.i); }
+#endif
+
+// Where an invocation's tile of 4 x TILE_ROWS pixels begins in the grid that is convolved.
+fn tile_corner(group: vec2<u32>, index: u32) -> vec2<u32> {
+    let across = vec2<u32>(layer.tiles_across, #{CONV_WORKGROUP}u / layer.tiles_across);
+    let place = vec2<u32>(index % layer.tiles_across, index / layer.tiles_across);
+    return (group * across + place) * vec2<u32>(4u, #{TILE_ROWS}u);
+}
+
+fn biased_row(out_tile: u32) -> Four {
+    let bias = Eight(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
+    return Four(bias, bias, bias, bias);
+}
+
+fn activate(x: vec4<f32>) -> vec4<f32> {
+    return select(x * layer.negative_slope, x, x > vec4<f32>(0.0));
+}
+
+fn store_texel(at: u32, sum: vec4<f32>) {
+    var value = activate(sum);
+#ifdef ADDS
+    value += value_of(added[at]);
+#endif
+    result[at] = stored(value);
+}
+
+// A row of the tile, whose first pixel is `corner` of the grid that is convolved.
+#ifdef SHUFFLES
+fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
+    let size = layer.target_size_px;
+    let pixel = corner * 2u + vec2<u32>(0u, out_tile % 2u);
+    if out_tile / 2u >= layer.target_planes || pixel.y >= size.y {
+        return;
+    }
+    let at = plane_index(out_tile / 2u, pixel, size);
+    if pixel.x < size.x { store_texel(at, value.a.low); store_texel(at + 1u, value.a.high); }
+    if pixel.x + 2u < size.x { store_texel(at + 2u, value.b.low); store_texel(at + 3u, value.b.high); }
+    if pixel.x + 4u < size.x { store_texel(at + 4u, value.c.low); store_texel(at + 5u, value.c.high); }
+    if pixel.x + 6u < size.x { store_texel(at + 6u, value.d.low); store_texel(at + 7u, value.d.high); }
+}
+#else
+fn store_row(plane: u32, corner: vec2<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
+    if plane >= layer.target_planes || corner.y >= layer.target_size_px.y {
+        return;
+    }
+    let at = plane_index(plane, corner, layer.target_size_px);
+    let width = layer.target_size_px.x;
+    if corner.x < width { store_texel(at, a); }
+    if corner.x + 1u < width { store_texel(at + 1u, b); }
+    if corner.x + 2u < width { store_texel(at + 2u, c); }
+    if corner.x + 3u < width { store_texel(at + 3u, d); }
+}
+
+fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
+    store_row(out_tile * 2u, corner, value.a.low, value.b.low, value.c.low, value.d.low);
+    store_row(out_tile * 2u + 1u, corner, value.a.high, value.b.high, value.c.high, value.d.high);
+}
+#endif
+
+// The border beside a tile of `extent` pixels at the image's edge. What lies there may be of another tensor that had this
+// memory.
+fn clear_border(plane: u32, corner: vec2<u32>, extent: vec2<u32>) {
+    let size = layer.target_size_px;
+    if plane >= layer.target_planes || any(corner >= size) {
+        return;
+    }
+    let above = select(0u, extent.x + 2u, corner.y == 0u);
+    for (var step = 0u; step < above; step += 1u) {
+        result[texel_index(plane, vec2<u32>(corner.x + step, 0u), size)] = stored(vec4<f32>(0.0));
+    }
+    let below = select(0u, extent.x + 2u, corner.y + extent.y >= size.y);
+    for (var step = 0u; step < below; step += 1u) {
+        result[texel_index(plane, vec2<u32>(corner.x + step, size.y + 1u), size)] = stored(vec4<f32>(0.0));
+    }
+    let left = select(0u, extent.y, corner.x == 0u);
+    for (var step = 0u; step < left; step += 1u) {
+        result[texel_index(plane, vec2<u32>(0u, corner.y + 1u + step), size)] = stored(vec4<f32>(0.0));
+    }
+    let right = select(0u, extent.y, corner.x + extent.x >= size.x);
+    for (var step = 0u; step < right; step += 1u) {
+        result[texel_index(plane, vec2<u32>(size.x + 1u, corner.y + 1u + step), size)] = stored(vec4<f32>(0.0));
+    }
+}
+
+// Those beside an invocation's whole tile.
+fn clear_borders(out_tile: u32, corner: vec2<u32>) {
+#ifdef SHUFFLES
+    clear_border(out_tile / 2u, corner * 2u, vec2<u32>(8u, 2u * #{TILE_ROWS}u));
+#else
+    clear_border(out_tile * 2u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
+    clear_border(out_tile * 2u + 1u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
+#endif
+}

@@ -1,0 +1,107 @@
+//! The search for the fastest kernels, and how they take over.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bevy::prelude::*;
+use bevy::render::render_resource::WgpuFeatures;
+use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::pipeline::PortraitPipelines;
+use bevy_portrait_realism::prelude::*;
+use bevy_portrait_realism::variant::KernelVariant;
+use bevy_portrait_realism::{PortraitKernels, PortraitView};
+
+use crate::common::{headless_with, render_world, render_world_mut};
+use crate::stage::Stage;
+
+/// Longest that lavapipe may take to compile the candidates on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn stage(remembered_in: Option<&Path>) -> Stage {
+    let kernels = PortraitKernels::Auto { remembered_in: remembered_in.map(Into::into) };
+    Stage::within(headless_with(kernels, WgpuFeatures::empty(), "assets", true), Msaa::Off, ())
+}
+
+/// The kernels that draw the frames.
+fn running(app: &App) -> Option<KernelVariant> {
+    let state = render_world(app).resource::<PortraitGpuState>();
+    state.network(PortraitModel::FAST.id()).map(|network| network.plan().variant)
+}
+
+fn is_enhanced(app: &mut App) -> bool {
+    let world = render_world_mut(app);
+    world.query::<&PortraitView>().iter(world).next().is_some()
+}
+
+/// Draws until other kernels run. Not one frame is without the effect meanwhile.
+fn until_others_run(app: &mut App, before: KernelVariant) {
+    let start = Instant::now();
+    while running(app) == Some(before) {
+        app.update();
+        assert!(is_enhanced(app));
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(start.elapsed() < PATIENCE, "the kernels are still being tried");
+    }
+}
+
+fn candidates(app: &App) -> Vec<KernelVariant> {
+    let world = render_world(app);
+    KernelVariant::candidates(world.resource(), world.resource())
+}
+
+fn entries(file: &Path) -> HashMap<String, KernelVariant> {
+    serde_json::from_slice(&fs::read(file).expect("a file")).expect("variants by adapter")
+}
+
+fn fast_model() -> PortraitRealism {
+    PortraitRealism { model: PortraitModel::FAST, ..default() }
+}
+
+#[test]
+fn the_fastest_kernels_take_over_and_are_remembered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cache/kernels.json");
+    fs::create_dir(folder.path().join("cache")).expect("a folder");
+    fs::write(&file, "{ damaged").expect("writing");
+
+    let mut stage = stage(Some(&file));
+    let first = stage.first.clone();
+    let begun = stage.set(fast_model());
+    let own = KernelVariant::of(render_world(&stage.app).resource(), render_world(&stage.app).resource());
+    let before = running(&stage.app).expect("a network");
+    assert_eq!(before, KernelVariant::SMALL, "this device compiles for long");
+    assert_ne!(begun, first, "enhanced by small kernels");
+
+    until_others_run(&mut stage.app, before);
+    let chosen = running(&stage.app).expect("a network");
+    assert!(candidates(&stage.app).contains(&chosen), "{chosen:?}");
+    assert_eq!(render_world(&stage.app).resource::<PortraitPipelines>().variant, chosen);
+    assert_eq!(entries(&file).into_values().collect::<Vec<_>>(), [chosen], "remembered, and the damaged file is gone");
+    assert_eq!(own, candidates(&stage.app)[0]);
+
+    let after = stage.frame();
+    let difference = begun.iter().zip(&after).map(|(before, after)| before.abs_diff(*after)).max();
+    assert!(difference.is_some_and(|difference| difference <= 1), "the same but for rounding: {difference:?}");
+
+    // What is remembered is not tried again: the file is believed although other kernels are faster.
+    let believed = KernelVariant::HALF;
+    let other: HashMap<_, _> = entries(&file).into_keys().map(|adapter| (adapter, believed)).collect();
+    fs::write(&file, serde_json::to_string(&other).expect("json")).expect("writing");
+    let mut stage = self::stage(Some(&file));
+    stage.set(fast_model());
+    until_others_run(&mut stage.app, before);
+    assert_eq!(running(&stage.app), Some(believed));
+    assert_eq!(entries(&file), other);
+}
+
+#[test]
+fn an_app_ends_while_kernels_are_tried() {
+    let mut stage = stage(None);
+    stage.set(fast_model());
+    // Enough for the trial to begin, too few for it to end.
+    (0..15).for_each(|_| stage.app.update());
+    assert_eq!(running(&stage.app), Some(KernelVariant::SMALL));
+    drop(stage);
+}
