@@ -17,6 +17,7 @@ use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured};
 use bevy::render::{RenderApp, RenderPlugin};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
+use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 use clap::Parser;
 use common::{DemoClock, DemoPlugin};
@@ -150,6 +151,8 @@ fn start(size_px: u32) -> App {
     target.texture_descriptor.usage |= TextureUsages::COPY_SRC;
     let target = app.world_mut().resource_mut::<Assets<Image>>().add(target);
     app.insert_resource(Target(target.clone()))
+        // The same kernels from the first frame to the last.
+        .insert_resource(PortraitKernels::Suited)
         .init_resource::<Picture>()
         .add_plugins((PortraitRealismPlugin, DemoPlugin { target: RenderTarget::Image(target.into()) }));
     while app.plugins_state() == PluginsState::Adding {
