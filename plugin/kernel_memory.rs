@@ -26,7 +26,13 @@ impl KernelMemory {
         // Other releases have other kernels.
         let key = format!(
             "{} {:04x}:{:04x}, {} {}, {:?}, {}",
-            info.name, info.vendor, info.device, info.driver, info.driver_info, info.backend, env!("CARGO_PKG_VERSION")
+            info.name,
+            info.vendor,
+            info.device,
+            info.driver,
+            info.driver_info,
+            info.backend,
+            env!("CARGO_PKG_VERSION")
         );
         Self { path: path.into(), key }
     }
@@ -58,7 +64,9 @@ impl KernelMemory {
             fs::create_dir_all(folder)?;
         }
         let beside = self.path.with_extension(format!("{}.tmp", std::process::id()));
-        let written = serde_json::to_string_pretty(entries).map_err(io::Error::from).and_then(|text| fs::write(&beside, text + "\n"));
+        let written = serde_json::to_string_pretty(entries)
+            .map_err(io::Error::from)
+            .and_then(|text| fs::write(&beside, text + "\n"));
         written.and_then(|()| fs::rename(&beside, &self.path)).inspect_err(|_| _ = fs::remove_file(&beside))
     }
 }

@@ -256,7 +256,8 @@ fn replace_kernels(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) {
             continue;
         };
         let (size, slots) = (held.plan().capacity_px, held.slots());
-        let suits = |next: &Successor| next.network.fits(size, slots) && next.network.plan().variant == gpu.pipelines.variant;
+        let suits =
+            |next: &Successor| next.network.fits(size, slots) && next.network.plan().variant == gpu.pipelines.variant;
         if !state.successors.get(&model).is_some_and(suits) {
             let Gpu { device, cache, pipelines, pipeline_cache, .. } = gpu;
             let network = Network::new(work.gpu, size, slots, device, cache, pipelines, pipeline_cache);

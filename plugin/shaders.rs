@@ -82,7 +82,8 @@ impl PortraitShaders {
 
     /// What a network's kernels are made of, for a pipeline cache that Bevy does not fill.
     pub(crate) fn of_network(&self) -> impl Iterator<Item = (AssetId<Shader>, Shader)> {
-        let kernels = [(&self.conv, CONV), (&self.conv_small, CONV_SMALL), (&self.rearrange, REARRANGE), (&self.join, JOIN)];
+        let kernels =
+            [(&self.conv, CONV), (&self.conv_small, CONV_SMALL), (&self.rearrange, REARRANGE), (&self.join, JOIN)];
         let files = self.library.iter().zip(LIBRARY).chain(kernels);
         files.map(|(handle, file)| (handle.id(), Shader::from_wgsl(file.source, file.asset_path())))
     }

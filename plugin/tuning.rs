@@ -64,7 +64,9 @@ impl PortraitKernels {
             Self::Only(wanted) => match wanted.missing_on(device, adapter) {
                 None => (*wanted, Tuning::Done),
                 Some(missing) => {
-                    error!("portrait realism: this device lacks {missing}, which {wanted:?} needs: {own:?} runs instead");
+                    error!(
+                        "portrait realism: this device lacks {missing}, which {wanted:?} needs: {own:?} runs instead"
+                    );
                     (own, Tuning::Done)
                 }
             },
@@ -115,7 +117,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn start(trial: Trial, model: Arc<Model>, mut bench: impl FnMut() -> Option<Bench> + Send + 'static) -> Option<Self> {
+    fn start(
+        trial: Trial,
+        model: Arc<Model>,
+        mut bench: impl FnMut() -> Option<Bench> + Send + 'static,
+    ) -> Option<Self> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let seen = cancelled.clone();
         let search = move || {

@@ -138,7 +138,7 @@ impl KernelVariant {
         let choices: &[u32] = match (self.rows, kernel) {
             (TileRows::One | TileRows::Two, _) => &[],
             (TileRows::Four, 1) => &[4, 2, 3],
-            (TileRows::Four, _) => &[3, 2],
+            (TileRows::Four, _) => &[4, 5, 3, 2],
         };
         choices.iter().copied().find(|tiles| out_tiles.is_multiple_of(*tiles)).unwrap_or(1)
     }

@@ -3,7 +3,7 @@
 // Inputs:  planes of four channels; weights as `portrait_network::pack` orders them,
 //          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], f32 or (HALF_WEIGHTS) f16; f32 biases for whole tiles.
 // Outputs: planes of four channels, with their border of zeros.
-// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILES (1 to 4) tiles of OUT_TILE channels; z counts
+// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILES (1 to 5) tiles of OUT_TILE channels; z counts
 //          groups of OUT_TILES.
 // Memory:  for 3 x 3, stride 1, 4 rows and a tile: 36 texels and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds.
 //          Further tiles read their weights only. With SHARED_WEIGHTS a subgroup reads those weights once.
@@ -242,6 +242,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #if OUT_TILES > 3
     var tile3 = biased(out_tile + 3u);
 #endif
+#if OUT_TILES > 4
+    var tile4 = biased(out_tile + 4u);
+#endif
 
     let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
 #if KERNEL == 3
@@ -266,6 +269,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #if OUT_TILES > 3
         tile3 = convolve(tile3, x, at + 3u * tile_weights, lane);
 #endif
+#if OUT_TILES > 4
+        tile4 = convolve(tile4, x, at + 4u * tile_weights, lane);
+#endif
         source_at += plane_texels;
         at += plane_weights;
     }
@@ -279,5 +285,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
 #if OUT_TILES > 3
     finish(out_tile + 3u, corner, tile3);
+#endif
+#if OUT_TILES > 4
+    finish(out_tile + 4u, corner, tile4);
 #endif
 }

@@ -73,7 +73,7 @@ fn every_layer_kernel_validates_and_agrees_with_rust() {
         let shapes = [(1, 1), (1, 2), (3, 1), (3, 2)].into_iter().flat_map(|shape| ends.map(|end| (shape, end)));
         for ((kernel, stride), (shuffles, adds)) in shapes {
             let bindings: &[u32] = if adds { &[0, 1, 2, 3, 4] } else { &[0, 1, 2, 3] };
-            let mut tiles: Vec<u32> = (1..=4).map(|tiles| variant.tiles(kernel, tiles)).collect();
+            let mut tiles: Vec<u32> = (1..=5).map(|tiles| variant.tiles(kernel, tiles)).collect();
             tiles.sort_unstable();
             tiles.dedup();
             for (tiles, weights) in
