@@ -252,9 +252,11 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) 
 fn replace_kernels(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) {
     for work in work {
         let model = work.model();
-        let Some(held) = state.networks.get(&model).filter(|held| held.plan().variant != gpu.pipelines.variant) else {
+        let Some(held) = state.networks.get(&model) else { continue };
+        if held.plan().variant == gpu.pipelines.variant {
+            state.successors.remove(&model);
             continue;
-        };
+        }
         let (size, slots) = (held.plan().capacity_px, held.slots());
         let suits =
             |next: &Successor| next.network.fits(size, slots) && next.network.plan().variant == gpu.pipelines.variant;
