@@ -95,8 +95,12 @@ fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
             ball(app, target, screen_px[1], face_px);
         });
         settle(&mut app)?;
+        let started = Instant::now();
         while time_stamped_s(&mut app)?.is_none() {
             frame_s(device, &mut app);
+            if started.elapsed() > PATIENCE {
+                bail!("{name}: no time stamps after {PATIENCE:?}; does the device have them?");
+            }
         }
         measured.push((Row::new(&name, Work::default()), app));
     }

@@ -61,6 +61,10 @@ impl PortraitKernels {
         let own = KernelVariant::of(device, adapter);
         match self {
             Self::Suited => (own, Tuning::Done),
+            Self::Only(wanted) if !KernelVariant::FAMILY.contains(wanted) => {
+                error!("portrait realism: {wanted:?} is not of `KernelVariant::FAMILY`: {own:?} runs instead");
+                (own, Tuning::Done)
+            }
             Self::Only(wanted) => match wanted.missing_on(device, adapter) {
                 None => (*wanted, Tuning::Done),
                 Some(missing) => {
@@ -79,7 +83,6 @@ fn begin_trial(file: Option<&Path>, device: &RenderDevice, adapter: &RenderAdapt
     let mut candidates = KernelVariant::candidates(device, adapter);
     let memory = file.map(|path| KernelMemory::new(path, adapter));
     let remembered = memory.as_ref().and_then(KernelMemory::recall).filter(|known| candidates.contains(known));
-    let small = KernelVariant { activations: candidates[0].activations, ..KernelVariant::SMALL };
     match remembered {
         // The driver has compiled them before, or does it while the effect waits.
         Some(known) if !runs_on_cpu(adapter) => return (known, Tuning::Done),
@@ -87,7 +90,11 @@ fn begin_trial(file: Option<&Path>, device: &RenderDevice, adapter: &RenderAdapt
         Some(known) => candidates = vec![known],
         None => {}
     }
-    let begin = if runs_on_cpu(adapter) { small } else { candidates[0] };
+    let is_slow = runs_on_cpu(adapter) && candidates[0].activations == KernelVariant::SMALL.activations;
+    let begin = if is_slow { KernelVariant::SMALL } else { candidates[0] };
+    if candidates == [begin] {
+        return (begin, Tuning::Done);
+    }
     (begin, Tuning::Planned(Trial { candidates, calm_frames: 0, memory: memory.filter(|_| remembered.is_none()) }))
 }
 
@@ -198,6 +205,8 @@ struct Bench {
     cache: PipelineCache,
     pipelines: PortraitPipelines,
     pipeline_cache: PortraitPipelineCache,
+    /// Whether the device has complained: what it measures means nothing then.
+    failed: Arc<AtomicBool>,
 }
 
 impl Bench {
@@ -215,7 +224,12 @@ impl Bench {
                 return None;
             }
         };
-        device.on_uncaptured_error(Arc::new(|error| warn!("portrait realism: while kernels were tried: {error}")));
+        let failed = Arc::new(AtomicBool::new(false));
+        let complaint = failed.clone();
+        device.on_uncaptured_error(Arc::new(move |error| {
+            complaint.store(true, Ordering::Relaxed);
+            warn!("portrait realism: while kernels were tried: {error}");
+        }));
         let device = RenderDevice::from(device);
         let mut cache = PipelineCache::new(device.clone(), adapter.clone(), true);
         for (id, shader) in pipelines.shaders.of_network() {
@@ -223,7 +237,8 @@ impl Bench {
         }
         let queue = RenderQueue(Arc::new(WgpuWrapper::new(queue)));
         let adapter = adapter.clone();
-        Some(Self { device, adapter, queue, cache, pipelines, pipeline_cache: PortraitPipelineCache::default() })
+        let pipeline_cache = PortraitPipelineCache::default();
+        Some(Self { device, adapter, queue, cache, pipelines, pipeline_cache, failed })
     }
 
     /// The fastest of the candidates, or `None` if no one wants to know any more or none runs.
@@ -255,6 +270,9 @@ impl Bench {
                 seconds.push(self.seconds_of(|encoder, cache| network.record(0, TRIAL_PX, encoder, cache, None)));
             }
         }
+        if self.failed.load(Ordering::Relaxed) {
+            return None;
+        }
         let medians = networks.into_iter().map(|(variant, _, mut seconds)| {
             seconds.sort_by(f64::total_cmp);
             (variant, seconds.get(seconds.len() / 2).copied().unwrap_or_default())
@@ -271,10 +289,12 @@ impl Bench {
         (network.readiness(&self.cache) == Readiness::Ready).then_some(network)
     }
 
-    /// Wall time until the device has done it.
+    /// Wall time until the device has done it; endless if it cannot.
     fn seconds_of(&self, record: impl FnOnce(&mut CommandEncoder, &PipelineCache) -> bool) -> f64 {
         let mut encoder = self.device.create_command_encoder(&CommandEncoderDescriptor::default());
-        record(&mut encoder, &self.cache);
+        if !record(&mut encoder, &self.cache) {
+            return f64::INFINITY;
+        }
         let started = Instant::now();
         self.queue.submit([encoder.finish()]);
         match self.device.poll(PollType::wait_indefinitely()) {

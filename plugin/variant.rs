@@ -104,8 +104,11 @@ impl KernelVariant {
     /// The one that suits a device, as far as can be told without trying.
     pub fn of(device: &RenderDevice, adapter: &RenderAdapter) -> Self {
         let runs = |variant: &Self| variant.missing_on(device, adapter).is_none();
-        let suit = if runs_on_cpu(adapter) { &Self::FAMILY[4..] } else { &[Self::HALF] };
-        suit.iter().rev().copied().find(runs).unwrap_or(Self::EXACT)
+        let suits = |variant: &Self| match runs_on_cpu(adapter) {
+            true => variant.rows == TileRows::Four,
+            false => *variant == Self::HALF,
+        };
+        Self::FAMILY.into_iter().rev().find(|variant| suits(variant) && runs(variant)).unwrap_or(Self::EXACT)
     }
 
     /// Those that may be the fastest on a device; [`of`](Self::of) is the first. All keep activations in the same format.

@@ -11,8 +11,8 @@
 // Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers. A pixel's sums
 // stay in registers through all taps; going through all pixels for each tap instead is a tenth slower on lavapipe.
 #import portrait::conv::{
-    Eight, Four, ROW_BLOCKS, Reach, Row, Tap, add, biased_row, clear_borders, eight, first, fourth, layer, load, second, store, tap,
-    third, tile_corner,
+    Eight, Four, ROW_BLOCKS, Reach, Row, Tap, add, biased_row, clear_borders, eight, first, fourth, grid_px, layer, load, second, source_start,
+    store, tap, third, tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
 
@@ -224,13 +224,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
     let corner = tile_corner(group.xy, index);
     // No lane leaves before its weights are handed on: one beyond the image works on the last tile, and stores nothing.
-#ifdef SHUFFLES
-    let size = layer.target_size_px / 2u;
-#else
-    let size = layer.target_size_px;
-#endif
-    let last = (size - 1u) / vec2<u32>(4u, #{TILE_ROWS}u) * vec2<u32>(4u, #{TILE_ROWS}u);
-    let source_corner = min(corner, last) * #{STRIDE}u;
+    let last = (grid_px() - 1u) / vec2<u32>(4u, #{TILE_ROWS}u) * vec2<u32>(4u, #{TILE_ROWS}u);
     let out_tile = group.z * #{OUT_TILES}u;
     var tile0 = biased(out_tile);
 #if OUT_TILES > 1
@@ -249,11 +243,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
 #if KERNEL == 3
     let row = row_texels(layer.source_size_px);
-    var source_at = texel_index(0u, source_corner, layer.source_size_px);
 #else
     let row = row_texels(layer.source_size_px) * #{STRIDE}u;
-    var source_at = texel_index(0u, source_corner + vec2<u32>(0u, 1u), layer.source_size_px);
 #endif
+    var source_at = source_start(min(corner, last));
     let plane_weights = TAPS * 4u * ROW_BLOCKS;
     let tile_weights = layer.source_planes * plane_weights;
     var at = layer.weight_at + out_tile * tile_weights;

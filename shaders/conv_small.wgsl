@@ -3,7 +3,8 @@
 // Dispatch: one invocation makes 4 x 1 pixels of one tile of OUT_TILE channels; z counts tiles.
 // Memory:  for 3 x 3 and stride 1: 18 texels and 1152 (f16: 576) bytes of weights for 1,152 multiply-adds.
 #import portrait::conv::{
-    Four, ROW_BLOCKS, add, biased_row, clear_borders, first, fourth, layer, load, second, store, tap, third, tile_corner,
+    Four, ROW_BLOCKS, add, biased_row, clear_borders, first, fourth, grid_px, layer, load, second, source_start, store, tap,
+    third, tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
 
@@ -19,22 +20,13 @@ fn add_tap(sum: Four, at: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4
 @compute @workgroup_size(#{CONV_WORKGROUP}, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let corner = tile_corner(group.xy, index);
-#ifdef SHUFFLES
-    let size = layer.target_size_px / 2u;
-#else
-    let size = layer.target_size_px;
-#endif
-    if any(corner >= size) {
+    if any(corner >= grid_px()) {
         return;
     }
     let out_tile = group.z;
     let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
     let row = row_texels(layer.source_size_px);
-#if KERNEL == 3
-    let first_at = texel_index(0u, corner * #{STRIDE}u, layer.source_size_px);
-#else
-    let first_at = texel_index(0u, corner * #{STRIDE}u + vec2<u32>(0u, 1u), layer.source_size_px);
-#endif
+    let first_at = source_start(corner);
     let kernel_row = #{KERNEL}u * 4u * ROW_BLOCKS;
     var at = layer.weight_at + out_tile * layer.source_planes * #{KERNEL}u * kernel_row;
     var sum = biased_row(out_tile);

@@ -18,13 +18,6 @@
 fn words(block: vec2<u64>) -> vec4<u32> {
     return vec4<u32>(u32(block.x), u32(block.x >> 32u), u32(block.y), u32(block.y >> 32u));
 }
-fn stored(value: vec4<f32>) -> u64 {
-    let halves = encode(value);
-    return u64(halves.x) | (u64(halves.y) << 32u);
-}
-fn value_of(stored: u64) -> vec4<f32> {
-    return decode(vec2<u32>(u32(stored), u32(stored >> 32u)));
-}
 #else
 @group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
@@ -43,21 +36,25 @@ fn value_of(stored: u64) -> vec4<f32> {
 fn words(block: vec4<u32>) -> vec4<u32> {
     return block;
 }
-#ifdef HALF_ACTIVATIONS
-fn stored(value: vec4<f32>) -> vec2<u32> {
-    return encode(value);
-}
-fn value_of(stored: vec2<u32>) -> vec4<f32> {
-    return decode(stored);
-}
-#else
-fn stored(value: vec4<f32>) -> vec4<f32> {
-    return value;
-}
-fn value_of(stored: vec4<f32>) -> vec4<f32> {
-    return stored;
-}
 #endif
+
+fn write(at: u32, value: vec4<f32>) {
+#ifdef WIDE_WORDS
+    let halves = encode(value);
+    result[at] = u64(halves.x) | (u64(halves.y) << 32u);
+#else
+    result[at] = encode(value);
+#endif
+}
+
+#ifdef ADDS
+fn added_at(at: u32) -> vec4<f32> {
+#ifdef WIDE_WORDS
+    return decode(vec2<u32>(u32(added[at]), u32(added[at] >> 32u)));
+#else
+    return decode(added[at]);
+#endif
+}
 #endif
 
 // Eight channels.
@@ -181,6 +178,24 @@ fn tile_corner(group: vec2<u32>, index: u32) -> vec2<u32> {
     return (group * across + place) * vec2<u32>(4u, #{TILE_ROWS}u);
 }
 
+// Size of that grid.
+fn grid_px() -> vec2<u32> {
+#ifdef SHUFFLES
+    return layer.target_size_px / 2u;
+#else
+    return layer.target_size_px;
+#endif
+}
+
+// Where the first row of the kernel begins under that corner, in the source's first plane.
+fn source_start(corner: vec2<u32>) -> u32 {
+#if KERNEL == 3
+    return texel_index(0u, corner * #{STRIDE}u, layer.source_size_px);
+#else
+    return texel_index(0u, corner * #{STRIDE}u + vec2<u32>(0u, 1u), layer.source_size_px);
+#endif
+}
+
 fn biased_row(out_tile: u32) -> Four {
     let bias = Eight(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
     return Four(bias, bias, bias, bias);
@@ -193,9 +208,9 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
 fn store_texel(at: u32, sum: vec4<f32>) {
     var value = activate(sum);
 #ifdef ADDS
-    value += value_of(added[at]);
+    value += added_at(at);
 #endif
-    result[at] = stored(value);
+    write(at, value);
 }
 
 // A row of the tile, whose first pixel is `corner` of the grid that is convolved.
@@ -240,19 +255,19 @@ fn clear_border(plane: u32, corner: vec2<u32>, extent: vec2<u32>) {
     }
     let above = select(0u, extent.x + 2u, corner.y == 0u);
     for (var step = 0u; step < above; step += 1u) {
-        result[texel_index(plane, vec2<u32>(corner.x + step, 0u), size)] = stored(vec4<f32>(0.0));
+        write(texel_index(plane, vec2<u32>(corner.x + step, 0u), size), vec4<f32>(0.0));
     }
     let below = select(0u, extent.x + 2u, corner.y + extent.y >= size.y);
     for (var step = 0u; step < below; step += 1u) {
-        result[texel_index(plane, vec2<u32>(corner.x + step, size.y + 1u), size)] = stored(vec4<f32>(0.0));
+        write(texel_index(plane, vec2<u32>(corner.x + step, size.y + 1u), size), vec4<f32>(0.0));
     }
     let left = select(0u, extent.y, corner.x == 0u);
     for (var step = 0u; step < left; step += 1u) {
-        result[texel_index(plane, vec2<u32>(0u, corner.y + 1u + step), size)] = stored(vec4<f32>(0.0));
+        write(texel_index(plane, vec2<u32>(0u, corner.y + 1u + step), size), vec4<f32>(0.0));
     }
     let right = select(0u, extent.y, corner.x + extent.x >= size.x);
     for (var step = 0u; step < right; step += 1u) {
-        result[texel_index(plane, vec2<u32>(size.x + 1u, corner.y + 1u + step), size)] = stored(vec4<f32>(0.0));
+        write(texel_index(plane, vec2<u32>(size.x + 1u, corner.y + 1u + step), size), vec4<f32>(0.0));
     }
 }
 

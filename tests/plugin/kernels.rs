@@ -268,6 +268,8 @@ fn kernels_can_be_chosen_and_a_device_that_lacks_something_runs_its_own() {
     assert_eq!(found, own);
     assert_ne!(own, KernelVariant::EXACT, "else nothing is shown below");
     assert_eq!(variant(PortraitKernels::Only(KernelVariant::EXACT), nothing).0, KernelVariant::EXACT);
+    let stranger = KernelVariant { workgroup: 24, ..KernelVariant::EXACT };
+    assert_eq!(variant(PortraitKernels::Only(stranger), nothing).0, own, "not of the family");
     let (found, own) = variant(PortraitKernels::Only(KernelVariant::CPU), WgpuFeatures::SHADER_INT64);
     assert_eq!(found, own);
     assert!(!found.wide_words);

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use bevy::prelude::*;
 use bevy::render::render_resource::WgpuFeatures;
+use bevy::render::renderer::RenderAdapter;
 use bevy_portrait_realism::gpu_state::PortraitGpuState;
 use bevy_portrait_realism::pipeline::PortraitPipelines;
 use bevy_portrait_realism::prelude::*;
 use bevy_portrait_realism::variant::KernelVariant;
 use bevy_portrait_realism::{PortraitKernels, PortraitView};
+use wgpu::DeviceType;
 
 use crate::common::{headless_with, render_world, render_world_mut};
 use crate::stage::Stage;
@@ -35,10 +37,10 @@ fn is_enhanced(app: &mut App) -> bool {
     world.query::<&PortraitView>().iter(world).next().is_some()
 }
 
-/// Draws until other kernels run. Not one frame is without the effect meanwhile.
-fn until_others_run(app: &mut App, before: KernelVariant) {
+/// Draws until `done`. Not one frame is without the effect meanwhile.
+fn update_enhanced(app: &mut App, done: impl Fn(&App) -> bool) {
     let start = Instant::now();
-    while running(app) == Some(before) {
+    while !done(app) {
         app.update();
         assert!(is_enhanced(app));
         std::thread::sleep(Duration::from_millis(2));
@@ -59,6 +61,11 @@ fn fast_model() -> PortraitRealism {
     PortraitRealism { model: PortraitModel::FAST, ..default() }
 }
 
+/// Whether the device is one that compiles for long, where small kernels begin.
+fn begins_small(app: &App) -> bool {
+    render_world(app).resource::<RenderAdapter>().get_info().device_type == DeviceType::Cpu
+}
+
 #[test]
 fn the_fastest_kernels_take_over_and_are_remembered() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -69,39 +76,46 @@ fn the_fastest_kernels_take_over_and_are_remembered() {
     let mut stage = stage(Some(&file));
     let first = stage.first.clone();
     let begun = stage.set(fast_model());
-    let own = KernelVariant::of(render_world(&stage.app).resource(), render_world(&stage.app).resource());
-    let before = running(&stage.app).expect("a network");
-    assert_eq!(before, KernelVariant::SMALL, "this device compiles for long");
-    assert_ne!(begun, first, "enhanced by small kernels");
+    let candidates = candidates(&stage.app);
+    let begin = if begins_small(&stage.app) { KernelVariant::SMALL } else { candidates[0] };
+    assert_eq!(running(&stage.app), Some(begin));
+    assert_ne!(begun, first, "enhanced from the start");
 
-    until_others_run(&mut stage.app, before);
-    let chosen = running(&stage.app).expect("a network");
-    assert!(candidates(&stage.app).contains(&chosen), "{chosen:?}");
-    assert_eq!(render_world(&stage.app).resource::<PortraitPipelines>().variant, chosen);
-    assert_eq!(entries(&file).into_values().collect::<Vec<_>>(), [chosen], "remembered, and the damaged file is gone");
-    assert_eq!(own, candidates(&stage.app)[0]);
+    let chosen = |app: &App| render_world(app).resource::<PortraitPipelines>().variant;
+    let is_remembered =
+        || serde_json::from_slice::<HashMap<String, KernelVariant>>(&fs::read(&file).expect("a file")).is_ok();
+    update_enhanced(&mut stage.app, |_| is_remembered());
+    let [remembered] = entries(&file).into_values().collect::<Vec<_>>()[..] else { panic!("one adapter") };
+    assert!(candidates.contains(&remembered), "{remembered:?}");
+    update_enhanced(&mut stage.app, |app| chosen(app) == remembered && running(app) == Some(remembered));
 
     let after = stage.frame();
     let difference = begun.iter().zip(&after).map(|(before, after)| before.abs_diff(*after)).max();
     assert!(difference.is_some_and(|difference| difference <= 1), "the same but for rounding: {difference:?}");
 
     // What is remembered is not tried again: the file is believed although other kernels are faster.
-    let believed = KernelVariant::HALF;
+    let believed = candidates.into_iter().find(|&candidate| candidate != remembered).expect("another candidate");
     let other: HashMap<_, _> = entries(&file).into_keys().map(|adapter| (adapter, believed)).collect();
     fs::write(&file, serde_json::to_string(&other).expect("json")).expect("writing");
     let mut stage = self::stage(Some(&file));
     stage.set(fast_model());
-    until_others_run(&mut stage.app, before);
-    assert_eq!(running(&stage.app), Some(believed));
+    update_enhanced(&mut stage.app, |app| running(app) == Some(believed));
     assert_eq!(entries(&file), other);
 }
 
 #[test]
-fn an_app_ends_while_kernels_are_tried() {
-    let mut stage = stage(None);
+fn an_app_that_ends_while_kernels_are_tried_ends_the_trial() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("kernels.json");
+    let mut stage = stage(Some(&file));
+    if !begins_small(&stage.app) {
+        println!("not tried: on this device a trial is over too soon to end it");
+        return;
+    }
     stage.set(fast_model());
     // Enough for the trial to begin, too few for it to end.
     (0..15).for_each(|_| stage.app.update());
     assert_eq!(running(&stage.app), Some(KernelVariant::SMALL));
     drop(stage);
+    assert!(!file.exists(), "a trial that went on to its end would have written it");
 }
