@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used)]
 
 mod common;
+mod controls;
 mod counting;
 mod edge_cases;
 mod frame;
