@@ -2,6 +2,7 @@
 
 use bevy::asset::Assets;
 use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass, NormalPrepass};
+use bevy::ecs::entity::EntityHashSet;
 use bevy::ecs::prelude::*;
 use bevy::log::error_once;
 use portrait_network::Plane;
@@ -70,10 +71,19 @@ fn change<Prepass: Component + Default>(camera: &mut EntityCommands, before: boo
     }
 }
 
-/// A reset holds for one frame.
-pub(crate) fn clear_resets(mut cameras: Query<&mut PortraitRealism>) {
-    for mut settings in &mut cameras {
-        if settings.reset {
+/// Cameras whose reset is in the frame that is being drawn.
+#[derive(Resource, Default)]
+pub(crate) struct Resets(EntityHashSet);
+
+/// Before a frame is extracted.
+pub(crate) fn note_resets(mut resets: ResMut<Resets>, cameras: Query<(Entity, &PortraitRealism)>) {
+    resets.0.extend(cameras.iter().filter(|(_, settings)| settings.reset).map(|(camera, _)| camera));
+}
+
+/// Once it has been: a reset holds for one frame.
+pub(crate) fn clear_resets(mut resets: ResMut<Resets>, mut cameras: Query<&mut PortraitRealism>) {
+    for camera in resets.0.drain() {
+        if let Ok(mut settings) = cameras.get_mut(camera) {
             settings.reset = false;
         }
     }

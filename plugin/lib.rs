@@ -49,7 +49,7 @@ pub mod weight_layout;
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;
 use bevy::anti_alias::fxaa::fxaa;
 use bevy::anti_alias::smaa::smaa;
-use bevy::app::{App, First, Plugin, PostUpdate};
+use bevy::app::{App, First, Last, Plugin, PostUpdate};
 use bevy::asset::io::embedded::EmbeddedAssetRegistry;
 use bevy::asset::{AssetApp, AssetEventSystems, AssetServer};
 use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
@@ -90,7 +90,9 @@ impl Plugin for PortraitRealismPlugin {
         }
         app.init_asset::<PortraitModel>()
             .init_asset_loader::<PortraitModelLoader>()
+            .init_resource::<cameras::Resets>()
             .add_systems(First, cameras::clear_resets)
+            .add_systems(Last, cameras::note_resets)
             .add_systems(PostUpdate, cameras::equip_cameras.before(AssetEventSystems));
 
         if app.get_sub_app(RenderApp).is_none() {

@@ -104,8 +104,10 @@ impl FaceBounds {
     /// the screen.
     pub fn fade(&self) -> f32 {
         let (low, high) = self.visible();
-        let (size, visible) = ((self.high - self.low).max_element(), (high - low).max_element());
-        ((size.min(visible) - LEAST_FACE_PX) / (FULL_FACE_PX - LEAST_FACE_PX)).clamp(0.0, 1.0)
+        let (size, visible) = (self.high - self.low, high - low);
+        let by_size = (size.max_element() - LEAST_FACE_PX) / (FULL_FACE_PX - LEAST_FACE_PX);
+        let by_place = (visible / size.min(Vec2::splat(FULL_FACE_PX))).min_element();
+        by_size.min(by_place).clamp(0.0, 1.0)
     }
 
     /// Both in one, if it would not be much larger than what they cover, and they overlap: pixels in two regions would be enhanced twice.
@@ -332,7 +334,7 @@ mod tests {
         assert_eq!(bounds(100.0, 110.0).fade(), 0.0);
         assert_eq!(bounds(100.0, 118.0).fade(), 0.5);
         assert_eq!(bounds(100.0, 124.0).fade(), 1.0);
-        assert_eq!(bounds(-100.0, 11.0).fade(), 0.0, "a sliver of a large face");
+        assert_eq!(bounds(-100.0, 6.0).fade(), 0.25, "a sliver of a large face");
         let fades: Vec<f32> = (0..60).map(|step| bounds(-70.0 + step as f32, -40.0 + step as f32).fade()).collect();
         assert!(fades.windows(2).all(|pair| pair[0] <= pair[1] && pair[1] - pair[0] < 0.1), "{fades:?}");
     }
