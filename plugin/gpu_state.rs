@@ -198,6 +198,8 @@ pub(crate) struct ShapeSource {
     pub shaped: BufferId,
     pub light: BufferId,
     pub motion: TextureViewId,
+    pub copy: TextureViewId,
+    pub guide: BufferId,
 }
 
 /// What the bind group of the composite pass binds.

@@ -181,7 +181,8 @@ impl PortraitPipelines {
         Self { layer_layout, light_layout, variant, shaders, fullscreen }
     }
 
-    /// Of the kernel that shapes a residual: region, residual, that of the last frame, target, points of light, motion vectors.
+    /// Of the kernel that shapes a residual: region, residual, that of the last frame, target, points of light, motion vectors, copied
+    /// frame, guide.
     pub fn shape_layout(&self, multisampled: bool) -> BindGroupLayoutDescriptor {
         let entries = DynamicBindGroupLayoutEntries::sequential(
             ShaderStages::COMPUTE,
@@ -192,6 +193,8 @@ impl PortraitPipelines {
                 storage_buffer_sized(false, None),
                 storage_buffer_read_only_sized(false, None),
                 unfilterable(multisampled),
+                unfilterable(false),
+                storage_buffer_read_only_sized(false, None),
             ),
         );
         BindGroupLayoutDescriptor::new("portrait shape", &entries)
@@ -366,6 +369,9 @@ impl SpecializedRenderPipeline for PortraitPipelines {
     }
 }
 
+/// Most storage buffers of a stage: to shape a residual takes two residuals, a target, points of light and the guide.
+const STORAGE_BUFFERS: u32 = 5;
+
 /// Makes [`PortraitPipelines`], or says once why this device has none.
 pub(crate) fn init_portrait_pipelines(
     mut commands: Commands,
@@ -376,8 +382,10 @@ pub(crate) fn init_portrait_pipelines(
     kernels: Res<PortraitKernels>,
 ) {
     let limits = device.limits();
-    // Two sources, weights and a target; residual, guide and boxes; WebGL2 and the oldest drivers have no compute at all.
-    if limits.max_storage_buffers_per_shader_stage < 4 || limits.max_compute_invocations_per_workgroup < 64 {
+    // WebGL2 and the oldest drivers have no compute at all.
+    if limits.max_storage_buffers_per_shader_stage < STORAGE_BUFFERS
+        || limits.max_compute_invocations_per_workgroup < 64
+    {
         error!("portrait realism: this device has no compute shaders, so the frame stays as it is");
         commands.remove_resource::<PortraitPipelines>();
         return;

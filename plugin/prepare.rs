@@ -605,6 +605,8 @@ fn portrait_view(
                 shaped: shaped.id(),
                 light: points.id(),
                 motion: bound.motion.id(),
+                copy: copy.view.id(),
+                guide: guide.id(),
             };
             let bind_group = shape.get(source, || {
                 let layout = cache.get_bind_group_layout(&pipelines.shape_layout(multisampled));
@@ -615,6 +617,8 @@ fn portrait_view(
                     shaped.as_entire_binding(),
                     points.as_entire_binding(),
                     &bound.motion,
+                    &copy.view,
+                    guide.as_entire_binding(),
                 ));
                 device.create_bind_group("portrait shape", &layout, &entries)
             });

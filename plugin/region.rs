@@ -106,7 +106,8 @@ impl FaceBounds {
         let (low, high) = self.visible();
         let (size, visible) = (self.high - self.low, high - low);
         let by_size = (size.max_element() - LEAST_FACE_PX) / (FULL_FACE_PX - LEAST_FACE_PX);
-        let by_place = (visible / size.min(Vec2::splat(FULL_FACE_PX))).min_element();
+        let whole = size.min(self.viewport_px.size().as_vec2()).min(Vec2::splat(FULL_FACE_PX));
+        let by_place = (visible / whole).min_element();
         by_size.min(by_place).clamp(0.0, 1.0)
     }
 

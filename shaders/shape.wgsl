@@ -1,10 +1,12 @@
 // Purpose: what the user made of the residual: its broad and its fine part by factors of their own, and steadied by that of the last frame.
-// Inputs:  the residual, its broad part (`light.wgsl`), the last frame's shaped residual, the camera's motion vectors.
-// Outputs: the shaped residual, laid out as the residual.
+// Inputs:  the residual, its broad part (`light.wgsl`), the last frame's shaped residual, the camera's motion vectors, the copied region
+//          or, where it was scaled down, the guide.
+// Outputs: the shaped residual, laid out as the residual; in its fourth channel the luma of the frame under it.
 // Dispatch: one invocation a pixel of the network.
-// Memory:  9 texels of residual, 4 points of light, 4 texels of the last frame read, a texel written a pixel.
+// Memory:  9 texels of residual, 4 points of light, 4 texels of the last frame, one of the frame read, a texel written a pixel.
 #import portrait::layout::{decode, encode, plane_index}
 #import portrait::region::Region
+#import portrait::transfer::srgb_encode
 
 @group(0) @binding(0) var<uniform> region: Region;
 #ifdef HALF_ACTIVATIONS
@@ -22,13 +24,28 @@
 #else
 @group(0) @binding(5) var motion: texture_2d<f32>;
 #endif
+@group(0) @binding(6) var frame: texture_2d<f32>;
+@group(0) @binding(7) var<storage, read> guide: array<u32>;
+
+// A surface whose luma has changed by less than the first is the same, by more than the second another: the mouth has opened.
+const SAME_LUMA = 0.06;
+const OTHER_LUMA = 0.18;
+
+// BT.709, display-referred.
+fn luma_at(pixel: vec2<u32>) -> f32 {
+    let weights = vec3<f32>(0.2126, 0.7152, 0.0722);
+    if all(region.network_px == region.size_px) {
+        return dot(weights, srgb_encode(saturate(textureLoad(frame, pixel, 0).rgb)));
+    }
+    return dot(weights, unpack4x8unorm(guide[pixel.y * region.network_px.x + pixel.x]).rgb);
+}
 
 fn residual_at(pixel: vec2<u32>) -> vec3<f32> {
     return decode(residual[plane_index(0u, min(pixel, region.network_px - 1u), region.padded_px)]).rgb;
 }
 
-fn last_at(pixel: vec2<u32>) -> vec3<f32> {
-    return decode(last[plane_index(0u, min(pixel, region.last_network_px - 1u), region.last_padded_px)]).rgb;
+fn last_at(pixel: vec2<u32>) -> vec4<f32> {
+    return decode(last[plane_index(0u, min(pixel, region.last_network_px - 1u), region.last_padded_px)]);
 }
 
 fn light_at(pixel: vec2<u32>) -> vec3<f32> {
@@ -56,6 +73,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     var value = weighted(pixel);
+    let luma = luma_at(pixel);
     if region.history > 0.0 {
         // Where the surface under the pixel's middle was in the last frame.
         let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
@@ -81,8 +99,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 low = min(low, other);
                 high = max(high, other);
             }
-            value = mix(value, clamp(kept, low, high), region.history);
+            let changed = smoothstep(SAME_LUMA, OTHER_LUMA, abs(kept.a - luma));
+            value = mix(value, clamp(kept.rgb, low, high), region.history * (1.0 - changed));
         }
     }
-    shaped[plane_index(0u, pixel, region.padded_px)] = encode(vec4<f32>(value, 0.0));
+    shaped[plane_index(0u, pixel, region.padded_px)] = encode(vec4<f32>(value, luma));
 }
