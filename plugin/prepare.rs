@@ -166,9 +166,15 @@ pub(crate) struct Gpu<'w> {
     cache: Res<'w, PipelineCache>,
     pipelines: Res<'w, PortraitPipelines>,
     pipeline_cache: ResMut<'w, PortraitPipelineCache>,
+    fallbacks: FallbackImageMsaa<'w>,
 }
 
 impl Gpu<'_> {
+    /// What is bound where a camera has no such texture; nothing is read from it.
+    fn fallback(&mut self, samples: u32, format: TextureFormat) -> TextureView {
+        self.fallbacks.image_for_samplecount(samples, format).texture_view.clone()
+    }
+
     /// All are asked for at once, so that none is missing when a user turns to another setting.
     fn view_pipelines(&mut self, work: &Work) -> ViewPipelines {
         let Self { cache, pipelines, pipeline_cache, .. } = self;
@@ -201,7 +207,6 @@ pub(crate) fn prepare_portrait_views(
     prepared: Query<Entity, With<PortraitView>>,
     seen: Seen,
     mut exclusions: ResMut<Exclusions>,
-    mut fallbacks: FallbackImageMsaa,
 ) {
     let state = &mut *state;
     let uploaded = |model: AssetId<PortraitModel>| seen.models.get(model).and_then(|model| model.0.as_ref());
@@ -249,12 +254,9 @@ pub(crate) fn prepare_portrait_views(
         commands.entity(entity).remove::<PortraitView>();
     }
     for (work, regions) in work.iter().zip(regions) {
-        let spare = |fallbacks: &mut FallbackImageMsaa, format| {
-            fallbacks.image_for_samplecount(work.samples, format).texture_view.clone()
-        };
         let bound = Bound {
-            depths: work.depths.cloned().unwrap_or_else(|| spare(&mut fallbacks, CORE_3D_DEPTH_FORMAT)),
-            motion: work.motion.cloned().unwrap_or_else(|| spare(&mut fallbacks, MOTION_VECTOR_PREPASS_FORMAT)),
+            depths: work.depths.cloned().unwrap_or_else(|| gpu.fallback(work.samples, CORE_3D_DEPTH_FORMAT)),
+            motion: work.motion.cloned().unwrap_or_else(|| gpu.fallback(work.samples, MOTION_VECTOR_PREPASS_FORMAT)),
             mask: work.mask.unwrap_or(&seen.fallback.d2),
             boxes: exclusions.buffer.buffer(),
         };
