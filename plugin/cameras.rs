@@ -1,6 +1,6 @@
 //! What a camera with the effect switched on needs: its weights, and the prepasses that they read.
 
-use bevy::asset::Assets;
+use bevy::asset::{AssetId, Assets};
 use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
 use bevy::ecs::prelude::*;
 use bevy::log::error_once;
@@ -9,12 +9,15 @@ use portrait_network::Plane;
 use crate::model_asset::PortraitModel;
 use crate::quality::PortraitStatus;
 use crate::settings::PortraitRealism;
+use crate::support::PortraitRealismSupported;
 
 /// Prepasses that the plugin added to a camera, and takes away again.
 #[derive(Component, Clone, Copy, Default, PartialEq)]
 pub(crate) struct AddedPrepasses {
     normals: bool,
     depth: bool,
+    /// For these weights.
+    model: Option<AssetId<PortraitModel>>,
 }
 
 type CameraQuery =
@@ -28,6 +31,7 @@ pub(crate) fn equip_cameras(
     mut commands: Commands,
     cameras: Query<CameraQuery, CameraFilter>,
     mut models: ResMut<Assets<PortraitModel>>,
+    supported: Res<PortraitRealismSupported>,
 ) {
     for (camera, settings, has_normals, has_depth, added) in cameras {
         let before = added.copied().unwrap_or_default();
@@ -36,10 +40,14 @@ pub(crate) fn equip_cameras(
             if !models.contains(&settings.model) {
                 insert_embedded(settings, &mut models);
             }
-            let Some(model) = models.get(&settings.model) else { continue };
+            let Some(model) = models.get(&settings.model).filter(|_| supported.is_supported()) else { continue };
             let inputs = &model.graph().spec().inputs;
-            needed.normals = inputs.contains(&Plane::Normal) && (!has_normals || before.normals);
-            needed.depth = inputs.contains(&Plane::Depth) && (!has_depth || before.depth);
+            // Weights that were loaded anew and read less do not end what the old ones read, which run on for a moment.
+            let kept = AddedPrepasses { model: Some(settings.model.id()), ..before };
+            let kept = if kept == before { before } else { AddedPrepasses::default() };
+            needed.normals = kept.normals || inputs.contains(&Plane::Normal) && (!has_normals || before.normals);
+            needed.depth = kept.depth || inputs.contains(&Plane::Depth) && (!has_depth || before.depth);
+            needed.model = (needed.normals || needed.depth).then_some(settings.model.id());
         }
         if needed == before {
             continue;

@@ -7,6 +7,8 @@ struct Region {
     view_from_world: mat4x4<f32>,
     // Viewport of the camera in its target: x, y, width, height.
     viewport_px: vec4<f32>,
+    // Size of what the prepasses drew, in the viewport's top left corner: smaller where the frame was scaled up after them.
+    main_pass_px: vec2<f32>,
     // 1 for left, top, right, bottom where the edge fades out, 0 where the viewport cuts the region.
     fading_sides: vec4<f32>,
     // Top left corner in the camera's target.

@@ -7,6 +7,7 @@ mod edge_cases;
 mod frame;
 mod kernels;
 mod quality;
+mod setups;
 mod shaders;
 mod stage;
 mod steady;
