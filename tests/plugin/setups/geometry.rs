@@ -1,7 +1,7 @@
 //! Where normals and depth come from, and what happens where there are none.
 
 use bevy::camera::{Hdr, MainPassResolutionOverride, ScalingMode, Viewport};
-use bevy::core_pipeline::prepass::DeferredPrepass;
+use bevy::core_pipeline::prepass::{DeferredPrepass, DepthPrepass};
 use bevy::pbr::DefaultOpaqueRendererMethod;
 use bevy::prelude::*;
 use bevy::render::camera::ExtractedCamera;
@@ -60,7 +60,8 @@ fn a_deferred_camera_hands_normals_and_depth_to_the_network() {
         app.insert_resource(DefaultOpaqueRendererMethod::deferred());
         let mut twins = Twins::within(app, crate::stage::LDR, Msaa::Off, ());
         for camera in twins.cameras {
-            twins.app.world_mut().entity_mut(camera).insert(DeferredPrepass);
+            // Deferred lighting reads the depth.
+            twins.app.world_mut().entity_mut(camera).insert((DeferredPrepass, DepthPrepass));
         }
         if hdr {
             twins.insert(Hdr);

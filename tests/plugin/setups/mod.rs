@@ -3,6 +3,7 @@
 mod anti_aliasing;
 mod cameras;
 mod geometry;
+mod ordering;
 mod overlays;
 mod post_process;
 mod targets;

@@ -7,9 +7,13 @@ use bevy::post_process::dof::{DepthOfField, DepthOfFieldMode};
 use bevy::post_process::effect_stack::{ChromaticAberration, LensDistortion, Vignette};
 use bevy::post_process::motion_blur::MotionBlur;
 use bevy::prelude::*;
+use bevy::render::settings::WgpuSettings;
+use bevy_portrait_realism::PortraitKernels;
+use bevy_portrait_realism::prelude::*;
 
 use super::twins::Twins;
-use crate::stage::{SIZE, changed};
+use crate::common::{assets, headless_of, renderer};
+use crate::stage::{LDR, SIZE, changed};
 
 /// Switches an effect of Bevy's on, looks that it does something, and that the face is enhanced as ever on top of it.
 fn assert_enhanced_with(twins: &mut Twins, name: &str, effect: impl Bundle + Clone) {
@@ -72,11 +76,10 @@ fn motion_blur_of_a_moving_face_is_enhanced() {
 
 #[test]
 fn auto_exposure_is_enhanced() {
-    let mut app = crate::common::headless("assets", true);
-    // Added late: its parts are set up by hand, as `App::finish` would.
-    AutoExposurePlugin.build(&mut app);
-    AutoExposurePlugin.finish(&mut app);
-    let mut twins = Twins::within(app, crate::stage::LDR, Msaa::Off, Hdr);
+    let app = headless_of(renderer(WgpuSettings::default()), assets("assets"), |app| {
+        app.add_plugins((AutoExposurePlugin, PortraitRealismPlugin)).insert_resource(PortraitKernels::Suited);
+    });
+    let mut twins = Twins::within(app, LDR, Msaa::Off, Hdr);
     twins.insert(AutoExposure { speed_brighten: 100.0, speed_darken: 100.0, ..default() });
     twins.assert_enhanced("auto exposure", 2);
 }

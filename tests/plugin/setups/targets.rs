@@ -1,5 +1,6 @@
 //! What cameras render to: formats, textures that others show, and several windows.
 
+use bevy::camera::visibility::RenderLayers;
 use bevy::camera::{Hdr, ManualTextureViewHandle, RenderTarget};
 use bevy::prelude::*;
 use bevy::render::render_asset::RenderAssets;
@@ -65,20 +66,20 @@ fn a_material_shows_the_enhanced_texture_that_a_camera_rendered() {
     for camera in twins.cameras {
         twins.app.world_mut().get_mut::<Camera>(camera).expect("a camera").order = -1;
     }
-    // Two screens, far from the face, before which a camera of its own stands.
+    // Two screens, far from the face, each on a layer of its own with a camera before it.
     let screens: Vec<Handle<Image>> = (0..2)
         .map(|at| {
             let texture = twins.targets[at].clone();
             let screen = target(&mut twins.app, SIZE, LDR);
             let camera = spawn_camera(&mut twins.app, &screen, Msaa::Off);
-            let place = Vec3::new(100.0 * (at + 1) as f32, 0.0, 0.0);
+            let (place, layer) = (Vec3::X * 100.0, RenderLayers::layer(5 + at));
             let world = twins.app.world_mut();
             let mesh = world.resource_mut::<Assets<Mesh>>().add(Rectangle::new(1.2, 1.0));
             let material = StandardMaterial { base_color_texture: Some(texture), unlit: true, ..default() };
             let material = world.resource_mut::<Assets<StandardMaterial>>().add(material);
-            world.spawn((Mesh3d(mesh), MeshMaterial3d(material), Transform::from_translation(place)));
+            world.spawn((Mesh3d(mesh), MeshMaterial3d(material), Transform::from_translation(place), layer.clone()));
             let tone_mapping = bevy::core_pipeline::tonemapping::Tonemapping::None;
-            world.entity_mut(camera).insert((Transform::from_translation(place + Vec3::Z * 1.5), tone_mapping));
+            world.entity_mut(camera).insert((Transform::from_translation(place + Vec3::Z * 1.5), tone_mapping, layer));
             screen
         })
         .collect();
