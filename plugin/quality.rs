@@ -14,7 +14,6 @@ use crate::region::MAX_NETWORK_PX;
 /// that is smaller on screen than a tier allows costs the same in every higher one.
 #[derive(Reflect, Clone, Copy, Debug, Default, PartialEq)]
 #[reflect(Default, Debug, Clone, PartialEq)]
-#[type_path = "bevy_portrait_realism"]
 pub enum PortraitQuality {
     /// [`QualityTier::Fast`], always.
     Fast,
@@ -38,7 +37,6 @@ pub enum PortraitQuality {
 /// A size of the network's image.
 #[derive(Reflect, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[reflect(Debug, Clone, PartialEq)]
-#[type_path = "bevy_portrait_realism"]
 pub enum QualityTier {
     /// At most 128 pixels a side.
     Fast,
@@ -66,7 +64,6 @@ impl QualityTier {
 /// frame late; it is added by itself.
 #[derive(Component, Reflect, Clone, Copy, Debug, Default, PartialEq)]
 #[reflect(Component, Default, Debug, Clone, PartialEq)]
-#[type_path = "bevy_portrait_realism"]
 pub struct PortraitStatus {
     /// The tier in use, or `None` while nothing is enhanced.
     pub tier: Option<QualityTier>,

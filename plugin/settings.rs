@@ -18,7 +18,6 @@ use crate::quality::{PortraitQuality, PortraitStatus};
 /// and the shaders are ready; the frame is then exactly what it is without the plugin.
 #[derive(Component, Reflect, Clone, Debug, ExtractComponent)]
 #[reflect(Component, Default, Debug, Clone)]
-#[type_path = "bevy_portrait_realism"]
 #[extract_component_filter(With<Camera>)]
 #[extract_component_sync_target((Self, PortraitView))]
 #[require(PortraitStatus)]
@@ -55,7 +54,6 @@ impl PortraitRealism {
 /// [`MAX_FACES`](crate::region::MAX_FACES) faces are enhanced for each camera, the largest first.
 #[derive(Component, Reflect, Clone, Debug, Default)]
 #[reflect(Component, Default, Debug, Clone)]
-#[type_path = "bevy_portrait_realism"]
 pub struct PortraitFace {
     /// The face's box in the entity's local space. Default: `None`, the boxes ([`Aabb`]) of the entity and its
     /// descendants.

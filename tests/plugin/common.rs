@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bevy::app::PluginGroupBuilder;
 use bevy::asset::RenderAssetUsages;
 use bevy::camera::RenderTarget;
 use bevy::camera::primitives::Aabb;
@@ -43,7 +44,7 @@ pub fn headless_without(features: WgpuFeatures, assets: &str, portrait: bool) ->
 /// As [`headless_without`], with a choice of kernels.
 pub fn headless_with(kernels: PortraitKernels, features: WgpuFeatures, assets: &str, portrait: bool) -> App {
     let wgpu = WgpuSettings { disabled_features: Some(features), ..default() };
-    let app = headless_of(renderer(wgpu), self::assets(assets), |app| {
+    let app = headless_of(plugins(renderer(wgpu), self::assets(assets)), |app| {
         app.insert_resource(kernels);
         if portrait {
             app.add_plugins(PortraitRealismPlugin);
@@ -67,18 +68,21 @@ pub fn assets(folder: &str) -> AssetPlugin {
     AssetPlugin { file_path: folder.into(), watch_for_changes_override: Some(false), ..default() }
 }
 
-/// An app with this renderer and these assets, to which `add` adds the rest before it starts.
-pub fn headless_of(renderer: RenderPlugin, assets: AssetPlugin, add: impl FnOnce(&mut App)) -> App {
+/// Bevy's plugins with this renderer and these assets, without windows.
+pub fn plugins(renderer: RenderPlugin, assets: AssetPlugin) -> PluginGroupBuilder {
+    DefaultPlugins
+        .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
+        .set(renderer)
+        .set(assets)
+        .disable::<WinitPlugin>()
+        .disable::<LogPlugin>()
+        .disable::<PipelinedRenderingPlugin>()
+}
+
+/// An app with these plugins, to which `add` adds the rest before it starts.
+pub fn headless_of(plugins: PluginGroupBuilder, add: impl FnOnce(&mut App)) -> App {
     let mut app = App::new();
-    app.add_plugins(
-        DefaultPlugins
-            .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
-            .set(renderer)
-            .set(assets)
-            .disable::<WinitPlugin>()
-            .disable::<LogPlugin>()
-            .disable::<PipelinedRenderingPlugin>(),
-    );
+    app.add_plugins(plugins);
     // A renderer that has stopped would show the same frame for ever, and that would pass for "unchanged".
     app.insert_resource(RenderErrorHandler(|error, _, _| panic!("{error:?}")));
     add(&mut app);

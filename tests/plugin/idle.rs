@@ -11,7 +11,7 @@ use bevy_portrait_realism::prelude::*;
 use bevy_portrait_realism::{PortraitKernels, PortraitView};
 
 use crate::common::{
-    assets, headless_of, render_world, render_world_mut, renderer, settle, spawn_camera, spawn_face, target,
+    assets, headless_of, plugins, render_world, render_world_mut, renderer, settle, spawn_camera, spawn_face, target,
 };
 use crate::stage::{LDR, SIZE};
 
@@ -60,7 +60,7 @@ fn cost(app: &mut App) -> Cost {
 
 #[test]
 fn without_a_portrait_camera_there_is_no_pass_no_pipeline_and_no_memory() {
-    let mut app = headless_of(renderer(WgpuSettings::default()), assets("assets"), |app| {
+    let mut app = headless_of(plugins(renderer(WgpuSettings::default()), assets("assets")), |app| {
         let kernels = PortraitKernels::Suited;
         app.insert_resource(kernels).add_plugins((PortraitRealismPlugin, RenderDiagnosticsPlugin));
     });

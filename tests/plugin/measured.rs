@@ -10,7 +10,7 @@ use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 
 use crate::common::{
-    assets, headless_of, render_world, renderer, settle, spawn_camera, spawn_face, target, update_until,
+    assets, headless_of, plugins, render_world, renderer, settle, spawn_camera, spawn_face, target, update_until,
 };
 use crate::stage::{LDR, SIZE};
 
@@ -24,7 +24,7 @@ fn latest(app: &App, path: &DiagnosticPath) -> Option<f64> {
 
 /// An app with a face that this many cameras see.
 fn app(cameras: usize, measured: bool) -> App {
-    let mut app = headless_of(renderer(WgpuSettings::default()), assets("assets"), |app| {
+    let mut app = headless_of(plugins(renderer(WgpuSettings::default()), assets("assets")), |app| {
         app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
         if measured {
             app.add_plugins(RenderDiagnosticsPlugin);

@@ -8,7 +8,8 @@ use bevy::remote::builtin_methods::{
 use bevy_portrait_realism::prelude::*;
 use serde_json::{Value, json};
 
-const COMPONENT: &str = "bevy_portrait_realism::PortraitRealism";
+/// As Bevy's protocol lists it.
+const COMPONENT: &str = "bevy_portrait_realism::settings::PortraitRealism";
 
 /// An app with assets and without a renderer.
 fn app() -> App {
@@ -35,7 +36,10 @@ fn settings_are_read_set_and_inserted_over_the_remote_protocol() {
     let camera = app.world_mut().spawn(PortraitRealism::default()).id();
     let listed = process_remote_list_components_request(In(Some(json!({ "entity": camera }))), app.world());
     let listed = listed.expect("an answer").to_string();
-    assert!(listed.contains(COMPONENT) && listed.contains("bevy_portrait_realism::PortraitStatus"), "{listed}");
+    assert!(
+        listed.contains(COMPONENT) && listed.contains("bevy_portrait_realism::quality::PortraitStatus"),
+        "{listed}"
+    );
 
     let answer = get(&app, camera, COMPONENT);
     println!("{answer}");
@@ -66,7 +70,8 @@ fn faces_and_status_are_read_over_the_remote_protocol() {
     let mut app = app();
     let bounds = bevy::camera::primitives::Aabb::from_min_max(Vec3::ZERO, Vec3::ONE);
     let face = app.world_mut().spawn((PortraitFace { bounds: Some(bounds) }, PortraitStatus::default())).id();
-    for component in ["bevy_portrait_realism::PortraitFace", "bevy_portrait_realism::PortraitStatus"] {
+    for component in ["bevy_portrait_realism::settings::PortraitFace", "bevy_portrait_realism::quality::PortraitStatus"]
+    {
         let answer = get(&app, face, component);
         println!("{answer}");
         assert_eq!(answer["errors"], json!({}), "{component}: {answer}");
@@ -87,5 +92,9 @@ fn settings_with_weights_from_a_file_are_set_over_the_remote_protocol() {
     let set = app.world().get::<PortraitRealism>(camera).expect("the component");
     assert!(set.strength == 0.5 && set.model == model);
     // Weights in the binary can be put in its place.
-    mutate(&mut app, camera, ".model", json!({ "Uuid": PortraitModel::FAST.id().to_string() }));
+    let built_in = app.world_mut().spawn(PortraitRealism { model: PortraitModel::FAST, ..default() }).id();
+    let handle = get(&app, built_in, COMPONENT)["components"][COMPONENT]["model"].clone();
+    println!("{handle}");
+    mutate(&mut app, camera, ".model", handle);
+    assert_eq!(app.world().get::<PortraitRealism>(camera).expect("the component").model, PortraitModel::FAST);
 }

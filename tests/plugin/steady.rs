@@ -7,7 +7,7 @@ use bevy::render::renderer::RenderDevice;
 use bevy_portrait_realism::prelude::*;
 
 use crate::common::render_world;
-use crate::counting::objects_made;
+use crate::counting::{objects_made, runs_alone};
 use crate::stage::Stage;
 
 const FRAMES: u32 = 5;
@@ -29,6 +29,9 @@ fn made(stage: &mut Stage, settings: PortraitRealism) -> [u64; 5] {
 
 #[test]
 fn steady_frames_make_no_buffer_texture_bind_group_or_pipeline() {
+    if !runs_alone("steady::steady_frames_make_no_buffer_texture_bind_group_or_pipeline") {
+        return;
+    }
     // With prepasses of its own, the camera's frames do not differ in those.
     let mut stage = Stage::new(Msaa::Sample4, (NormalPrepass, DepthPrepass));
     for model in [PortraitModel::QUALITY, PortraitModel::FAST] {

@@ -12,7 +12,7 @@ use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 
 use super::twins::Twins;
-use crate::common::{assets, headless_of, renderer};
+use crate::common::{assets, headless_of, plugins, renderer};
 use crate::stage::{LDR, SIZE, changed};
 
 /// Switches an effect of Bevy's on, looks that it does something, and that the face is enhanced as ever on top of it.
@@ -76,7 +76,7 @@ fn motion_blur_of_a_moving_face_is_enhanced() {
 
 #[test]
 fn auto_exposure_is_enhanced() {
-    let app = headless_of(renderer(WgpuSettings::default()), assets("assets"), |app| {
+    let app = headless_of(plugins(renderer(WgpuSettings::default()), assets("assets")), |app| {
         app.add_plugins((AutoExposurePlugin, PortraitRealismPlugin)).insert_resource(PortraitKernels::Suited);
     });
     let mut twins = Twins::within(app, LDR, Msaa::Off, Hdr);
