@@ -5,6 +5,7 @@ mod common;
 mod counting;
 mod edge_cases;
 mod frame;
+mod golden;
 mod idle;
 mod kernels;
 mod measured;

@@ -9,6 +9,7 @@ use bevy_portrait_realism::prelude::*;
 use super::twins::{Twins, brighter, region_of};
 use crate::common::{frame, headless, render_world, settle, spawn_camera, spawn_face, target};
 use crate::frame::{assert_close, enhance};
+use crate::golden::assert_golden;
 use crate::stage::{LDR, SIZE, assert_inside, changed, model};
 
 fn orthographic() -> Projection {
@@ -94,6 +95,9 @@ fn both_halves_of_a_split_screen_are_enhanced_each_with_its_own_settings() {
         SplitScreen::new(msaa, ()).assert_enhanced(&format!("{msaa:?}"));
         SplitScreen::new(msaa, Hdr).assert_enhanced(&format!("{msaa:?}, high dynamic range"));
     }
+    let mut split = SplitScreen::new(Msaa::Sample4, Hdr);
+    let both = split.frame([1.0, 0.5]);
+    assert_golden(&split.app, "split_screen", SIZE, &both);
 }
 
 #[test]

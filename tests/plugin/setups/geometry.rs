@@ -11,6 +11,7 @@ use bevy_portrait_realism::prelude::*;
 use portrait_network::Plane::{Color as ColorPlane, Depth, Normal};
 
 use super::twins::Twins;
+use crate::golden::assert_golden;
 use crate::stage::{SIZE, assert_inside, changed, linear_model, model};
 
 /// Twins whose effect shows the geometry: red is the normal's z, green the depth, blue the normal's y, a quarter of each.
@@ -80,6 +81,8 @@ fn an_orthographic_camera_hands_normals_and_depth_to_the_network() {
     let scaling_mode = ScalingMode::FixedVertical { viewport_height: 2.0 };
     let projection = OrthographicProjection { scaling_mode, ..OrthographicProjection::default_3d() };
     let mut twins = geometry_twins(Msaa::Off, Projection::Orthographic(projection));
+    let [_, second] = twins.frames();
+    assert_golden(&twins.app, "orthographic_normals_and_depth", SIZE, &second);
     assert_enhanced(&mut twins, "orthographic");
 }
 

@@ -6,6 +6,7 @@ use bevy::prelude::*;
 
 use super::twins::{ADDED, Twins, difference_at};
 use crate::common::spawn_camera;
+use crate::golden::assert_golden;
 use crate::stage::SIZE;
 
 #[test]
@@ -36,6 +37,9 @@ fn user_interface_over_a_face_stays_bit_for_bit() {
                 assert_eq!(color(&second, at), [26, 153, 77], "the panel at {at}");
                 assert_eq!(color(&first, at), color(&second, at), "the panel at {at}");
             }
+        }
+        if msaa == Msaa::Sample4 {
+            assert_golden(&twins.app, "user_interface", SIZE, &second);
         }
         let beside = panel.min - UVec2::splat(4);
         let added = difference_at(&first, &second, beside);
@@ -96,6 +100,9 @@ fn gizmos_of_a_camera_of_their_own_stay_bit_for_bit() {
         let covered = line.iter().filter(|at| difference_at(&first, &second, **at) == 0.0).count();
         println!("{covered} of {} pixels of the line are the same", line.len());
         assert!(covered * 3 > line.len(), "{msaa:?}: {covered} of {} pixels are the same", line.len());
+        if msaa == Msaa::Sample4 {
+            assert_golden(&twins.app, "gizmos_of_their_own_camera", SIZE, &second);
+        }
         let beside = SIZE / 2 + UVec2::new(0, 8);
         let added = difference_at(&first, &second, beside);
         assert!((added - ADDED).abs() <= 2.0, "the face beside it is enhanced: {added} of 255");

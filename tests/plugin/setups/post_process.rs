@@ -13,6 +13,7 @@ use bevy_portrait_realism::prelude::*;
 
 use super::twins::Twins;
 use crate::common::{assets, headless_of, plugins, renderer};
+use crate::golden::assert_golden;
 use crate::stage::{LDR, SIZE, changed};
 
 /// Switches an effect of Bevy's on, looks that it does something, and that the face is enhanced as ever on top of it.
@@ -46,6 +47,8 @@ fn vignette_chromatic_aberration_and_lens_distortion_are_enhanced() {
     assert_enhanced_with(&mut twins, "chromatic aberration", ChromaticAberration { intensity: 0.2, ..default() });
     // The frame is bent, the region is where the face would be without: it still holds what lies there.
     assert_enhanced_with(&mut twins, "lens distortion", LensDistortion::default());
+    let [_, second] = twins.frames();
+    assert_golden(&twins.app, "vignette_chromatic_aberration_lens_distortion", SIZE, &second);
 }
 
 #[test]

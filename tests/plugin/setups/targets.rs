@@ -20,7 +20,9 @@ fn display_referred(format: TextureFormat, frame: &[u8]) -> Vec<f32> {
         TextureFormat::Rgba8UnormSrgb | TextureFormat::Bgra8UnormSrgb => {
             frame.iter().map(|value| f32::from(*value) / 255.0).collect()
         }
-        TextureFormat::Rgba8Unorm => frame.iter().map(|value| srgb_encode(f32::from(*value) / 255.0)).collect(),
+        TextureFormat::Rgba8Unorm | TextureFormat::Bgra8Unorm => {
+            frame.iter().map(|value| srgb_encode(f32::from(*value) / 255.0)).collect()
+        }
         TextureFormat::Rgba16Float => {
             let values = frame.as_chunks::<2>().0.iter().map(|pair| f16::from_le_bytes(*pair).to_f32());
             values.map(|value| srgb_encode(value.clamp(0.0, 1.0))).collect()
@@ -31,7 +33,13 @@ fn display_referred(format: TextureFormat, frame: &[u8]) -> Vec<f32> {
 
 #[test]
 fn every_format_gets_the_same_change_in_what_is_seen() {
-    for format in [LDR, TextureFormat::Bgra8UnormSrgb, TextureFormat::Rgba8Unorm, TextureFormat::Rgba16Float] {
+    for format in [
+        LDR,
+        TextureFormat::Bgra8UnormSrgb,
+        TextureFormat::Rgba8Unorm,
+        TextureFormat::Bgra8Unorm,
+        TextureFormat::Rgba16Float,
+    ] {
         let mut twins = Twins::within(headless("assets", true), format, Msaa::Off, ());
         for hdr in [false, true] {
             if hdr {
@@ -44,7 +52,8 @@ fn every_format_gets_the_same_change_in_what_is_seen() {
             let [first, second] = twins.frames().map(|frame| display_referred(format, &frame));
             let rect = twins.region().rect_px;
             // 8 bits of linear colour are coarse in the dark.
-            let tolerance = if format == TextureFormat::Rgba8Unorm { 0.02 } else { 0.006 };
+            let tolerance =
+                if matches!(format, TextureFormat::Rgba8Unorm | TextureFormat::Bgra8Unorm) { 0.02 } else { 0.006 };
             let core = rect.inflate(-(twins.region().feather_px().ceil() as i32));
             for (at, (first, second)) in first.iter().zip(&second).enumerate().filter(|(at, _)| at % 4 < 3) {
                 let px = UVec2::new(at as u32 / 4 % SIZE.x, at as u32 / 4 / SIZE.x);
