@@ -2,21 +2,23 @@
 //! allocated for a frame that is like the one before.
 
 use bevy::asset::AssetId;
-use bevy::camera::CompositingSpace;
 use bevy::camera::visibility::RenderLayers;
+use bevy::camera::{CompositingSpace, MainPassResolutionOverride};
 use bevy::core_pipeline::core_3d::CORE_3D_DEPTH_FORMAT;
 use bevy::core_pipeline::prepass::{MOTION_VECTOR_PREPASS_FORMAT, ViewPrepassTextures};
+use bevy::core_pipeline::schedule::Core2d;
 use bevy::ecs::prelude::*;
 use bevy::ecs::query::QueryData;
+use bevy::ecs::schedule::ScheduleLabel;
 use bevy::ecs::system::SystemParam;
 use bevy::log::error_once;
-use bevy::math::{Mat4, URect, UVec2, Vec3, Vec4};
+use bevy::math::{Mat4, URect, UVec2, Vec2, Vec3, Vec4};
 use bevy::platform::collections::{HashMap, HashSet};
 use bevy::render::camera::ExtractedCamera;
 use bevy::render::render_asset::RenderAssets;
 use bevy::render::render_resource::{
-    BindGroup, BindGroupEntries, Buffer, CachedComputePipelineId, CachedRenderPipelineId, CommandEncoderDescriptor,
-    DynamicBindGroupEntries, PipelineCache, TextureFormat, TextureSampleType, TextureView,
+    BindGroup, BindGroupEntries, Buffer, CachedComputePipelineId, CachedRenderPipelineId, DynamicBindGroupEntries,
+    PipelineCache, TextureFormat, TextureSampleType, TextureView,
 };
 use bevy::render::renderer::{RenderDevice, RenderQueue};
 use bevy::render::sync_world::MainEntity;
@@ -25,13 +27,12 @@ use bevy::render::view::{ExtractedView, Msaa};
 use portrait_network::Plane;
 use portrait_network::transfer::{COLOR_CENTER, COLOR_SCALE};
 
+use crate::diagnostics::CpuTime;
 use crate::exclusion::Exclusions;
 use crate::execute::Network;
 use crate::extract::ExtractedFaces;
 use crate::faces::{self, SeenFace};
-use crate::gpu_state::{
-    CompositeSource, LightSource, PackSource, PortraitGpuState, RegionUniform, ShapeSource, Successor,
-};
+use crate::gpu_state::{CompositeSource, LightSource, PackSource, PortraitGpuState, RegionUniform, ShapeSource};
 use crate::guide::Guide;
 use crate::model_asset::{GpuPortraitModel, PortraitModel, PreparedPortraitModel};
 use crate::pipeline::{
@@ -40,6 +41,7 @@ use crate::pipeline::{
 use crate::plan::Plan;
 use crate::quality::QualityTier;
 use crate::region::{FaceBounds, Region};
+use crate::replace::{replace_networks, take_over};
 use crate::settings::{PortraitMask, PortraitMaskSpace, PortraitRealism, within};
 use crate::shaping::{Kept, light_points, light_step};
 use crate::variant::ActivationFormat;
@@ -108,16 +110,20 @@ type ViewItem = (
     Option<&'static RenderLayers>,
     Option<&'static ViewPrepassTextures>,
     &'static Msaa,
+    Option<&'static MainPassResolutionOverride>,
 );
 
 /// A view with something to enhance.
-struct Work<'a> {
+pub(crate) struct Work<'a> {
     entity: Entity,
     main_entity: Entity,
     tier: QualityTier,
     settings: &'a PortraitRealism,
     view: &'a ExtractedView,
-    gpu: &'a GpuPortraitModel,
+    /// Size of what the prepasses drew, in the viewport's top left corner.
+    main_pass_px: Vec2,
+    /// What its network runs, or is to run.
+    gpu: GpuPortraitModel,
     pack_key: PackKey,
     normals: Option<&'a TextureView>,
     /// Those the camera has, whether the network reads them or not.
@@ -129,8 +135,13 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn model(&self) -> AssetId<PortraitModel> {
+    pub fn model(&self) -> AssetId<PortraitModel> {
         self.settings.model.id()
+    }
+
+    /// The kernel that makes the input planes, were the view to run these weights.
+    pub fn pack_key(&self, weights: &GpuPortraitModel, activations: ActivationFormat) -> PackKey {
+        PackKey::new(weights.model.graph(), self.is_multisampled(), activations)
     }
 
     fn is_scaled(&self) -> bool {
@@ -161,11 +172,11 @@ struct ViewPipelines {
 /// The GPU and Bevy's pipelines, as every function here needs them.
 #[derive(SystemParam)]
 pub(crate) struct Gpu<'w> {
-    device: Res<'w, RenderDevice>,
-    queue: Res<'w, RenderQueue>,
-    cache: Res<'w, PipelineCache>,
-    pipelines: Res<'w, PortraitPipelines>,
-    pipeline_cache: ResMut<'w, PortraitPipelineCache>,
+    pub device: Res<'w, RenderDevice>,
+    pub queue: Res<'w, RenderQueue>,
+    pub cache: Res<'w, PipelineCache>,
+    pub pipelines: Res<'w, PortraitPipelines>,
+    pub pipeline_cache: ResMut<'w, PortraitPipelineCache>,
     fallbacks: FallbackImageMsaa<'w>,
 }
 
@@ -197,6 +208,7 @@ pub(crate) struct Seen<'w> {
     models: Res<'w, RenderAssets<PreparedPortraitModel>>,
     images: Res<'w, RenderAssets<GpuImage>>,
     fallback: Res<'w, FallbackImage>,
+    time: Res<'w, CpuTime>,
 }
 
 pub(crate) fn prepare_portrait_views(
@@ -208,15 +220,27 @@ pub(crate) fn prepare_portrait_views(
     seen: Seen,
     mut exclusions: ResMut<Exclusions>,
 ) {
+    let _measured = seen.time.measure();
     let state = &mut *state;
     let uploaded = |model: AssetId<PortraitModel>| seen.models.get(model).and_then(|model| model.0.as_ref());
-    // A model that no camera names any more, or whose weights changed, takes its buffers with it.
-    let is_wanted = |model: AssetId<PortraitModel>, network: &Network| {
-        let named = views.iter().any(|(_, _, settings, ..)| settings.model.id() == model);
-        named && uploaded(model).is_some_and(|gpu| network.runs(gpu))
+    // A model that is gone, or that no camera names any more, takes its buffers with it. Where its weights changed, the
+    // network with the old ones goes on until another can take over, or until what it reads is no longer drawn.
+    let naming =
+        |model: AssetId<PortraitModel>| views.iter().filter(move |(_, _, settings, ..)| settings.model.id() == model);
+    let is_fed = |network: &Network, prepass: Option<&ViewPrepassTextures>| {
+        let inputs = &network.weights().model.graph().spec().inputs;
+        (!inputs.contains(&Plane::Normal) || prepass.is_some_and(|prepass| prepass.normal_view().is_some()))
+            && (!inputs.contains(&Plane::Depth) || prepass.is_some_and(|prepass| prepass.depth_view().is_some()))
     };
-    state.networks.retain(|&model, network| is_wanted(model, network));
-    state.successors.retain(|&model, successor| is_wanted(model, &successor.network));
+    take_over(state);
+    state.networks.retain(|&model, network| {
+        seen.models.get(model).is_some()
+            && naming(model).next().is_some()
+            && (uploaded(model).is_none_or(|gpu| network.runs(gpu))
+                || naming(model).all(|(_, _, _, _, _, _, prepass, ..)| is_fed(network, prepass)))
+    });
+    let PortraitGpuState { networks, successors, .. } = state;
+    successors.retain(|model, _| networks.contains_key(model));
     state.copies.retain(|&format, _| views.iter().any(|(_, _, _, _, view, ..)| view.target_format == format));
     if state.networks.is_empty() {
         state.guide = None;
@@ -229,11 +253,13 @@ pub(crate) fn prepare_portrait_views(
         .filter(|(_, _, settings, ..)| settings.is_active())
         .filter_map(|item| {
             let tier = state.tiers.tier(item.0, item.2.quality, &gpu.device, &gpu.queue);
-            find_work(item, tier, uploaded(item.2.model.id())?, &seen, gpu.pipelines.variant.activations)
+            let model = item.2.model.id();
+            let weights = state.networks.get(&model).map(Network::weights).or_else(|| uploaded(model))?.clone();
+            find_work(item, tier, weights, &seen, gpu.pipelines.variant.activations)
         })
         .collect();
     reserve_networks(state, &work, &mut gpu);
-    replace_kernels(state, &work, &mut gpu);
+    replace_networks(state, &work, uploaded, &mut gpu);
     work.retain(|work| is_runnable(state, work, &mut gpu));
 
     let excluded = exclusions.boxes.len() as u32;
@@ -274,12 +300,19 @@ pub(crate) fn prepare_portrait_views(
 
 /// The faces a view sees, if it can be enhanced.
 fn find_work<'a>(
-    (entity, main_entity, settings, camera, view, layers, prepass, msaa): <ViewItem as QueryData>::Item<'a, '_>,
+    (entity, main_entity, settings, camera, view, layers, prepass, msaa, main_pass): <ViewItem as QueryData>::Item<
+        'a,
+        '_,
+    >,
     tier: QualityTier,
-    gpu: &'a GpuPortraitModel,
+    gpu: GpuPortraitModel,
     seen: &'a Seen,
     activations: ActivationFormat,
 ) -> Option<Work<'a>> {
+    if camera.schedule == Core2d.intern() {
+        error_once!("portrait realism: a 2D camera is left as it is: `PortraitRealism` belongs on a `Camera3d`");
+        return None;
+    }
     if !matches!(camera.compositing_space, None | Some(CompositingSpace::Linear)) {
         error_once!("portrait realism: a camera with another `CompositingSpace` than `Linear` is left as it is");
         return None;
@@ -317,14 +350,17 @@ fn find_work<'a>(
         .into_iter()
         .filter_map(|face| Some((face.bounds.region(tier.most_px())?, face)))
         .collect();
-    let pack_key = PackKey::new(gpu.model.graph(), msaa.samples() > 1, activations);
-    let (main_entity, samples) = (main_entity.id(), msaa.samples());
+    let samples = msaa.samples();
+    let pack_key = PackKey::new(gpu.model.graph(), samples > 1, activations);
+    let main_pass_px = main_pass.map_or(viewport_px.size(), |main_pass| main_pass.0.min(viewport_px.size())).as_vec2();
+    let main_entity = main_entity.id();
     let work = Work {
         entity,
         main_entity,
         tier,
         settings,
         view,
+        main_pass_px,
         gpu,
         pack_key,
         normals,
@@ -357,7 +393,7 @@ fn view_from_world(view: &ExtractedView) -> Mat4 {
 fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) {
     let mut needs: HashMap<AssetId<PortraitModel>, (UVec2, usize, &GpuPortraitModel)> = HashMap::default();
     for work in work {
-        let (size, slots, _) = needs.entry(work.model()).or_insert((UVec2::ONE, 0, work.gpu));
+        let (size, slots, _) = needs.entry(work.model()).or_insert((UVec2::ONE, 0, &work.gpu));
         *slots += work.faces.len();
         *size = work.faces.iter().fold(*size, |size, (region, _)| size.max(region.network_px()));
     }
@@ -378,41 +414,6 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) 
                 "portrait realism: the network's planes of {size} pixels are larger than this device can bind: the \
                  frame stays as it is"
             ),
-        }
-    }
-}
-
-/// Where other kernels have been chosen than a network runs, lets one with them take over. Their last steps of compiling are spread over
-/// frames, and the old network goes on meanwhile.
-fn replace_kernels(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) {
-    for work in work {
-        let model = work.model();
-        let Some(held) = state.networks.get(&model) else { continue };
-        if held.plan().variant == gpu.pipelines.variant {
-            state.successors.remove(&model);
-            continue;
-        }
-        let (size, slots) = (held.plan().capacity_px, held.slots());
-        let suits =
-            |next: &Successor| next.network.fits(size, slots) && next.network.plan().variant == gpu.pipelines.variant;
-        if !state.successors.get(&model).is_some_and(suits) {
-            let Gpu { device, cache, pipelines, pipeline_cache, .. } = gpu;
-            let network = Network::new(work.gpu, size, slots, device, cache, pipelines, pipeline_cache);
-            let Some(network) = network else { continue };
-            state.successors.insert(model, Successor { network, used: 0 });
-        }
-        let Some(next) = state.successors.get_mut(&model) else { continue };
-        if next.network.readiness(&gpu.cache) != Readiness::Ready {
-            continue;
-        }
-        if next.used < next.network.kernels() {
-            next.network.write_params(0, UVec2::ONE, &gpu.queue);
-            let mut encoder = gpu.device.create_command_encoder(&CommandEncoderDescriptor::default());
-            next.network.record_first_use(next.used, &mut encoder, &gpu.cache);
-            gpu.queue.submit([encoder.finish()]);
-            next.used += 1;
-        } else if let Some(next) = state.successors.remove(&model) {
-            state.networks.insert(model, next.network);
         }
     }
 }
@@ -498,6 +499,7 @@ fn region_uniform(work: &Work, region: &Region, seen: &SeenFace, plan: &Plan) ->
         world_from_view: work.view.world_from_view.to_matrix(),
         face_from_world: face.face_from_world,
         viewport_px: work.view.viewport.as_vec4(),
+        main_pass_px: work.main_pass_px,
         fading_sides: Vec4::from_array(region.fading_sides.map(|fades| if fades { 1.0 } else { 0.0 })),
         origin_px: region.rect_px.min,
         size_px: region.rect_px.size(),
