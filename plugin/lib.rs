@@ -46,8 +46,11 @@ mod shaping;
 mod support;
 mod tiers;
 mod tuning;
+mod uniforms;
 pub mod variant;
+mod view;
 pub mod weight_layout;
+mod work;
 
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;
 use bevy::anti_alias::fxaa::fxaa;
@@ -65,11 +68,11 @@ use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, Render
 
 pub use model_asset::{PortraitModel, PortraitModelLoader};
 pub use pass::portrait_realism;
-pub use prepare::PortraitView;
 pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
 pub use settings::{PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitRealism};
 pub use support::{PortraitRealismSupported, PortraitUnsupported};
 pub use tuning::PortraitKernels;
+pub use view::PortraitView;
 
 /// What an application needs.
 pub mod prelude {

@@ -15,7 +15,7 @@ use bevy::render::view::ViewTarget;
 use crate::diagnostics::{CpuTime, SPAN};
 use crate::gpu_state::PortraitGpuState;
 use crate::plan::WORKGROUP_SIDE;
-use crate::prepare::PortraitView;
+use crate::view::PortraitView;
 
 /// For each face: copies its region out of the camera's main texture, runs the network, and draws the region back into
 /// the same texture. Everything outside stays untouched, and `ViewTarget` is not flipped.
