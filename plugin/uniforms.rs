@@ -1,8 +1,6 @@
 //! What the kernels at both ends of the network are told of each region.
 
 use bevy::asset::AssetId;
-use bevy::ecs::prelude::*;
-use bevy::ecs::system::SystemParam;
 use bevy::math::{UVec2, Vec3, Vec4};
 use bevy::platform::collections::HashMap;
 use bevy::render::render_resource::Buffer;
