@@ -1,10 +1,10 @@
 //! Whole frames: the demo scene without the plugin, with it switched off and switched on; what the effect costs on larger faces and
 //! larger screens; what a steady frame allocates; how long the first enhanced frame takes.
 
-#[path = "../tests/plugin/counting.rs"]
-mod counting;
 #[path = "../examples/common/mod.rs"]
 mod common;
+#[path = "../tests/plugin/counting.rs"]
+mod counting;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use bevy::camera::primitives::Aabb;
 use bevy::prelude::*;
+use bevy::render::RenderApp;
 use bevy::render::render_resource::{CachedPipelineState, PipelineCache, PipelineDescriptor, PollType};
 use bevy::render::renderer::RenderDevice;
-use bevy::render::RenderApp;
 use bevy_portrait_realism::prelude::*;
 use bevy_portrait_realism::{PortraitKernels, PortraitView};
 

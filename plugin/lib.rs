@@ -19,6 +19,7 @@
 //! shows with it.
 
 mod auto_quality;
+mod bounds;
 mod cameras;
 pub mod execute;
 mod extract;
@@ -27,6 +28,7 @@ pub mod gpu_state;
 mod gpu_timer;
 mod guide;
 mod kernel_memory;
+mod marking;
 pub mod model_asset;
 mod pass;
 pub mod pipeline;
@@ -56,6 +58,7 @@ use bevy::render::extract_component::ExtractComponentPlugin;
 use bevy::render::render_asset::RenderAssetPlugin;
 use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, RenderStartup, RenderSystems};
 
+pub use marking::MarkPortraitFaces;
 pub use model_asset::{PortraitModel, PortraitModelLoader};
 pub use pass::portrait_realism;
 pub use prepare::PortraitView;
@@ -66,8 +69,8 @@ pub use tuning::PortraitKernels;
 /// What an application needs.
 pub mod prelude {
     pub use crate::{
-        PortraitFace, PortraitModel, PortraitQuality, PortraitRealism, PortraitRealismPlugin, PortraitStatus,
-        QualityTier,
+        MarkPortraitFaces, PortraitFace, PortraitModel, PortraitQuality, PortraitRealism, PortraitRealismPlugin,
+        PortraitStatus, QualityTier,
     };
 }
 
@@ -80,6 +83,8 @@ impl Plugin for PortraitRealismPlugin {
         app.register_type::<PortraitRealism>()
             .register_type::<PortraitFace>()
             .register_type::<PortraitStatus>()
+            .register_type::<MarkPortraitFaces>()
+            .add_systems(PostUpdate, marking::mark_faces.run_if(marking::scenes_have_changed))
             .add_observer(cameras::remove_status);
         if !app.world().contains_resource::<AssetServer>() {
             return;
@@ -104,6 +109,7 @@ impl Plugin for PortraitRealismPlugin {
             .insert_resource(shaders)
             .insert_resource::<PortraitKernels>(kernels)
             .init_resource::<extract::ExtractedFaces>()
+            .init_resource::<bounds::MorphReaches>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()
             .add_systems(RenderStartup, pipeline::init_portrait_pipelines)

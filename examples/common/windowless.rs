@@ -54,8 +54,7 @@ impl Windowless {
             .disable::<WinitPlugin>()
             .disable::<PipelinedRenderingPlugin>();
         app.add_plugins(if self.logs { plugins } else { plugins.disable::<LogPlugin>() });
-        let mut screen =
-            Image::new_target_texture(self.size_px.x, self.size_px.y, TextureFormat::Rgba8UnormSrgb, None);
+        let mut screen = Image::new_target_texture(self.size_px.x, self.size_px.y, TextureFormat::Rgba8UnormSrgb, None);
         screen.texture_descriptor.usage |= TextureUsages::COPY_SRC;
         let screen = app.world_mut().resource_mut::<Assets<Image>>().add(screen);
         app.insert_resource(Screen(screen))
