@@ -29,7 +29,7 @@ fn main() -> Result<()> {
             .add_systems(Startup, add_label)
             .add_systems(Update, (demo::play, toggle, show));
         let camera = demo::spawn(app)?;
-        app.world_mut().entity_mut(camera).insert(options.portrait());
+        app.world_mut().entity_mut(camera).insert(options.portrait(PortraitRealism::default()));
         Ok(())
     })
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bevy::camera::Hdr;
 use bevy::camera::primitives::Aabb;
+use bevy::camera::{Hdr, ShadowLodOrigin};
 use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight, ShadowFilteringMethod};
 use bevy::mesh::morph::MorphWeights;
 use bevy::prelude::*;
@@ -95,11 +95,16 @@ pub fn spawn_lights(world: &mut World) {
     }
 }
 
+/// Where the camera of the reference image stands, and how it looks.
+pub fn pose(world: &World) -> (Transform, Projection) {
+    cameras::pose(&world.resource::<Demo>().scene)
+}
+
 /// The camera of the reference image, and what is behind the head.
 pub fn spawn_camera(world: &mut World) -> Entity {
     let demo = world.resource::<Demo>();
     let (scene, backdrop) = (demo.scene.clone(), demo.backdrop.clone());
-    let camera = (cameras::pose(&scene), cameras::beauty_layers(), camera(demo));
+    let camera = (pose(world), cameras::beauty_layers(), ShadowLodOrigin, camera(demo));
     let camera = world.spawn(camera).id();
     cameras::spawn_background(world, camera, &scene, &backdrop);
     camera

@@ -33,20 +33,25 @@ pub struct Options {
     /// Start with the effect switched off
     #[arg(long)]
     pub off: bool,
-    /// Weights: quality or fast
-    #[arg(long, default_value = "quality", value_parser = ["quality", "fast"])]
-    pub model: String,
+    /// Weights: quality or fast [default: the example's own]
+    #[arg(long, value_name = "NAME", value_parser = ["quality", "fast"])]
+    pub model: Option<String>,
     /// Pixels that the network sees at most: fast (128 a side), balanced (256), quality (512), or as many as fit into a
-    /// time, for example 8.5 (milliseconds on the GPU)
-    #[arg(long, default_value = "quality", value_parser = quality)]
-    pub quality: PortraitQuality,
+    /// time, for example 8.5 (milliseconds on the GPU) [default: the example's own]
+    #[arg(long, value_parser = quality)]
+    pub quality: Option<PortraitQuality>,
 }
 
 impl Options {
-    /// The effect that was asked for.
-    pub fn portrait(&self) -> PortraitRealism {
-        let model = if self.model == "fast" { PortraitModel::FAST } else { PortraitModel::QUALITY };
-        PortraitRealism { enabled: !self.off, model, quality: self.quality, ..default() }
+    /// The example's settings with what was asked for.
+    pub fn portrait(&self, settings: PortraitRealism) -> PortraitRealism {
+        let model = match self.model.as_deref() {
+            Some("fast") => PortraitModel::FAST,
+            Some(_) => PortraitModel::QUALITY,
+            None => settings.model,
+        };
+        let quality = self.quality.unwrap_or(settings.quality);
+        PortraitRealism { enabled: settings.enabled && !self.off, model, quality, ..settings }
     }
 }
 
