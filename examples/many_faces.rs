@@ -16,7 +16,7 @@ use common::start::{Example, Options};
 const BUDGET_MS: f32 = 8.0;
 /// Heads in a row, and metres from one to the next.
 const ROW: u32 = 4;
-const SPACING: Vec3 = Vec3::new(0.5, 0.34, -0.55);
+const SPACING: Vec3 = Vec3::new(0.46, 0.22, -0.5);
 
 #[derive(Parser)]
 #[command(about = "A dozen faces within one budget; Space switches the effect")]
@@ -54,8 +54,8 @@ fn main() -> Result<()> {
         let budget = PortraitQuality::Auto { budget_ms: BUDGET_MS };
         let settings = PortraitRealism { model: PortraitModel::FAST, quality: budget, ..default() };
         let camera = demo::camera(world.resource::<Demo>());
-        let place = Transform::from_xyz(0.12, 1.0, 2.6).looking_at(Vec3::new(0.12, 0.88, 0.0), Vec3::Y);
-        let lens = PerspectiveProjection { fov: 0.5, near: 0.05, ..default() };
+        let place = Transform::from_xyz(0.1, 1.0, 2.3).looking_at(Vec3::new(0.1, 0.82, 0.0), Vec3::Y);
+        let lens = PerspectiveProjection { fov: 0.44, near: 0.05, ..default() };
         world.spawn((camera, place, Projection::from(lens), options.portrait(settings)));
         Ok(())
     })

@@ -186,12 +186,13 @@ pub fn add_mip_levels(
     mut materials: ResMut<Assets<StandardMaterial>>,
     mut images: ResMut<Assets<Image>>,
 ) {
+    // Of files alone: a material made by hand may show what a camera draws.
     waiting.extend(events.read().filter_map(|event| match event {
-        AssetEvent::Added { id } => Some(*id),
+        AssetEvent::Added { id } if assets.get_path(*id).is_some() => Some(*id),
         _ => None,
     }));
     waiting.retain(|id| {
-        if assets.get_path(*id).is_some() && !assets.is_loaded_with_dependencies(*id) {
+        if !assets.is_loaded_with_dependencies(*id) {
             return true;
         }
         if let Some(mut material) = materials.get_mut(*id) {
