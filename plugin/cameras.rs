@@ -1,35 +1,44 @@
 //! What a camera with the effect switched on needs: its weights, and the prepasses that they read.
 
 use bevy::asset::Assets;
-use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
+use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass, NormalPrepass};
+use bevy::ecs::entity::EntityHashSet;
 use bevy::ecs::prelude::*;
 use bevy::log::error_once;
 use portrait_network::Plane;
 
 use crate::model_asset::PortraitModel;
 use crate::quality::PortraitStatus;
-use crate::settings::PortraitRealism;
+use crate::settings::{PortraitExclude, PortraitRealism};
 
 /// Prepasses that the plugin added to a camera, and takes away again.
 #[derive(Component, Clone, Copy, Default, PartialEq)]
 pub(crate) struct AddedPrepasses {
     normals: bool,
     depth: bool,
+    motion: bool,
 }
 
-type CameraQuery =
-    (Entity, Option<&'static PortraitRealism>, Has<NormalPrepass>, Has<DepthPrepass>, Option<&'static AddedPrepasses>);
+type CameraQuery = (
+    Entity,
+    Option<&'static PortraitRealism>,
+    Has<NormalPrepass>,
+    Has<DepthPrepass>,
+    Has<MotionVectorPrepass>,
+    Option<&'static AddedPrepasses>,
+);
 
 type CameraFilter = Or<(With<PortraitRealism>, With<AddedPrepasses>)>;
 
 /// Weights inside the binary become an asset when the first camera asks for them. A camera has the prepasses that its weights
-/// read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to be the identical frame.
+/// and settings read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to be the identical frame.
 pub(crate) fn equip_cameras(
     mut commands: Commands,
     cameras: Query<CameraQuery, CameraFilter>,
+    excluded: Query<(), With<PortraitExclude>>,
     mut models: ResMut<Assets<PortraitModel>>,
 ) {
-    for (camera, settings, has_normals, has_depth, added) in cameras {
+    for (camera, settings, has_normals, has_depth, has_motion, added) in cameras {
         let before = added.copied().unwrap_or_default();
         let mut needed = AddedPrepasses::default();
         if let Some(settings) = settings.filter(|settings| settings.is_active()) {
@@ -38,24 +47,45 @@ pub(crate) fn equip_cameras(
             }
             let Some(model) = models.get(&settings.model) else { continue };
             let inputs = &model.graph().spec().inputs;
+            let reads_depth = inputs.contains(&Plane::Depth) || settings.needs_depth() || !excluded.is_empty();
             needed.normals = inputs.contains(&Plane::Normal) && (!has_normals || before.normals);
-            needed.depth = inputs.contains(&Plane::Depth) && (!has_depth || before.depth);
+            needed.depth = reads_depth && (!has_depth || before.depth);
+            needed.motion = settings.keeps_history() && (!has_motion || before.motion);
         }
         if needed == before {
             continue;
         }
         let mut camera = commands.entity(camera);
-        match (before.normals, needed.normals) {
-            (false, true) => _ = camera.insert(NormalPrepass),
-            (true, false) => _ = camera.remove::<NormalPrepass>(),
-            _ => {}
-        }
-        match (before.depth, needed.depth) {
-            (false, true) => _ = camera.insert(DepthPrepass),
-            (true, false) => _ = camera.remove::<DepthPrepass>(),
-            _ => {}
-        }
+        change::<NormalPrepass>(&mut camera, before.normals, needed.normals);
+        change::<DepthPrepass>(&mut camera, before.depth, needed.depth);
+        change::<MotionVectorPrepass>(&mut camera, before.motion, needed.motion);
         camera.insert(needed);
+    }
+}
+
+fn change<Prepass: Component + Default>(camera: &mut EntityCommands, before: bool, needed: bool) {
+    match (before, needed) {
+        (false, true) => _ = camera.insert(Prepass::default()),
+        (true, false) => _ = camera.remove::<Prepass>(),
+        _ => {}
+    }
+}
+
+/// Cameras whose reset is in the frame that is being drawn.
+#[derive(Resource, Default)]
+pub(crate) struct Resets(EntityHashSet);
+
+/// Before a frame is extracted.
+pub(crate) fn note_resets(mut resets: ResMut<Resets>, cameras: Query<(Entity, &PortraitRealism)>) {
+    resets.0.extend(cameras.iter().filter(|(_, settings)| settings.reset).map(|(camera, _)| camera));
+}
+
+/// Once it has been: a reset holds for one frame.
+pub(crate) fn clear_resets(mut resets: ResMut<Resets>, mut cameras: Query<&mut PortraitRealism>) {
+    for camera in resets.0.drain() {
+        if let Ok(mut settings) = cameras.get_mut(camera) {
+            settings.reset = false;
+        }
     }
 }
 

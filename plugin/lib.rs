@@ -21,8 +21,10 @@
 mod auto_quality;
 mod bounds;
 mod cameras;
+pub mod exclusion;
 pub mod execute;
 mod extract;
+mod faces;
 mod fusion;
 pub mod gpu_state;
 mod gpu_timer;
@@ -40,6 +42,7 @@ pub mod region;
 mod scratch;
 mod settings;
 pub mod shaders;
+mod shaping;
 mod tiers;
 mod tuning;
 pub mod variant;
@@ -48,7 +51,7 @@ pub mod weight_layout;
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;
 use bevy::anti_alias::fxaa::fxaa;
 use bevy::anti_alias::smaa::smaa;
-use bevy::app::{App, Plugin, PostUpdate};
+use bevy::app::{App, First, Last, Plugin, PostUpdate};
 use bevy::asset::io::embedded::EmbeddedAssetRegistry;
 use bevy::asset::{AssetApp, AssetEventSystems, AssetServer};
 use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
@@ -63,14 +66,14 @@ pub use model_asset::{PortraitModel, PortraitModelLoader};
 pub use pass::portrait_realism;
 pub use prepare::PortraitView;
 pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
-pub use settings::{PortraitFace, PortraitRealism};
+pub use settings::{PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitRealism};
 pub use tuning::PortraitKernels;
 
 /// What an application needs.
 pub mod prelude {
     pub use crate::{
-        MarkPortraitFaces, PortraitFace, PortraitModel, PortraitQuality, PortraitRealism, PortraitRealismPlugin,
-        PortraitStatus, QualityTier,
+        MarkPortraitFaces, PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitModel,
+        PortraitQuality, PortraitRealism, PortraitRealismPlugin, PortraitStatus, QualityTier,
     };
 }
 
@@ -82,6 +85,7 @@ impl Plugin for PortraitRealismPlugin {
     fn build(&self, app: &mut App) {
         app.register_type::<PortraitRealism>()
             .register_type::<PortraitFace>()
+            .register_type::<PortraitExclude>()
             .register_type::<PortraitStatus>()
             .register_type::<MarkPortraitFaces>()
             .add_systems(PostUpdate, marking::mark_faces.run_if(marking::scenes_have_changed))
@@ -91,6 +95,9 @@ impl Plugin for PortraitRealismPlugin {
         }
         app.init_asset::<PortraitModel>()
             .init_asset_loader::<PortraitModelLoader>()
+            .init_resource::<cameras::Resets>()
+            .add_systems(First, cameras::clear_resets)
+            .add_systems(Last, cameras::note_resets)
             .add_systems(PostUpdate, cameras::equip_cameras.before(AssetEventSystems));
 
         if app.get_sub_app(RenderApp).is_none() {
@@ -110,10 +117,11 @@ impl Plugin for PortraitRealismPlugin {
             .insert_resource::<PortraitKernels>(kernels)
             .init_resource::<extract::ExtractedFaces>()
             .init_resource::<bounds::MorphReaches>()
+            .init_gpu_resource::<exclusion::Exclusions>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()
             .add_systems(RenderStartup, pipeline::init_portrait_pipelines)
-            .add_systems(ExtractSchedule, (extract::extract_faces, tiers::report_tiers))
+            .add_systems(ExtractSchedule, (extract::extract_faces, exclusion::extract_exclusions, tiers::report_tiers))
             .add_systems(
                 Render,
                 (tuning::tune_kernels, prepare::prepare_portrait_views)

@@ -29,7 +29,8 @@ const TRIAL_PX: UVec2 = UVec2::splat(256);
 /// Times that each of them is timed, in turn.
 const TRIAL_ROUNDS: usize = 7;
 /// What a trial's device has beyond the least, where the renderer's has it.
-const TRIAL_FEATURES: WgpuFeatures = WgpuFeatures::SUBGROUP.union(WgpuFeatures::SHADER_INT64);
+const TRIAL_FEATURES: WgpuFeatures =
+    WgpuFeatures::SUBGROUP.union(WgpuFeatures::SHADER_INT64).union(WgpuFeatures::SHADER_F16);
 
 /// Which kernels run. Insert it before [`PortraitRealismPlugin`](crate::PortraitRealismPlugin) starts, to measure or to compare;
 /// the weights and the image stay the same but for rounding.

@@ -8,7 +8,7 @@
 // Dispatch: one invocation a texel of the planes, all of them, borders included.
 // Memory:  reads each texel of the region once (area average where it is scaled down), writes a texel a plane; 4 bytes of guide.
 #import portrait::layout::{encode, is_border, texel_index}
-#import portrait::region::Region
+#import portrait::region::{Region, view_at}
 #import portrait::transfer::srgb_encode
 
 @group(0) @binding(0) var<uniform> region: Region;
@@ -81,10 +81,8 @@ fn channels_at(place: vec2<u32>) -> array<f32, 8> {
     let depth = textureLoad(depths, texel, 0);
     in_front = -1.0;
     if depth > 0.0 {
-        let uv = (vec2<f32>(texel) + 0.5 - region.viewport_px.xy) / region.viewport_px.zw;
-        let clip = vec4<f32>(uv.x * 2.0 - 1.0, 1.0 - uv.y * 2.0, depth, 1.0);
-        let view = region.view_from_clip * clip;
-        in_front = clamp((region.center_distance + view.z / view.w) * region.inverse_radius, -1.0, 1.0);
+        let view = view_at(region, vec2<f32>(texel) + 0.5, depth);
+        in_front = clamp((region.center_distance + view.z) * region.inverse_radius, -1.0, 1.0);
     }
     channels[#{DEPTH_CHANNEL}] = in_front;
 #endif

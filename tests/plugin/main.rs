@@ -2,9 +2,14 @@
 #![allow(clippy::expect_used)]
 
 mod common;
+mod controls;
 mod counting;
 mod edge_cases;
+mod exclusion;
+mod faces;
 mod frame;
+mod golden;
+mod history;
 mod kernels;
 mod marking;
 mod quality;
