@@ -1,12 +1,14 @@
 //! Faces, from the main world into the render world.
 
-use bevy::camera::primitives::Aabb;
+use bevy::asset::AssetEvent;
 use bevy::camera::visibility::{InheritedVisibility, RenderLayers};
 use bevy::ecs::prelude::*;
 use bevy::math::{Mat4, Vec3};
+use bevy::mesh::Mesh;
 use bevy::render::Extract;
 use bevy::transform::components::GlobalTransform;
 
+use crate::bounds::{FaceParts, MorphReaches};
 use crate::region::box_corners;
 use crate::settings::{PortraitFace, PortraitRealism};
 
@@ -61,9 +63,12 @@ pub(crate) fn extract_faces(
     mut extracted: ResMut<ExtractedFaces>,
     cameras: Extract<Query<&PortraitRealism>>,
     faces: Extract<Query<FaceQuery>>,
-    parts: Extract<Query<(&GlobalTransform, &Aabb)>>,
+    parts: Extract<FaceParts>,
     children: Extract<Query<&Children>>,
+    mut reaches: ResMut<MorphReaches>,
+    mut changed_meshes: Extract<MessageReader<AssetEvent<Mesh>>>,
 ) {
+    reaches.forget(changed_meshes.read());
     extracted.0.clear();
     if !cameras.iter().any(PortraitRealism::is_active) {
         return;
@@ -77,12 +82,9 @@ pub(crate) fn extract_faces(
         let bounds = bounds.or_else(|| {
             let local_from_world = transform.affine().inverse();
             let family = std::iter::once(entity).chain(children.iter_descendants(entity));
-            let boxes = family.filter_map(|part| parts.get(part).ok()).flat_map(|(part, bounds)| {
-                let local_from_part = local_from_world * part.affine();
-                let corners = box_corners(bounds.min().into(), bounds.max().into());
-                corners.map(|corner| local_from_part.transform_point3(corner))
-            });
-            boxes.fold(None, |union: Option<(Vec3, Vec3)>, corner| {
+            let corners = family.flat_map(|part| parts.corners(part, &mut reaches));
+            let corners = corners.map(|corner| local_from_world.transform_point3(corner));
+            corners.fold(None, |union: Option<(Vec3, Vec3)>, corner| {
                 let (min, max) = union.unwrap_or((corner, corner));
                 Some((min.min(corner), max.max(corner)))
             })

@@ -19,6 +19,7 @@
 //! shows with it.
 
 mod auto_quality;
+mod bounds;
 mod cameras;
 mod diagnostics;
 pub mod exclusion;
@@ -30,6 +31,7 @@ pub mod gpu_state;
 mod gpu_timer;
 mod guide;
 mod kernel_memory;
+mod marking;
 pub mod model_asset;
 mod pass;
 pub mod pipeline;
@@ -66,6 +68,7 @@ use bevy::render::render_asset::RenderAssetPlugin;
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, RenderStartup, RenderSystems};
 
+pub use marking::MarkPortraitFaces;
 pub use model_asset::{PortraitModel, PortraitModelLoader};
 pub use pass::portrait_realism;
 pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
@@ -77,9 +80,9 @@ pub use view::PortraitView;
 /// What an application needs.
 pub mod prelude {
     pub use crate::{
-        PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitModel, PortraitQuality,
-        PortraitRealism, PortraitRealismPlugin, PortraitRealismSupported, PortraitRealismSystems, PortraitStatus,
-        QualityTier,
+        MarkPortraitFaces, PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitModel,
+        PortraitQuality, PortraitRealism, PortraitRealismPlugin, PortraitRealismSupported, PortraitRealismSystems,
+        PortraitStatus, QualityTier,
     };
 }
 
@@ -125,7 +128,9 @@ impl Plugin for PortraitRealismPlugin {
             .register_type::<PortraitFace>()
             .register_type::<PortraitExclude>()
             .register_type::<PortraitStatus>()
+            .register_type::<MarkPortraitFaces>()
             .insert_resource(PortraitRealismSupported::no_renderer())
+            .add_systems(PostUpdate, marking::mark_faces.run_if(marking::scenes_have_changed))
             .add_observer(cameras::remove_status);
         if !app.world().contains_resource::<AssetServer>() {
             return;
@@ -155,6 +160,7 @@ impl Plugin for PortraitRealismPlugin {
             .insert_resource::<PortraitKernels>(kernels)
             .insert_resource(PortraitRealismSupported::no_renderer())
             .init_resource::<extract::ExtractedFaces>()
+            .init_resource::<bounds::MorphReaches>()
             .init_gpu_resource::<exclusion::Exclusions>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()
