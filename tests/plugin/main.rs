@@ -24,4 +24,10 @@ mod stage;
 mod steady;
 mod support;
 mod tuning;
+mod turning;
 mod weights;
+
+#[path = "../../examples/common/mod.rs"]
+mod examples;
+#[path = "../../benches/turning.rs"]
+mod turning_head;
