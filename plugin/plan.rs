@@ -355,11 +355,30 @@ fn pad(size_px: UVec2, alignment_px: u32) -> UVec2 {
 }
 
 #[cfg(test)]
+#[path = "../network/tests/random_spec/mod.rs"]
+mod random_spec;
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 pub(crate) mod tests {
     use portrait_network::{Activation, Layer, Plane, Source, Spec};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_tensor_of_a_random_network_is_overwritten_while_it_is_needed(
+            bytes in vec(any::<u8>(), 0..160),
+            (width, height) in (1_u32..200, 1_u32..200),
+        ) {
+            let graph = random_spec::spec(&bytes).validate().unwrap();
+            for variant in [KernelVariant::EXACT, KernelVariant::CPU] {
+                assert_no_live_overlap(&graph, &Plan::new(&graph, UVec2::new(width, height), variant, WeightFormat::F32));
+            }
+        }
+    }
 
     /// Who wrote each buffer last, replayed: every step must find the tensors it expects.
     fn assert_no_live_overlap(graph: &Graph, plan: &Plan) {

@@ -13,8 +13,8 @@ pub const LEAST_FACE_PX: f32 = 12.0;
 /// From this size on a face is enhanced in full, in pixels; in between the effect fades in.
 pub const FULL_FACE_PX: f32 = 24.0;
 /// Edges of a region lie on multiples of this many pixels of the network, counted from the viewport's corner, so that its grid stands
-/// still while a face moves by less: no network halves the image more often than three times.
-const SNAP_PX: u32 = 8;
+/// still while a face moves: the alignment of the networks that ship. It costs little, since they fill their image up to it anyway.
+const SNAP_PX: u32 = 16;
 /// Regions overlap little enough to be enhanced one by one if a common one would be larger than both together by this factor.
 const MOST_MERGED: f32 = 1.5;
 
@@ -136,7 +136,7 @@ impl FaceBounds {
         let extent = self.viewport_px.size();
         // As large as the rectangle can get wherever a face of this size lies, so that its scale does not depend on where.
         let largest = |step: u32| {
-            let side = |length: f32, limit: u32| ((length.ceil() as u32).saturating_add(2 * step)).min(limit);
+            let side = |length: f32, limit: u32| ((length / step as f32).ceil() as u32 + 1).saturating_mul(step).min(limit);
             UVec2::new(side(high.x - low.x, extent.x), side(high.y - low.y, extent.y))
         };
         // The network's alignment, in pixels of the frame.
@@ -292,7 +292,7 @@ mod tests {
             assert!(network.max_element() <= MAX_NETWORK_PX, "{region:?}");
             // Pixels of the network are squares of one size, and its grid lies where it lay.
             assert_eq!(size * 8, network * region.scale, "{region:?}");
-            assert_eq!(region.rect_px.min % region.scale, UVec2::ZERO, "{region:?}");
+            assert_eq!(region.rect_px.min % (region.scale * 2), UVec2::ZERO, "{region:?}");
             assert!(size.max_element() > 480 || region.scale == 8, "{region:?}");
             assert!(network.max_element() >= 424 || region.scale == 8, "scaled down too far: {region:?}");
             scales.push(region.scale);
@@ -324,7 +324,7 @@ mod tests {
             };
             let region = bounds.region(256).unwrap();
             assert_eq!(region.scale, 32, "one scale while the size stays");
-            assert_eq!(region.rect_px.min % region.scale, UVec2::ZERO);
+            assert_eq!(region.rect_px.min % (region.scale * SNAP_PX / 8), UVec2::ZERO);
         }
     }
 

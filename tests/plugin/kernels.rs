@@ -1,5 +1,6 @@
 //! The shipped kernels, run by the shipped plan, against `portrait_network::reference`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bevy::ecs::system::SystemState;
@@ -18,7 +19,17 @@ use portrait_network::reference::{Tensor, forward};
 use portrait_network::transfer::normalize_color;
 use portrait_network::{Activation, Dtype, Graph, Layer, Model, Op, Plane, Spec, Upsampling};
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+
 use crate::common::{headless, headless_with, read_planes, render_world_mut};
+
+#[path = "../../network/tests/random_spec/mod.rs"]
+mod random_spec;
+
+/// Random networks that each of two variants is tried with.
+const RANDOM_NETWORKS: u32 = 12;
 
 /// Largest difference allowed between the GPU and the reference, in display-referred sRGB. For f16: half a step of 255, a whole one where
 /// the products are f16 as well, or for the large residuals of random weights the same share of them.
@@ -150,24 +161,28 @@ fn assert_matches_reference(app: &mut App, graph: Graph, capacity_px: UVec2, siz
 
 fn assert_model_matches_reference(app: &mut App, name: &str, model: &Arc<Model>, capacity_px: UVec2, sizes: &[UVec2]) {
     let mut network = network(app, model, capacity_px);
-    let channels = model.graph().spec().input_channels();
-    let mut spread = 0.0;
-    for (seed, size) in sizes.iter().enumerate() {
-        let planes = Tensor::from_fn(channels, size.y as usize, size.x as usize, |c, y, x| {
-            let value = noise(seed as u32 + 1, c, y, x);
-            if c < 3 { value } else { value * 2.0 - 1.0 }
-        });
-        let expected = forward(model, &planes).expect("planes fit the spec");
-        let found = run_on_gpu(render_world_mut(app), &mut network, model, &planes);
-        let residuals = expected.data.iter().zip(&planes.data).map(|(a, b)| (a - b).abs());
-        spread = residuals.fold(spread, f32::max);
-        let errors = expected.data.iter().zip(&found.data).map(|(a, b)| (a - b).abs());
-        let error = errors.fold(0.0, f32::max);
+    let mut spread: f32 = 0.0;
+    for (seed, &size) in sizes.iter().enumerate() {
+        let [error, residual] = differences(app, &mut network, model, seed as u32 + 1, size);
+        spread = residual.max(spread);
         println!("{name} at {size}: largest residual {spread:.2}, largest difference {error:.1e}");
         let most = tolerance(network.plan().variant, spread);
         assert!(error <= most, "{name} at {size}: differs by {error}, {most} allowed");
     }
     assert!(spread > 1e-3, "{name}: a residual of {spread} proves nothing");
+}
+
+/// The largest difference from the reference, and the largest residual, for noise of this seed and size.
+fn differences(app: &mut App, network: &mut Network, model: &Model, seed: u32, size: UVec2) -> [f32; 2] {
+    let channels = model.graph().spec().input_channels();
+    let planes = Tensor::from_fn(channels, size.y as usize, size.x as usize, |c, y, x| {
+        let value = noise(seed, c, y, x);
+        if c < 3 { value } else { value * 2.0 - 1.0 }
+    });
+    let expected = forward(model, &planes).expect("planes fit the spec");
+    let found = run_on_gpu(render_world_mut(app), network, model, &planes);
+    let largest = |a: &Tensor, b: &Tensor| a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    [largest(&expected, &found), largest(&expected, &planes)]
 }
 
 const SIZES: [UVec2; 6] =
@@ -279,4 +294,28 @@ fn kernels_can_be_chosen_and_a_device_that_lacks_something_runs_its_own() {
     let (found, own) = variant(PortraitKernels::Only(KernelVariant::CPU), WgpuFeatures::SHADER_INT64);
     assert_eq!(found, own);
     assert!(!found.wide_words);
+}
+
+/// Networks of every shape, in the exact kernels and in those that compile fastest.
+#[test]
+fn random_networks_match_the_reference_at_random_sizes() {
+    let app = RefCell::new(headless("assets", true));
+    app.borrow_mut().update();
+    for variant in [KernelVariant::EXACT, KernelVariant::SMALL] {
+        choose(&mut app.borrow_mut(), variant);
+        let config = ProptestConfig { cases: RANDOM_NETWORKS, failure_persistence: None, ..ProptestConfig::default() };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+        let ran = runner.run(&(vec(any::<u8>(), 0..80), 1_u32..72, 1_u32..72), |(bytes, width, height)| {
+            let graph = random_spec::spec(&bytes).validate().expect("a valid spec");
+            let (size, model) = (UVec2::new(width, height), Arc::new(Model::random(graph, 7)));
+            let app = &mut app.borrow_mut();
+            let mut network = network(app, &model, size);
+            let [error, residual] = differences(app, &mut network, &model, 3, size);
+            // The deeper a network, the more roundings.
+            let most = 2.0 * tolerance(variant, residual) * residual.max(1.0);
+            prop_assert!(error <= most, "differs by {} with residuals up to {}, {} allowed", error, residual, most);
+            Ok(())
+        });
+        ran.unwrap_or_else(|error| panic!("{variant:?}: {error}"));
+    }
 }

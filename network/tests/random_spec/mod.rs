@@ -6,6 +6,8 @@ use portrait_network::{Activation, Layer, Op, Plane, Spec, Upsampling};
 const MOST_CHANNELS: usize = 48;
 /// Coarsest grid.
 const MOST_DOWNSCALE: usize = 8;
+/// Most sums: each may make values four times as large, and there is an end to f16.
+const MOST_SUMS: usize = 3;
 
 /// A tensor that a later layer may read.
 struct Tensor {
@@ -40,7 +42,9 @@ pub fn spec(bytes: &[u8]) -> Spec {
     let mut tensors = vec![Tensor { name: "input".into(), channels, downscale: 1 }];
     let mut layers: Vec<Layer> = Vec::new();
     while !chance.0.is_empty() && layers.len() < 24 {
-        if let Some((layer, channels, downscale)) = layer(&mut chance, layers.len(), &tensors) {
+        let next = layer(&mut chance, layers.len(), &tensors);
+        let sums = layers.iter().filter(|layer| layer.op == Op::Add).count();
+        if let Some((layer, channels, downscale)) = next.filter(|(layer, ..)| layer.op != Op::Add || sums < MOST_SUMS) {
             tensors.push(Tensor { name: layer.name.clone(), channels, downscale });
             layers.push(layer);
         }
