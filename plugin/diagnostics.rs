@@ -1,6 +1,7 @@
 //! What the effect takes, in Bevy's `DiagnosticsStore`. Nothing is measured unless the app has Bevy's
 //! [`RenderDiagnosticsPlugin`](bevy::render::diagnostic::RenderDiagnosticsPlugin).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -42,26 +43,27 @@ impl PortraitRealismPlugin {
 #[derive(Resource, Default)]
 pub struct CpuTime {
     is_measured: AtomicBool,
-    nanoseconds: AtomicU64,
+    nanoseconds: Arc<AtomicU64>,
 }
 
 impl CpuTime {
     /// Measures until the guard is dropped.
-    pub fn measure(&self) -> Option<Measured<'_>> {
-        self.is_measured.load(Ordering::Relaxed).then(|| Measured { time: self, since: Instant::now() })
+    pub fn measure(&self) -> Option<Measured> {
+        let is_measured = self.is_measured.load(Ordering::Relaxed);
+        is_measured.then(|| Measured { nanoseconds: self.nanoseconds.clone(), since: Instant::now() })
     }
 }
 
 /// Time from its making to its dropping counts.
-pub struct Measured<'a> {
-    time: &'a CpuTime,
+pub struct Measured {
+    nanoseconds: Arc<AtomicU64>,
     since: Instant,
 }
 
-impl Drop for Measured<'_> {
+impl Drop for Measured {
     fn drop(&mut self) {
         let nanoseconds = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.time.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 }
 

@@ -15,6 +15,14 @@
 //! }
 //! ```
 //!
+//! # Cargo features
+//!
+//! - `embedded_weights` (default): the weights [`PortraitModel::QUALITY`] and [`PortraitModel::FAST`] are part of the binary.
+//!   Without it, set [`PortraitRealism::model`] to weights that the `AssetServer` loads.
+//!
+//! Of Bevy the plugin asks for what it draws with (`bevy_core_pipeline`, `bevy_anti_alias` and what these need), and works
+//! with every further feature, the default ones among them. Watching weights files takes Bevy's `file_watcher`.
+//!
 //! Words: the *first rendered image* is what the camera shows without the plugin, the *second rendered image* what it
 //! shows with it.
 

@@ -121,6 +121,7 @@ pub(crate) struct Gpu<'w> {
     pub cache: Res<'w, PipelineCache>,
     pub pipelines: Res<'w, PortraitPipelines>,
     pub pipeline_cache: ResMut<'w, PortraitPipelineCache>,
+    time: Res<'w, CpuTime>,
 }
 
 impl Gpu<'_> {
@@ -140,26 +141,20 @@ pub(crate) fn prepare_portrait_views(
     prepared: Query<Entity, With<PortraitView>>,
     faces: Res<ExtractedFaces>,
     models: Res<RenderAssets<PreparedPortraitModel>>,
-    time: Res<CpuTime>,
 ) {
-    let _measured = time.measure();
+    let _measured = gpu.time.measure();
     let state = &mut *state;
     let uploaded = |model: AssetId<PortraitModel>| models.get(model).and_then(|model| model.0.as_ref());
     // A model that is gone, or that no camera names any more, takes its buffers with it. Where its weights changed, the
     // network with the old ones goes on until another can take over, or until what it reads is no longer drawn.
     let naming =
         |model: AssetId<PortraitModel>| views.iter().filter(move |(_, _, settings, ..)| settings.model.id() == model);
-    let is_fed = |network: &Network, prepass: Option<&ViewPrepassTextures>| {
-        let inputs = &network.weights().model.graph().spec().inputs;
-        (!inputs.contains(&Plane::Normal) || prepass.is_some_and(|prepass| prepass.normal_view().is_some()))
-            && (!inputs.contains(&Plane::Depth) || prepass.is_some_and(|prepass| prepass.depth_view().is_some()))
-    };
     take_over(state);
     state.networks.retain(|&model, network| {
         models.get(model).is_some()
             && naming(model).next().is_some()
             && (uploaded(model).is_none_or(|gpu| network.runs(gpu))
-                || naming(model).all(|(_, _, _, _, _, _, prepass, ..)| is_fed(network, prepass)))
+                || naming(model).all(|(_, _, _, _, _, _, prepass, ..)| planes(network.weights(), prepass).is_some()))
     });
     let PortraitGpuState { networks, successors, .. } = state;
     successors.retain(|model, _| networks.contains_key(model));
@@ -206,6 +201,21 @@ pub(crate) fn prepare_portrait_views(
     state.composite.drop_unused();
 }
 
+/// Normals and depths, if the network reads them; `None` where one of them is missing.
+fn planes<'a>(
+    weights: &GpuPortraitModel,
+    prepass: Option<&'a ViewPrepassTextures>,
+) -> Option<[Option<&'a TextureView>; 2]> {
+    let inputs = &weights.model.graph().spec().inputs;
+    let plane = |plane, view: Option<&'a TextureView>| {
+        if inputs.contains(&plane) { view.map(Some) } else { Some(None) }
+    };
+    Some([
+        plane(Plane::Normal, prepass.and_then(ViewPrepassTextures::normal_view))?,
+        plane(Plane::Depth, prepass.and_then(ViewPrepassTextures::depth_view))?,
+    ])
+}
+
 /// The faces a view sees, if it can be enhanced.
 fn find_work<'a>(
     (entity, main_entity, settings, camera, view, layers, prepass, msaa, main_pass): <ViewItem as QueryData>::Item<
@@ -225,13 +235,8 @@ fn find_work<'a>(
         error_once!("portrait realism: a camera with another `CompositingSpace` than `Linear` is left as it is");
         return None;
     }
-    let inputs = &gpu.model.graph().spec().inputs;
-    let normals = prepass.and_then(ViewPrepassTextures::normal_view).filter(|_| inputs.contains(&Plane::Normal));
-    let depths = prepass.and_then(ViewPrepassTextures::depth_view).filter(|_| inputs.contains(&Plane::Depth));
-    // `add_prepasses` asked for them; they are there from the next frame on.
-    if (inputs.contains(&Plane::Normal) && normals.is_none()) || (inputs.contains(&Plane::Depth) && depths.is_none()) {
-        return None;
-    }
+    // `equip_cameras` asked for them; they are there from the next frame on.
+    let [normals, depths] = planes(&gpu, prepass)?;
     let clip_from_world = view.clip_from_world.unwrap_or_else(|| view.clip_from_view * view_from_world(view));
     let viewport = view.viewport;
     let viewport_px = URect::new(viewport.x, viewport.y, viewport.x + viewport.z, viewport.y + viewport.w);

@@ -16,6 +16,11 @@ use crate::quality::{PortraitQuality, PortraitStatus};
 ///
 /// Nothing runs on the GPU while it is off, while the strength is 0, while no face is on screen, or until the weights
 /// and the shaders are ready; the frame is then exactly what it is without the plugin.
+///
+/// Weights that read normals or depth bring prepasses to the camera while it is enhanced, for which Bevy compiles the
+/// scene's materials once more; unless `RenderPlugin::synchronous_pipeline_compilation` is set, it does not draw them
+/// meanwhile. A camera whose effect is switched on in the middle of a game shows no gap if it has `NormalPrepass` and
+/// `DepthPrepass` from the start.
 #[derive(Component, Reflect, Clone, Debug, ExtractComponent)]
 #[reflect(Component, Default, Debug, Clone)]
 #[extract_component_filter(With<Camera>)]

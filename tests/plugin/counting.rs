@@ -1,8 +1,5 @@
 //! Counts what is made on the device, by the numbers that Bevy gives each buffer, texture, view and bind group.
 
-use std::env;
-use std::process::Command;
-
 use bevy::render::render_resource::{
     BufferDescriptor, BufferUsages, Extent3d, TextureDescriptor, TextureDimension, TextureFormat, TextureUsages,
     TextureViewDescriptor,
@@ -37,22 +34,4 @@ pub fn objects_made(device: &RenderDevice) -> [u64; 4] {
 fn number(id: &str) -> u64 {
     let digits: String = id.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap_or_else(|_| panic!("{id} holds no number"))
-}
-
-/// Whether the calling test runs in a process of its own, where nobody else's objects are counted. If not, runs it in one,
-/// by its full name, and fails if it fails there.
-pub fn runs_alone(test: &str) -> bool {
-    const ALONE: &str = "PORTRAIT_TEST_ALONE";
-    if env::var_os(ALONE).is_some() {
-        return true;
-    }
-    let child = Command::new(env::current_exe().expect("the tests have a file"))
-        .args(["--exact", test, "--nocapture"])
-        .env(ALONE, "1")
-        .output()
-        .expect("the tests start again");
-    let output = String::from_utf8_lossy(&child.stdout);
-    println!("{output}");
-    assert!(child.status.success() && output.contains("1 passed"), "{}", String::from_utf8_lossy(&child.stderr));
-    false
 }

@@ -1,6 +1,7 @@
 //! The plugin on a real device. Any Vulkan device serves, lavapipe too; without one these tests fail.
 #![allow(clippy::expect_used)]
 
+mod alone;
 mod common;
 mod counting;
 mod edge_cases;

@@ -6,8 +6,9 @@ use bevy::render::render_resource::PipelineCache;
 use bevy::render::renderer::RenderDevice;
 use bevy_portrait_realism::prelude::*;
 
+use crate::alone::runs_alone;
 use crate::common::render_world;
-use crate::counting::{objects_made, runs_alone};
+use crate::counting::objects_made;
 use crate::stage::Stage;
 
 const FRAMES: u32 = 5;

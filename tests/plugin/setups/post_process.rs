@@ -53,7 +53,7 @@ fn vignette_chromatic_aberration_and_lens_distortion_are_enhanced() {
 
 #[test]
 fn motion_blur_of_a_moving_face_is_enhanced() {
-    let mut twins = Twins::new(Msaa::Off, MotionBlur { shutter_angle: 2.0, samples: 4, ..default() });
+    let mut twins = Twins::new(Msaa::Off, MotionBlur { shutter_angle: 2.0, samples: 4 });
     let mut blurred = 0;
     twins.assert_enhanced("motion blur, at rest", 2);
     for step in 1..6 {
