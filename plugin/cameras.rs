@@ -43,10 +43,10 @@ pub(crate) fn equip_cameras(
             let Some(model) = models.get(&settings.model).filter(|_| supported.is_supported()) else { continue };
             let inputs = &model.graph().spec().inputs;
             // Weights that were loaded anew and read less do not end what the old ones read, which run on for a moment.
-            let kept = AddedPrepasses { model: Some(settings.model.id()), ..before };
-            let kept = if kept == before { before } else { AddedPrepasses::default() };
-            needed.normals = kept.normals || inputs.contains(&Plane::Normal) && (!has_normals || before.normals);
-            needed.depth = kept.depth || inputs.contains(&Plane::Depth) && (!has_depth || before.depth);
+            let keeps = before.model == Some(settings.model.id());
+            let needs = |plane, has: bool, added: bool| keeps && added || inputs.contains(&plane) && (!has || added);
+            needed.normals = needs(Plane::Normal, has_normals, before.normals);
+            needed.depth = needs(Plane::Depth, has_depth, before.depth);
             needed.model = (needed.normals || needed.depth).then_some(settings.model.id());
         }
         if needed == before {

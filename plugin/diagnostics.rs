@@ -73,7 +73,9 @@ pub(crate) fn register(app: &mut App) {
     }
     app.add_systems(Update, report_gpu_time);
     if let Some(render_app) = app.get_sub_app_mut(RenderApp) {
-        render_app.init_resource::<CpuTime>().add_systems(ExtractSchedule, report_cpu_time);
+        render_app
+            .init_resource::<CpuTime>()
+            .add_systems(ExtractSchedule, report_cpu_time.run_if(resource_exists::<DiagnosticsRecorder>));
     }
 }
 
@@ -83,10 +85,10 @@ fn report(store: &mut DiagnosticsStore, path: &DiagnosticPath, time: Instant, va
     }
 }
 
-/// Hands over what the frame before took, and looks whether the next one is to be measured.
-fn report_cpu_time(mut main_world: ResMut<MainWorld>, time: Res<CpuTime>, recorder: Option<Res<DiagnosticsRecorder>>) {
+/// Hands over what the frame before took. Where somebody records diagnostics, all frames from the first on are measured.
+fn report_cpu_time(mut main_world: ResMut<MainWorld>, time: Res<CpuTime>) {
     let nanoseconds = time.nanoseconds.swap(0, Ordering::Relaxed);
-    let was_measured = time.is_measured.swap(recorder.is_some(), Ordering::Relaxed);
+    let was_measured = time.is_measured.swap(true, Ordering::Relaxed);
     if was_measured && let Some(mut store) = main_world.get_resource_mut::<DiagnosticsStore>() {
         let ms = Duration::from_nanos(nanoseconds).as_secs_f64() * 1000.0;
         report(&mut store, &PortraitRealismPlugin::CPU_MS, Instant::now(), ms);

@@ -145,11 +145,10 @@ impl Plugin for PortraitRealismPlugin {
             RenderAssetPlugin::<model_asset::PreparedPortraitModel>::default(),
         ));
         diagnostics::register(app);
-        let kernels = app.world().get_resource().cloned().unwrap_or_default();
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         render_app
             .insert_resource(shaders)
-            .insert_resource::<PortraitKernels>(kernels)
+            .init_resource::<PortraitKernels>()
             .insert_resource(PortraitRealismSupported::no_renderer())
             .init_resource::<extract::ExtractedFaces>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
@@ -188,8 +187,12 @@ impl Plugin for PortraitRealismPlugin {
     }
 
     fn finish(&self, app: &mut App) {
+        let kernels = app.world().get_resource::<PortraitKernels>().cloned();
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         let world = render_app.world_mut();
+        if let Some(kernels) = kernels {
+            world.insert_resource(kernels);
+        }
         let (Some(device), Some(adapter)) =
             (world.get_resource::<RenderDevice>(), world.get_resource::<RenderAdapter>())
         else {
