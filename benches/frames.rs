@@ -3,28 +3,22 @@
 
 #[path = "../tests/plugin/counting.rs"]
 mod counting;
-#[path = "../examples/common/mod.rs"]
-mod demo;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bevy::app::PluginsState;
-use bevy::camera::RenderTarget;
 use bevy::camera::primitives::Aabb;
-use bevy::log::LogPlugin;
 use bevy::prelude::*;
-use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
-use bevy::render::render_resource::{CachedPipelineState, PipelineCache, PipelineDescriptor, PollType, TextureFormat};
+use bevy::render::RenderApp;
+use bevy::render::render_resource::{CachedPipelineState, PipelineCache, PipelineDescriptor, PollType};
 use bevy::render::renderer::RenderDevice;
-use bevy::render::{RenderApp, RenderPlugin};
-use bevy::window::ExitCondition;
-use bevy::winit::WinitPlugin;
 use bevy_portrait_realism::prelude::*;
 use bevy_portrait_realism::{PortraitKernels, PortraitView};
 
 use crate::device::BenchDevice;
+use crate::examples::demo;
+use crate::examples::windowless::Windowless;
 use crate::table::{Row, Work};
 
 /// Width and height of the demo's frame.
@@ -67,9 +61,7 @@ pub fn measure(device: &BenchDevice, rounds: usize) -> Result<Frames> {
 
 fn demo_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
     let demo = |plugin| {
-        let mut app = start(UVec2::splat(DEMO_PX), plugin, true, |app, target| {
-            app.add_plugins(demo::DemoPlugin { target });
-        });
+        let mut app = start(UVec2::splat(DEMO_PX), plugin, true, demo_scene)?;
         settle(&mut app).map(|()| app)
     };
     let (mut without, mut with) = (demo(None)?, demo(Some(PortraitKernels::Suited))?);
@@ -91,9 +83,10 @@ fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
     let screens = SCREENS_PX.map(|[x, y]| (format!("effect on a screen of {x}×{y}"), [x, y], FACES_PX[0]));
     let mut measured = Vec::new();
     for (name, screen_px, face_px) in faces.into_iter().chain(screens) {
-        let mut app = start(screen_px.into(), Some(PortraitKernels::Suited), true, |app, target| {
-            ball(app, target, screen_px[1], face_px);
-        });
+        let mut app = start(screen_px.into(), Some(PortraitKernels::Suited), true, |app| {
+            ball(app, screen_px[1], face_px);
+            Ok(())
+        })?;
         settle(&mut app)?;
         let started = Instant::now();
         while time_stamped_s(&mut app)?.is_none() {
@@ -145,34 +138,26 @@ fn start(
     size_px: UVec2,
     plugin: Option<PortraitKernels>,
     wait_for_shaders: bool,
-    scene: impl FnOnce(&mut App, RenderTarget),
-) -> App {
-    let mut app = App::new();
-    app.add_plugins(
-        DefaultPlugins
-            .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
-            .set(RenderPlugin { synchronous_pipeline_compilation: wait_for_shaders, ..default() })
-            .set(AssetPlugin { file_path: demo::assets_folder().to_string_lossy().into_owned(), ..default() })
-            .disable::<WinitPlugin>()
-            .disable::<LogPlugin>()
-            .disable::<PipelinedRenderingPlugin>(),
-    );
-    if let Some(kernels) = plugin {
-        app.insert_resource(kernels).add_plugins(PortraitRealismPlugin);
-    }
-    let image = Image::new_target_texture(size_px.x, size_px.y, TextureFormat::Rgba8UnormSrgb, None);
-    let target = app.world_mut().resource_mut::<Assets<Image>>().add(image);
-    scene(&mut app, RenderTarget::Image(target.into()));
-    while app.plugins_state() == PluginsState::Adding {
-        bevy::tasks::tick_global_task_pools_on_main_thread();
-    }
-    app.finish();
-    app.cleanup();
-    app
+    scene: impl FnOnce(&mut App) -> Result<()>,
+) -> Result<App> {
+    let windowless = Windowless { size_px, assets: demo::assets_folder(), wait_for_shaders, logs: false };
+    windowless.start(|app| {
+        if let Some(kernels) = plugin {
+            app.insert_resource(kernels).add_plugins(PortraitRealismPlugin);
+        }
+        scene(app)
+    })
+}
+
+/// The demo scene with the effect on.
+fn demo_scene(app: &mut App) -> Result<()> {
+    let camera = demo::spawn(app)?;
+    app.world_mut().entity_mut(camera).insert(PortraitRealism::default());
+    Ok(())
 }
 
 /// A lit ball whose region is about `face_px` high, and weights that read nothing but the frame: no prepass grows with the screen.
-fn ball(app: &mut App, target: RenderTarget, screen_height_px: u32, face_px: u32) {
+fn ball(app: &mut App, screen_height_px: u32, face_px: u32) {
     let world = app.world_mut();
     let mesh = world.resource_mut::<Assets<Mesh>>().add(Sphere::new(0.5));
     let material = world.resource_mut::<Assets<StandardMaterial>>().add(Color::srgb(0.8, 0.55, 0.45));
@@ -183,7 +168,6 @@ fn ball(app: &mut App, target: RenderTarget, screen_height_px: u32, face_px: u32
     world.spawn((
         Camera3d::default(),
         Projection::from(PerspectiveProjection { fov, ..default() }),
-        target,
         Msaa::Off,
         Transform::from_xyz(0.0, 0.0, 3.0),
         PortraitRealism { model: PortraitModel::FAST, quality: MEASURED, ..default() },
@@ -228,9 +212,10 @@ fn waiting(app: &App, all: bool) -> Result<usize> {
 
 /// What a frame makes with the effect that it does not make without.
 fn steady_allocations() -> Result<f64> {
-    let mut app = start(UVec2::new(640, 360), Some(PortraitKernels::Suited), true, |app, target| {
-        ball(app, target, 360, FACES_PX[0])
-    });
+    let mut app = start(UVec2::new(640, 360), Some(PortraitKernels::Suited), true, |app| {
+        ball(app, 360, FACES_PX[0]);
+        Ok(())
+    })?;
     settle(&mut app)?;
     let mut made_by_a_frame = |enabled| {
         enable(&mut app, enabled);
@@ -270,9 +255,7 @@ fn first_frame_rows() -> Result<[Row; 2]> {
 pub fn first_frame(plugin: bool) -> Result<f64> {
     let started = Instant::now();
     let kernels = plugin.then_some(PortraitKernels::Auto { remembered_in: None });
-    let mut app = start(UVec2::splat(DEMO_PX), kernels, false, |app, target| {
-        app.add_plugins(demo::DemoPlugin { target });
-    });
+    let mut app = start(UVec2::splat(DEMO_PX), kernels, false, demo_scene)?;
     while started.elapsed() < PATIENCE {
         app.update();
         wait(&app);

@@ -1,14 +1,15 @@
 //! What a camera with the effect switched on needs: its weights, and the prepasses that they read.
 
 use bevy::asset::{AssetId, Assets};
-use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
+use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass, NormalPrepass};
+use bevy::ecs::entity::EntityHashSet;
 use bevy::ecs::prelude::*;
 use bevy::log::error_once;
 use portrait_network::Plane;
 
 use crate::model_asset::PortraitModel;
 use crate::quality::PortraitStatus;
-use crate::settings::PortraitRealism;
+use crate::settings::{PortraitExclude, PortraitRealism};
 use crate::support::PortraitRealismSupported;
 
 /// Prepasses that the plugin added to a camera, and takes away again.
@@ -16,24 +17,32 @@ use crate::support::PortraitRealismSupported;
 pub(crate) struct AddedPrepasses {
     normals: bool,
     depth: bool,
+    motion: bool,
     /// For these weights.
     model: Option<AssetId<PortraitModel>>,
 }
 
-type CameraQuery =
-    (Entity, Option<&'static PortraitRealism>, Has<NormalPrepass>, Has<DepthPrepass>, Option<&'static AddedPrepasses>);
+type CameraQuery = (
+    Entity,
+    Option<&'static PortraitRealism>,
+    Has<NormalPrepass>,
+    Has<DepthPrepass>,
+    Has<MotionVectorPrepass>,
+    Option<&'static AddedPrepasses>,
+);
 
 type CameraFilter = Or<(With<PortraitRealism>, With<AddedPrepasses>)>;
 
 /// Weights inside the binary become an asset when the first camera asks for them. A camera has the prepasses that its weights
-/// read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to be the identical frame.
+/// and settings read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to be the identical frame.
 pub(crate) fn equip_cameras(
     mut commands: Commands,
     cameras: Query<CameraQuery, CameraFilter>,
+    excluded: Query<(), With<PortraitExclude>>,
     mut models: ResMut<Assets<PortraitModel>>,
     supported: Res<PortraitRealismSupported>,
 ) {
-    for (camera, settings, has_normals, has_depth, added) in cameras {
+    for (camera, settings, has_normals, has_depth, has_motion, added) in cameras {
         let before = added.copied().unwrap_or_default();
         let mut needed = AddedPrepasses::default();
         if let Some(settings) = settings.filter(|settings| settings.is_active()) {
@@ -42,28 +51,49 @@ pub(crate) fn equip_cameras(
             }
             let Some(model) = models.get(&settings.model).filter(|_| supported.is_supported()) else { continue };
             let inputs = &model.graph().spec().inputs;
+            let reads_normals = inputs.contains(&Plane::Normal);
+            let reads_depth = inputs.contains(&Plane::Depth) || settings.needs_depth() || !excluded.is_empty();
             // Weights that were loaded anew and read less do not end what the old ones read, which run on for a moment.
-            let keeps = before.model == Some(settings.model.id());
-            let needs = |plane, has: bool, added: bool| keeps && added || inputs.contains(&plane) && (!has || added);
-            needed.normals = needs(Plane::Normal, has_normals, before.normals);
-            needed.depth = needs(Plane::Depth, has_depth, before.depth);
+            let kept = if before.model == Some(settings.model.id()) { before } else { AddedPrepasses::default() };
+            needed.normals = kept.normals || reads_normals && (!has_normals || before.normals);
+            needed.depth = kept.depth || reads_depth && (!has_depth || before.depth);
+            needed.motion = settings.keeps_history() && (!has_motion || before.motion);
             needed.model = (needed.normals || needed.depth).then_some(settings.model.id());
         }
         if needed == before {
             continue;
         }
         let mut camera = commands.entity(camera);
-        match (before.normals, needed.normals) {
-            (false, true) => _ = camera.insert(NormalPrepass),
-            (true, false) => _ = camera.remove::<NormalPrepass>(),
-            _ => {}
-        }
-        match (before.depth, needed.depth) {
-            (false, true) => _ = camera.insert(DepthPrepass),
-            (true, false) => _ = camera.remove::<DepthPrepass>(),
-            _ => {}
-        }
+        change::<NormalPrepass>(&mut camera, before.normals, needed.normals);
+        change::<DepthPrepass>(&mut camera, before.depth, needed.depth);
+        change::<MotionVectorPrepass>(&mut camera, before.motion, needed.motion);
         camera.insert(needed);
+    }
+}
+
+fn change<Prepass: Component + Default>(camera: &mut EntityCommands, before: bool, needed: bool) {
+    match (before, needed) {
+        (false, true) => _ = camera.insert(Prepass::default()),
+        (true, false) => _ = camera.remove::<Prepass>(),
+        _ => {}
+    }
+}
+
+/// Cameras whose reset is in the frame that is being drawn.
+#[derive(Resource, Default)]
+pub(crate) struct Resets(EntityHashSet);
+
+/// Before a frame is extracted.
+pub(crate) fn note_resets(mut resets: ResMut<Resets>, cameras: Query<(Entity, &PortraitRealism)>) {
+    resets.0.extend(cameras.iter().filter(|(_, settings)| settings.reset).map(|(camera, _)| camera));
+}
+
+/// Once it has been: a reset holds for one frame.
+pub(crate) fn clear_resets(mut resets: ResMut<Resets>, mut cameras: Query<&mut PortraitRealism>) {
+    for camera in resets.0.drain() {
+        if let Ok(mut settings) = cameras.get_mut(camera) {
+            settings.reset = false;
+        }
     }
 }
 

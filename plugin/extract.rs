@@ -1,12 +1,14 @@
 //! Faces, from the main world into the render world.
 
-use bevy::camera::primitives::Aabb;
+use bevy::asset::AssetEvent;
 use bevy::camera::visibility::{InheritedVisibility, RenderLayers};
 use bevy::ecs::prelude::*;
-use bevy::math::Vec3;
+use bevy::math::{Mat4, Vec3};
+use bevy::mesh::Mesh;
 use bevy::render::Extract;
 use bevy::transform::components::GlobalTransform;
 
+use crate::bounds::{FaceParts, MorphReaches};
 use crate::region::box_corners;
 use crate::settings::{PortraitFace, PortraitRealism};
 
@@ -17,19 +19,35 @@ pub(crate) struct ExtractedFaces(pub Vec<ExtractedFace>);
 /// A face's box in world space.
 #[derive(Clone, Debug)]
 pub(crate) struct ExtractedFace {
+    /// In the main world.
+    pub entity: Entity,
     pub corners: [Vec3; 8],
     pub center: Vec3,
     /// Radius of the sphere around the box.
     pub radius: f32,
+    /// World space → (0, 0, 0) to (1, 1, 1) in the box, from its upper left corner on, seen from the front.
+    pub face_from_world: Mat4,
     /// Layers it is on; `None` is all of them.
     pub layers: Option<RenderLayers>,
 }
 
 impl ExtractedFace {
-    fn new(corners: [Vec3; 8], layers: Option<&RenderLayers>) -> Self {
+    /// Of a box in the entity's own space.
+    pub fn new(
+        entity: Entity,
+        (min, max): (Vec3, Vec3),
+        transform: &GlobalTransform,
+        layers: Option<&RenderLayers>,
+    ) -> Self {
+        let corners = box_corners(min, max).map(|corner| transform.transform_point(corner));
         let center = corners.iter().sum::<Vec3>() / 8.0;
         let radius = corners.iter().map(|corner| corner.distance(center)).fold(0.0, f32::max);
-        Self { corners, center, radius, layers: layers.cloned() }
+        let size = (max - min).max(Vec3::splat(f32::MIN_POSITIVE));
+        // Left to right, top to bottom, front to back.
+        let unit_from_local = Mat4::from_scale(Vec3::new(1.0, -1.0, -1.0) / size)
+            * Mat4::from_translation(Vec3::new(-min.x, -max.y, -max.z));
+        let face_from_world = unit_from_local * transform.to_matrix().inverse();
+        Self { entity, corners, center, radius, face_from_world, layers: layers.cloned() }
     }
 }
 
@@ -45,9 +63,12 @@ pub(crate) fn extract_faces(
     mut extracted: ResMut<ExtractedFaces>,
     cameras: Extract<Query<&PortraitRealism>>,
     faces: Extract<Query<FaceQuery>>,
-    parts: Extract<Query<(&GlobalTransform, &Aabb)>>,
+    parts: Extract<FaceParts>,
     children: Extract<Query<&Children>>,
+    mut reaches: ResMut<MorphReaches>,
+    mut changed_meshes: Extract<MessageReader<AssetEvent<Mesh>>>,
 ) {
+    reaches.forget(changed_meshes.read());
     extracted.0.clear();
     if !cameras.iter().any(PortraitRealism::is_active) {
         return;
@@ -61,19 +82,13 @@ pub(crate) fn extract_faces(
         let bounds = bounds.or_else(|| {
             let local_from_world = transform.affine().inverse();
             let family = std::iter::once(entity).chain(children.iter_descendants(entity));
-            let boxes = family.filter_map(|part| parts.get(part).ok()).flat_map(|(part, bounds)| {
-                let local_from_part = local_from_world * part.affine();
-                let corners = box_corners(bounds.min().into(), bounds.max().into());
-                corners.map(|corner| local_from_part.transform_point3(corner))
-            });
-            boxes.fold(None, |union: Option<(Vec3, Vec3)>, corner| {
+            let corners = family.flat_map(|part| parts.corners(part, &mut reaches));
+            let corners = corners.map(|corner| local_from_world.transform_point3(corner));
+            corners.fold(None, |union: Option<(Vec3, Vec3)>, corner| {
                 let (min, max) = union.unwrap_or((corner, corner));
                 Some((min.min(corner), max.max(corner)))
             })
         });
-        if let Some((min, max)) = bounds {
-            let corners = box_corners(min, max).map(|corner| transform.transform_point(corner));
-            extracted.0.push(ExtractedFace::new(corners, layers));
-        }
+        extracted.0.extend(bounds.map(|bounds| ExtractedFace::new(entity, bounds, transform, layers)));
     }
 }

@@ -7,16 +7,18 @@ use bevy::ecs::prelude::*;
 use bevy::math::{Mat4, UVec2, Vec2, Vec4};
 use bevy::platform::collections::{HashMap, HashSet};
 use bevy::render::render_resource::{
-    BindGroup, BufferId, DynamicUniformBuffer, Extent3d, ShaderType, Texture, TextureDescriptor, TextureDimension,
-    TextureFormat, TextureUsages, TextureView, TextureViewDescriptor, TextureViewId,
+    BindGroup, BufferId, DynamicUniformBuffer, Extent3d, SamplerId, ShaderType, Texture, TextureDescriptor,
+    TextureDimension, TextureFormat, TextureUsages, TextureView, TextureViewDescriptor, TextureViewId,
 };
 use bevy::render::renderer::RenderDevice;
 
 use crate::execute::Network;
 use crate::guide::Guide;
 use crate::model_asset::PortraitModel;
-use crate::pipeline::PackKey;
+use crate::pipeline::{PackKey, ShapeKey};
+use crate::shaping::Shaping;
 use crate::tiers::CameraTiers;
+use crate::variant::ActivationFormat;
 
 /// The copy of the frame grows to multiples of this many pixels a side.
 const COPY_STEP_PX: u32 = 64;
@@ -28,6 +30,10 @@ pub struct RegionUniform {
     pub view_from_clip: Mat4,
     /// World → view space.
     pub view_from_world: Mat4,
+    /// View space → world.
+    pub world_from_view: Mat4,
+    /// World → the face's box, (0, 0, 0) to (1, 1, 1).
+    pub face_from_world: Mat4,
     /// Viewport of the camera in its target: x, y, width, height.
     pub viewport_px: Vec4,
     /// Size of what the prepasses drew, in the viewport's top left corner: smaller than the viewport where the frame is
@@ -43,6 +49,14 @@ pub struct RegionUniform {
     pub network_px: UVec2,
     /// The same, filled up to the network's alignment.
     pub padded_px: UVec2,
+    /// Of the region in the last frame.
+    pub last_origin_px: UVec2,
+    /// Of the region in the last frame.
+    pub last_size_px: UVec2,
+    /// Of the region in the last frame.
+    pub last_network_px: UVec2,
+    /// Of the region in the last frame.
+    pub last_padded_px: UVec2,
     /// How much of the change is applied, 0–1.
     pub strength: f32,
     /// Size of a residual of 1 in display-referred sRGB.
@@ -57,6 +71,26 @@ pub struct RegionUniform {
     pub color_center: f32,
     /// [`portrait_network::transfer::COLOR_SCALE`].
     pub color_scale: f32,
+    /// Factor of the residual's broad part.
+    pub light: f32,
+    /// Factor of the residual's fine part.
+    pub detail: f32,
+    /// Pixels of the network between the points at which the broad part is known.
+    pub light_step: u32,
+    /// How much of the last frame's residual is kept, 0–0.95; 0 where there is none.
+    pub history: f32,
+    /// 0: luma and chroma change; 1: luma alone.
+    pub preserve_color: f32,
+    /// Most that a channel changes by, display-referred sRGB.
+    pub most_change: f32,
+    /// Whatever is nearer along the view is in front of the face.
+    pub front_distance: f32,
+    /// 0: no mask, 1: over the viewport, 2: over the face.
+    pub mask_space: u32,
+    /// How many boxes there are whose content is left alone.
+    pub excluded: u32,
+    /// Whether the camera has drawn depths.
+    pub has_depth: u32,
 }
 
 /// Everything on the GPU that outlives a frame.
@@ -66,9 +100,12 @@ pub struct PortraitGpuState {
     pub(crate) successors: HashMap<AssetId<PortraitModel>, Successor>,
     pub(crate) copies: HashMap<TextureFormat, RegionCopy>,
     pub(crate) guide: Option<Guide>,
+    pub(crate) shaping: Shaping,
     pub(crate) tiers: CameraTiers,
     pub(crate) uniforms: DynamicUniformBuffer<RegionUniform>,
     pub(crate) pack: BindGroups<PackSource>,
+    pub(crate) light: BindGroups<LightSource>,
+    pub(crate) shape: BindGroups<ShapeSource>,
     pub(crate) composite: BindGroups<CompositeSource>,
 }
 
@@ -78,7 +115,7 @@ impl PortraitGpuState {
         self.networks.get(&model)
     }
 
-    /// GPU memory held by scratch buffers, the guide and copied regions, in bytes.
+    /// GPU memory held by scratch buffers, the guide, histories and copied regions, in bytes.
     pub fn allocated_bytes(&self) -> u64 {
         let successors = self.successors.values().map(|successor| &successor.network);
         let scratch: u64 = self.networks.values().chain(successors).map(|network| network.plan().scratch_bytes()).sum();
@@ -86,7 +123,7 @@ impl PortraitGpuState {
             let texel = u64::from(format.block_copy_size(None).unwrap_or_default());
             u64::from(copy.size_px.x) * u64::from(copy.size_px.y) * texel
         });
-        scratch + self.guide.as_ref().map_or(0, Guide::bytes) + copies.sum::<u64>()
+        scratch + self.guide.as_ref().map_or(0, Guide::bytes) + self.shaping.bytes() + copies.sum::<u64>()
     }
 
     /// Makes room for a region of `size_px` pixels of a target of this format.
@@ -147,13 +184,41 @@ pub(crate) struct PackSource {
     pub prepass: [Option<TextureViewId>; 2],
 }
 
+/// What the bind group of the kernel that finds the broad part of a residual binds.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct LightSource {
+    pub activations: ActivationFormat,
+    pub uniforms: BufferId,
+    pub residual: BufferId,
+    pub light: BufferId,
+}
+
+/// What the bind group of the kernel that shapes a residual binds.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ShapeSource {
+    pub key: ShapeKey,
+    pub uniforms: BufferId,
+    pub residual: BufferId,
+    pub last: BufferId,
+    pub shaped: BufferId,
+    pub light: BufferId,
+    pub motion: TextureViewId,
+    pub copy: TextureViewId,
+    pub guide: BufferId,
+}
+
 /// What the bind group of the composite pass binds.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CompositeSource {
+    pub multisampled: bool,
     pub uniforms: BufferId,
     pub copy: TextureViewId,
     pub residual: BufferId,
     pub guide: BufferId,
+    pub depths: TextureViewId,
+    pub mask: TextureViewId,
+    pub mask_sampler: SamplerId,
+    pub boxes: BufferId,
 }
 
 /// Bind groups by what they bind; those not asked for during a frame are dropped at its end.

@@ -27,15 +27,19 @@
 //! shows with it.
 
 mod auto_quality;
+mod bounds;
 mod cameras;
 mod diagnostics;
+pub mod exclusion;
 pub mod execute;
 mod extract;
+mod faces;
 mod fusion;
 pub mod gpu_state;
 mod gpu_timer;
 mod guide;
 mod kernel_memory;
+mod marking;
 pub mod model_asset;
 mod pass;
 pub mod pipeline;
@@ -48,16 +52,20 @@ mod replace;
 mod scratch;
 mod settings;
 pub mod shaders;
+mod shaping;
 mod support;
 mod tiers;
 mod tuning;
+mod uniforms;
 pub mod variant;
+mod view;
 pub mod weight_layout;
+mod work;
 
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;
 use bevy::anti_alias::fxaa::fxaa;
 use bevy::anti_alias::smaa::smaa;
-use bevy::app::{App, Plugin, PostUpdate};
+use bevy::app::{App, First, Last, Plugin, PostUpdate};
 use bevy::asset::io::embedded::EmbeddedAssetRegistry;
 use bevy::asset::{AssetApp, AssetEventSystems, AssetServer};
 use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
@@ -68,19 +76,21 @@ use bevy::render::render_asset::RenderAssetPlugin;
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, RenderStartup, RenderSystems};
 
+pub use marking::MarkPortraitFaces;
 pub use model_asset::{PortraitModel, PortraitModelLoader};
 pub use pass::portrait_realism;
-pub use prepare::PortraitView;
 pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
-pub use settings::{PortraitFace, PortraitRealism};
+pub use settings::{PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitRealism};
 pub use support::{PortraitRealismSupported, PortraitUnsupported};
 pub use tuning::PortraitKernels;
+pub use view::PortraitView;
 
 /// What an application needs.
 pub mod prelude {
     pub use crate::{
-        PortraitFace, PortraitModel, PortraitQuality, PortraitRealism, PortraitRealismPlugin, PortraitRealismSupported,
-        PortraitRealismSystems, PortraitStatus, QualityTier,
+        MarkPortraitFaces, PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitModel,
+        PortraitQuality, PortraitRealism, PortraitRealismPlugin, PortraitRealismSupported, PortraitRealismSystems,
+        PortraitStatus, QualityTier,
     };
 }
 
@@ -124,14 +134,20 @@ impl Plugin for PortraitRealismPlugin {
     fn build(&self, app: &mut App) {
         app.register_type::<PortraitRealism>()
             .register_type::<PortraitFace>()
+            .register_type::<PortraitExclude>()
             .register_type::<PortraitStatus>()
+            .register_type::<MarkPortraitFaces>()
             .insert_resource(PortraitRealismSupported::no_renderer())
+            .add_systems(PostUpdate, marking::mark_faces.run_if(marking::scenes_have_changed))
             .add_observer(cameras::remove_status);
         if !app.world().contains_resource::<AssetServer>() {
             return;
         }
         app.init_asset::<PortraitModel>()
             .init_asset_loader::<PortraitModelLoader>()
+            .init_resource::<cameras::Resets>()
+            .add_systems(First, cameras::clear_resets)
+            .add_systems(Last, cameras::note_resets)
             .add_systems(PostUpdate, cameras::equip_cameras.before(AssetEventSystems));
 
         if app.get_sub_app(RenderApp).is_none() {
@@ -151,6 +167,8 @@ impl Plugin for PortraitRealismPlugin {
             .init_resource::<PortraitKernels>()
             .insert_resource(PortraitRealismSupported::no_renderer())
             .init_resource::<extract::ExtractedFaces>()
+            .init_resource::<bounds::MorphReaches>()
+            .init_gpu_resource::<exclusion::Exclusions>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()
             .add_systems(RenderStartup, pipeline::init_portrait_pipelines)
@@ -158,6 +176,7 @@ impl Plugin for PortraitRealismPlugin {
                 ExtractSchedule,
                 (
                     extract::extract_faces,
+                    exclusion::extract_exclusions,
                     tiers::report_tiers,
                     support::report_support.run_if(resource_changed::<PortraitRealismSupported>),
                 ),

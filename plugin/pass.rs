@@ -5,15 +5,17 @@ use bevy::log::error_once;
 use bevy::math::UVec2;
 use bevy::render::diagnostic::RecordDiagnostics;
 use bevy::render::render_resource::{
-    ComputePassDescriptor, Extent3d, LoadOp, Operations, Origin3d, PipelineCache, RenderPassColorAttachment,
-    RenderPassDescriptor, StoreOp, TexelCopyTextureInfo, Texture, TextureAspect, TextureUsages,
+    BindGroup, CommandEncoder, ComputePassDescriptor, Extent3d, LoadOp, Operations, Origin3d, PipelineCache,
+    RenderPassColorAttachment, RenderPassDescriptor, StoreOp, TexelCopyTextureInfo, Texture, TextureAspect,
+    TextureUsages,
 };
 use bevy::render::renderer::{RenderContext, ViewQuery};
 use bevy::render::view::ViewTarget;
 
 use crate::diagnostics::{CpuTime, SPAN};
 use crate::gpu_state::PortraitGpuState;
-use crate::prepare::PortraitView;
+use crate::plan::WORKGROUP_SIDE;
+use crate::view::PortraitView;
 
 /// For each face: copies its region out of the camera's main texture, runs the network, and draws the region back into
 /// the same texture. Everything outside stays untouched, and `ViewTarget` is not flipped.
@@ -29,8 +31,9 @@ pub fn portrait_realism(
     let (Some(network), Some(copy)) = (state.network(portrait.model), state.copies.get(&portrait.format)) else {
         return;
     };
-    let (Some(pack_pipeline), Some(composite_pipeline)) =
-        (cache.get_compute_pipeline(portrait.pack_pipeline), cache.get_render_pipeline(portrait.composite_pipeline))
+    let compute = [portrait.pack_pipeline, portrait.light_pipeline, portrait.shape_pipeline];
+    let ([Some(pack_pipeline), Some(light_pipeline), Some(shape_pipeline)], Some(composite_pipeline)) =
+        (compute.map(|id| cache.get_compute_pipeline(id)), cache.get_render_pipeline(portrait.composite_pipeline))
     else {
         return;
     };
@@ -66,19 +69,32 @@ pub fn portrait_realism(
         encoder.copy_texture_to_texture(texture_at(frame, rect.min), texture_at(&copy.texture, UVec2::ZERO), extent);
         span.end(encoder);
 
-        let span = diagnostics.time_span(encoder, "pack");
-        {
-            let mut pass = encoder
-                .begin_compute_pass(&ComputePassDescriptor { label: Some("portrait pack"), timestamp_writes: None });
-            let [x, y, z] = network.plan().pack_workgroups(network_px);
-            pass.set_pipeline(pack_pipeline);
-            pass.set_bind_group(0, &portrait.pack, &[prepared.uniform_offset]);
-            pass.dispatch_workgroups(x, y, z);
-        }
-        span.end(encoder);
+        let dispatch = |encoder: &mut CommandEncoder, label, pipeline, bind_group: &BindGroup, [x, y, z]: [u32; 3]| {
+            let span = diagnostics.time_span(encoder, label);
+            {
+                let descriptor = ComputePassDescriptor { label: Some(label), timestamp_writes: None };
+                let mut pass = encoder.begin_compute_pass(&descriptor);
+                pass.set_pipeline(pipeline);
+                pass.set_bind_group(0, bind_group, &[prepared.uniform_offset]);
+                pass.dispatch_workgroups(x, y, z);
+            }
+            span.end(encoder);
+        };
+        dispatch(encoder, "pack", pack_pipeline, &portrait.pack, network.plan().pack_workgroups(network_px));
 
         if !network.record(prepared.slot, network_px, encoder, &cache, diagnostics) {
             break;
+        }
+
+        if let Some(shape) = &prepared.shape {
+            if let Some((bind_group, points)) = &shape.light {
+                dispatch(encoder, "light", light_pipeline, bind_group, [points.x, points.y, 1]);
+            }
+            let groups = network_px.map(|side| side.div_ceil(WORKGROUP_SIDE));
+            dispatch(encoder, "shape", shape_pipeline, &shape.bind_group, [groups.x, groups.y, 1]);
+            if let Some((history, bytes)) = &shape.history {
+                encoder.copy_buffer_to_buffer(&shape.shaped, 0, history, 0, *bytes);
+            }
         }
 
         let span = diagnostics.time_span(encoder, "composite");
@@ -94,7 +110,7 @@ pub fn portrait_realism(
                 ..Default::default()
             });
             pass.set_pipeline(composite_pipeline);
-            pass.set_bind_group(0, &portrait.composite, &[prepared.uniform_offset]);
+            pass.set_bind_group(0, &prepared.composite, &[prepared.uniform_offset]);
             pass.set_scissor_rect(rect.min.x, rect.min.y, size.x, size.y);
             pass.draw(0..3, 0..1);
         }

@@ -4,14 +4,15 @@ use bevy::core_pipeline::FullscreenShader;
 use bevy::ecs::prelude::*;
 use bevy::log::error;
 use bevy::render::render_resource::binding_types::{
-    storage_buffer_read_only_sized, storage_buffer_sized, texture_2d, texture_2d_multisampled, texture_depth_2d,
-    texture_depth_2d_multisampled, uniform_buffer,
+    sampler, storage_buffer_read_only_sized, storage_buffer_sized, texture_2d, texture_2d_multisampled,
+    texture_depth_2d, texture_depth_2d_multisampled, uniform_buffer,
 };
 use bevy::render::render_resource::{
-    BindGroupLayoutDescriptor, CachedComputePipelineId, CachedPipelineState, CachedRenderPipelineId, ColorTargetState,
-    ColorWrites, ComputePipelineDescriptor, DynamicBindGroupLayoutEntries, FragmentState, PipelineCache,
-    RenderPipelineDescriptor, ShaderStages, SpecializedComputePipeline, SpecializedComputePipelines,
-    SpecializedRenderPipeline, SpecializedRenderPipelines, TextureFormat, TextureSampleType,
+    BindGroupLayoutDescriptor, BindGroupLayoutEntryBuilder, CachedComputePipelineId, CachedPipelineState,
+    CachedRenderPipelineId, ColorTargetState, ColorWrites, ComputePipelineDescriptor, DynamicBindGroupLayoutEntries,
+    FragmentState, PipelineCache, RenderPipelineDescriptor, SamplerBindingType, ShaderStages,
+    SpecializedComputePipeline, SpecializedComputePipelines, SpecializedRenderPipeline, SpecializedRenderPipelines,
+    TextureFormat, TextureSampleType,
 };
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use bevy::shader::{ShaderCacheError, ShaderDefVal};
@@ -34,6 +35,10 @@ pub enum ComputeKey {
     Layer(LayerKey),
     /// The region of the frame → the input planes.
     Pack(PackKey),
+    /// The residual → its broad part.
+    Light(ActivationFormat),
+    /// The residual → what the user made of it.
+    Shape(ShapeKey),
 }
 
 /// What the kernel of a step depends on.
@@ -47,6 +52,15 @@ pub struct LayerKey {
     pub weights: WeightFormat,
 }
 
+/// What the kernel that shapes a residual depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ShapeKey {
+    /// How the residual is stored.
+    pub activations: ActivationFormat,
+    /// Whether the camera's motion vectors are multisampled.
+    pub multisampled: bool,
+}
+
 /// What the composite pass depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CompositeKey {
@@ -54,6 +68,8 @@ pub struct CompositeKey {
     pub target: TextureFormat,
     /// Of the residual.
     pub activations: ActivationFormat,
+    /// Whether the camera's depths are multisampled.
+    pub multisampled: bool,
 }
 
 /// What the kernel that makes the input planes depends on.
@@ -99,8 +115,8 @@ impl PackKey {
 pub struct PortraitPipelines {
     /// Of every step of a plan: parameters, source, weights, target, second source.
     pub layer_layout: BindGroupLayoutDescriptor,
-    /// Of the composite pass: region, copied frame, residual, guide.
-    pub composite_layout: BindGroupLayoutDescriptor,
+    /// Of the kernel that finds the broad part of a residual: region, residual, points of light.
+    pub light_layout: BindGroupLayoutDescriptor,
     /// The kernels that this device runs.
     pub variant: KernelVariant,
     pub(crate) shaders: PortraitShaders,
@@ -152,38 +168,71 @@ impl PortraitPipelines {
                 ),
             ),
         );
-        let composite_layout = BindGroupLayoutDescriptor::new(
-            "portrait composite",
-            &DynamicBindGroupLayoutEntries::sequential(
-                ShaderStages::FRAGMENT,
+        let light_layout = BindGroupLayoutDescriptor::new(
+            "portrait light",
+            &DynamicBindGroupLayoutEntries::new_with_indices(
+                ShaderStages::COMPUTE,
                 (
-                    uniform_buffer::<RegionUniform>(true),
-                    texture_2d(TextureSampleType::Float { filterable: false }),
-                    storage_buffer_read_only_sized(false, None),
-                    storage_buffer_read_only_sized(false, None),
+                    (0, uniform_buffer::<RegionUniform>(true)),
+                    (1, storage_buffer_read_only_sized(false, None)),
+                    (4, storage_buffer_sized(false, None)),
                 ),
             ),
         );
-        Self { layer_layout, composite_layout, variant, shaders, fullscreen }
+        Self { layer_layout, light_layout, variant, shaders, fullscreen }
+    }
+
+    /// Of the kernel that shapes a residual: region, residual, that of the last frame, target, points of light, motion vectors, copied
+    /// frame, guide.
+    pub fn shape_layout(&self, multisampled: bool) -> BindGroupLayoutDescriptor {
+        let entries = DynamicBindGroupLayoutEntries::sequential(
+            ShaderStages::COMPUTE,
+            (
+                uniform_buffer::<RegionUniform>(true),
+                storage_buffer_read_only_sized(false, None),
+                storage_buffer_read_only_sized(false, None),
+                storage_buffer_sized(false, None),
+                storage_buffer_read_only_sized(false, None),
+                unfilterable(multisampled),
+                unfilterable(false),
+                storage_buffer_read_only_sized(false, None),
+            ),
+        );
+        BindGroupLayoutDescriptor::new("portrait shape", &entries)
+    }
+
+    /// Of the composite pass: region, copied frame, residual, guide, depths, mask with its sampler, excluded boxes.
+    pub fn composite_layout(&self, multisampled: bool) -> BindGroupLayoutDescriptor {
+        let entries = DynamicBindGroupLayoutEntries::sequential(
+            ShaderStages::FRAGMENT,
+            (
+                uniform_buffer::<RegionUniform>(true),
+                unfilterable(false),
+                storage_buffer_read_only_sized(false, None),
+                storage_buffer_read_only_sized(false, None),
+                if multisampled { texture_depth_2d_multisampled() } else { texture_depth_2d() },
+                texture_2d(TextureSampleType::Float { filterable: true }),
+                sampler(SamplerBindingType::Filtering),
+                storage_buffer_read_only_sized(false, None),
+            ),
+        );
+        BindGroupLayoutDescriptor::new("portrait composite", &entries)
     }
 
     /// Of the kernel that makes the input planes: region, copied frame, planes, guide; normals and depths where it reads
     /// them.
     pub fn pack_layout(&self, key: PackKey) -> BindGroupLayoutDescriptor {
-        let unfilterable = TextureSampleType::Float { filterable: false };
         let mut entries = DynamicBindGroupLayoutEntries::new_with_indices(
             ShaderStages::COMPUTE,
             (
                 (0, uniform_buffer::<RegionUniform>(true)),
-                (1, texture_2d(unfilterable)),
+                (1, unfilterable(false)),
                 (2, storage_buffer_sized(false, None)),
                 (5, storage_buffer_sized(false, None)),
             ),
         );
         if key.normal_channel.is_some() {
-            let normals =
-                if key.multisampled { texture_2d_multisampled(unfilterable) } else { texture_2d(unfilterable) };
-            entries = entries.extend_with_indices(((3, normals),));
+            entries = entries.extend_with_indices(((3, unfilterable(key.multisampled)),));
         }
         if key.depth_channel.is_some() {
             let depths = if key.multisampled { texture_depth_2d_multisampled() } else { texture_depth_2d() };
@@ -191,6 +240,12 @@ impl PortraitPipelines {
         }
         BindGroupLayoutDescriptor::new("portrait pack", &entries)
     }
+}
+
+/// A texture that is read texel by texel.
+fn unfilterable(multisampled: bool) -> BindGroupLayoutEntryBuilder {
+    let sample = TextureSampleType::Float { filterable: false };
+    if multisampled { texture_2d_multisampled(sample) } else { texture_2d(sample) }
 }
 
 fn define(name: &str, value: u32) -> ShaderDefVal {
@@ -203,6 +258,8 @@ impl SpecializedComputePipeline for PortraitPipelines {
     fn specialize(&self, key: ComputeKey) -> ComputePipelineDescriptor {
         let (shader, layout, shader_defs) = match key {
             ComputeKey::Pack(pack) => (&self.shaders.pack_planes, self.pack_layout(pack), pack_defs(pack)),
+            ComputeKey::Light(activations) => (&self.shaders.light, self.light_layout.clone(), light_defs(activations)),
+            ComputeKey::Shape(shape) => (&self.shaders.shape, self.shape_layout(shape.multisampled), shape_defs(shape)),
             ComputeKey::Layer(layer) => {
                 let shader = match layer.kernel {
                     Kernel::Conv { .. } if layer.variant.rows == TileRows::One => &self.shaders.conv_small,
@@ -235,9 +292,24 @@ pub fn pack_defs(key: PackKey) -> Vec<ShaderDefVal> {
     defs
 }
 
+/// Shader definitions of the kernel that finds the broad part of a residual.
+pub fn light_defs(activations: ActivationFormat) -> Vec<ShaderDefVal> {
+    activation_def(activations).into_iter().collect()
+}
+
+/// Shader definitions of the kernel that shapes a residual.
+pub fn shape_defs(key: ShapeKey) -> Vec<ShaderDefVal> {
+    let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE)];
+    defs.extend(activation_def(key.activations));
+    defs.extend(key.multisampled.then(|| "MULTISAMPLED".into()));
+    defs
+}
+
 /// Shader definitions of the composite pass.
 pub fn composite_defs(key: CompositeKey) -> Vec<ShaderDefVal> {
-    activation_def(key.activations).into_iter().collect()
+    let mut defs: Vec<_> = activation_def(key.activations).into_iter().collect();
+    defs.extend(key.multisampled.then(|| "MULTISAMPLED".into()));
+    defs
 }
 
 fn activation_def(format: ActivationFormat) -> Option<ShaderDefVal> {
@@ -266,6 +338,7 @@ pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
             defs.extend(adds.then(|| "ADDS".into()));
             defs.extend(variant.shares_weights.then(|| "SHARED_WEIGHTS".into()));
             defs.extend(variant.wide_words.then(|| "WIDE_WORDS".into()));
+            defs.extend(variant.half_products.then(|| "HALF_PRODUCTS".into()));
         }
         Kernel::SpaceToDepth => defs.push("SPACE_TO_DEPTH".into()),
         Kernel::PixelShuffle => defs.push("PIXEL_SHUFFLE".into()),
@@ -284,7 +357,7 @@ impl SpecializedRenderPipeline for PortraitPipelines {
         let format = key.target;
         RenderPipelineDescriptor {
             label: Some(format!("portrait composite {format:?}").into()),
-            layout: vec![self.composite_layout.clone()],
+            layout: vec![self.composite_layout(key.multisampled)],
             vertex: self.fullscreen.to_vertex_state(),
             fragment: Some(FragmentState {
                 shader: self.shaders.composite.clone(),

@@ -4,6 +4,7 @@ use bevy::ecs::prelude::*;
 use bevy::math::UVec2;
 use bevy::reflect::Reflect;
 use bevy::reflect::std_traits::ReflectDefault;
+use serde::{Deserialize, Serialize};
 
 use crate::region::MAX_NETWORK_PX;
 
@@ -12,7 +13,7 @@ use crate::region::MAX_NETWORK_PX;
 ///
 /// This is not the choice of the network: that is [`PortraitRealism::model`](crate::PortraitRealism::model). A face
 /// that is smaller on screen than a tier allows costs the same in every higher one.
-#[derive(Reflect, Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Reflect, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[reflect(Default, Debug, Clone, PartialEq)]
 pub enum PortraitQuality {
     /// [`QualityTier::Fast`], always.

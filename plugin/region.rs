@@ -2,17 +2,21 @@
 
 use bevy::math::{Mat4, URect, UVec2, Vec2, Vec3, Vec4};
 
-/// Most faces that are enhanced for one camera.
-pub const MAX_FACES: usize = 8;
 /// Most pixels a side that the network ever sees; larger regions are scaled down for it.
 pub const MAX_NETWORK_PX: u32 = 512;
 /// Added around the face on each side, as a share of its box on screen: the edge fades out over it.
 pub const MARGIN: f32 = 0.15;
 /// Width of the faded edge, as a share of the region's smaller side.
 pub const FEATHER: f32 = 0.1;
-/// Edges of a region lie on multiples of this, in pixels, so that the network's grid stands still while a face moves
-/// by less.
+/// A face whose box is so high and wide on screen or less, in pixels, is not enhanced: there is nothing to see.
+pub const LEAST_FACE_PX: f32 = 12.0;
+/// From this size on a face is enhanced in full, in pixels; in between the effect fades in.
+pub const FULL_FACE_PX: f32 = 24.0;
+/// Edges of a region lie on multiples of this many pixels of the network, counted from the viewport's corner, so that its grid stands
+/// still while a face moves by less: no network halves the image more often than three times.
 const SNAP_PX: u32 = 8;
+/// Regions overlap little enough to be enhanced one by one if a common one would be larger than both together by this factor.
+const MOST_MERGED: f32 = 1.5;
 
 /// The eight corners of an axis-aligned box, as bits: x is 1, y is 2, z is 4.
 const EDGES: [(usize, usize); 12] =
@@ -25,25 +29,131 @@ pub struct Region {
     pub rect_px: URect,
     /// Whether left, top, right and bottom edge fade out: not where the viewport cuts the region.
     pub fading_sides: [bool; 4],
+    /// Eighths of a pixel of the frame that a pixel of the network is wide and high, 8 or more.
+    pub scale: u32,
 }
 
 impl Region {
-    /// Width and height that the network sees, in pixels: those of the region, scaled down to `most_px` a side (see
-    /// [`QualityTier::most_px`](crate::QualityTier::most_px)).
-    pub fn network_px(&self, most_px: u32) -> UVec2 {
+    /// Width and height that the network sees, in pixels.
+    pub fn network_px(&self) -> UVec2 {
+        scaled_down(self.rect_px.size(), self.scale)
+    }
+
+    /// About the same at another limit a side (see [`QualityTier::most_px`](crate::QualityTier::most_px)).
+    pub fn network_px_within(&self, most_px: u32) -> UVec2 {
         let size = self.rect_px.size();
-        let longest = size.max_element();
-        if longest <= most_px {
-            return size;
-        }
-        let scale = most_px as f32 / longest as f32;
-        let fit = |side: u32| ((side as f32 * scale).round() as u32).clamp(1, most_px);
-        UVec2::new(fit(size.x), fit(size.y))
+        scaled_down(size, scales().find(|&scale| scaled_down(size, scale).max_element() <= most_px).unwrap_or(u32::MAX))
     }
 
     /// Width of the faded edge in pixels.
     pub fn feather_px(&self) -> f32 {
         (self.rect_px.size().min_element() as f32 * FEATHER).max(1.0)
+    }
+}
+
+fn scaled_down(size_px: UVec2, scale: u32) -> UVec2 {
+    let fit = |side: u32| (u64::from(side) * 8).div_ceil(u64::from(scale)) as u32;
+    UVec2::new(fit(size_px.x), fit(size_px.y)).max(UVec2::ONE)
+}
+
+/// The few scales that are used, in eighths, eight to an octave: a scale that followed the face's size would let the network's grid crawl
+/// over it.
+fn scales() -> impl Iterator<Item = u32> {
+    (0..20).flat_map(|octave| (8..16).map(move |step| step << octave))
+}
+
+/// Where a face lies on screen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FaceBounds {
+    /// Upper left and lower right corner, pixels from the viewport's corner, y down, without margin; cut where the face goes behind the
+    /// camera, and nowhere else.
+    low: Vec2,
+    high: Vec2,
+    viewport_px: URect,
+}
+
+impl FaceBounds {
+    /// Of a box (corners as [`box_corners`] orders them, in world space) in a camera's viewport (pixels of the target), or `None` where the
+    /// camera does not see it.
+    pub fn new(corners: &[Vec3; 8], clip_from_world: Mat4, viewport_px: URect) -> Option<Self> {
+        if viewport_px.is_empty() {
+            return None;
+        }
+        let (min, max) = project(corners, clip_from_world)?;
+        // NDC, y up → pixels, y down.
+        let size = viewport_px.size().as_vec2();
+        let to_px = |ndc: Vec2| Vec2::new(ndc.x + 1.0, 1.0 - ndc.y) * 0.5 * size;
+        let (low, high) = (to_px(Vec2::new(min.x, max.y)), to_px(Vec2::new(max.x, min.y)));
+        let is_seen = high.x > 0.0 && high.y > 0.0 && low.x < size.x && low.y < size.y;
+        is_seen.then_some(Self { low, high, viewport_px })
+    }
+
+    /// The part in the viewport.
+    fn visible(&self) -> (Vec2, Vec2) {
+        // A box that reaches behind the camera would have no end.
+        (self.low.max(Vec2::ZERO), self.high.min(self.viewport_px.size().as_vec2()))
+    }
+
+    /// Pixels in the viewport.
+    pub fn area(&self) -> f32 {
+        let (low, high) = self.visible();
+        (high - low).element_product()
+    }
+
+    /// How much of the effect a face of this size gets, 0 to 1: it fades out as the face gets too small for the network, and as it leaves
+    /// the screen.
+    pub fn fade(&self) -> f32 {
+        let (low, high) = self.visible();
+        let (size, visible) = (self.high - self.low, high - low);
+        let by_size = (size.max_element() - LEAST_FACE_PX) / (FULL_FACE_PX - LEAST_FACE_PX);
+        let whole = size.min(self.viewport_px.size().as_vec2()).min(Vec2::splat(FULL_FACE_PX));
+        let by_place = (visible / whole).min_element();
+        by_size.min(by_place).clamp(0.0, 1.0)
+    }
+
+    /// Both in one, if it would not be much larger than what they cover, and they overlap: pixels in two regions would be enhanced twice.
+    pub fn merged(&self, other: &Self) -> Option<Self> {
+        let both = |a: &Self, b: &Self| {
+            let (low, high) = (a.low.min(b.low), a.high.max(b.high));
+            Self { low, high, viewport_px: a.viewport_px }
+        };
+        let [(low, high), (other_low, other_high)] = [self, other].map(Self::with_margin);
+        let overlap = low.cmplt(other_high).all() && other_low.cmplt(high).all();
+        let merged = both(self, other);
+        (overlap && merged.area() <= MOST_MERGED * (self.area() + other.area())).then_some(merged)
+    }
+
+    fn with_margin(&self) -> (Vec2, Vec2) {
+        let (low, high) = self.visible();
+        let margin = (high - low) * MARGIN;
+        (low - margin, high + margin)
+    }
+
+    /// What the network sees with at most `most_px` pixels a side (see [`QualityTier::most_px`](crate::QualityTier::most_px)), or `None` if
+    /// not a pixel of it is left.
+    pub fn region(&self, most_px: u32) -> Option<Region> {
+        let (low, high) = self.with_margin();
+        let extent = self.viewport_px.size();
+        // As large as the rectangle can get wherever a face of this size lies, so that its scale does not depend on where.
+        let largest = |step: u32| {
+            let side = |length: f32, limit: u32| ((length.ceil() as u32).saturating_add(2 * step)).min(limit);
+            UVec2::new(side(high.x - low.x, extent.x), side(high.y - low.y, extent.y))
+        };
+        // The network's alignment, in pixels of the frame.
+        let step_px = |scale: u32| scale.saturating_mul(SNAP_PX) / 8;
+        let scale =
+            scales().find(|&scale| scaled_down(largest(step_px(scale)), scale).max_element() <= most_px.max(1))?;
+        let step = step_px(scale);
+        // Floats saturate when cast; the viewport is what limits them.
+        let snap_down = |value: f32| value.max(0.0) as u32 / step * step;
+        let snap_up = |value: f32, limit: u32| (value.clamp(0.0, limit as f32).ceil() as u32).next_multiple_of(step);
+        let start = UVec2::new(snap_down(low.x), snap_down(low.y));
+        let end = UVec2::new(snap_up(high.x, extent.x), snap_up(high.y, extent.y)).min(extent);
+        start.cmplt(end).all().then(|| Region {
+            rect_px: URect { min: self.viewport_px.min + start, max: self.viewport_px.min + end },
+            fading_sides: [start.x > 0, start.y > 0, end.x < extent.x, end.y < extent.y],
+            scale,
+        })
     }
 }
 
@@ -59,34 +169,9 @@ pub fn box_corners(min: Vec3, max: Vec3) -> [Vec3; 8] {
 }
 
 /// The region of a box (corners as [`box_corners`] orders them, in world space) in a camera's viewport (pixels of the
-/// target), or `None` where the camera does not see it.
+/// target) at the highest quality, or `None` where the camera does not see it.
 pub fn face_region(corners: &[Vec3; 8], clip_from_world: Mat4, viewport_px: URect) -> Option<Region> {
-    if viewport_px.is_empty() {
-        return None;
-    }
-    let (min, max) = project(corners, clip_from_world)?;
-    // NDC, y up → pixels, y down.
-    let size = viewport_px.size().as_vec2();
-    let to_px = |ndc: Vec2| Vec2::new(ndc.x + 1.0, 1.0 - ndc.y) * 0.5 * size;
-    let (low, high) = (to_px(Vec2::new(min.x, max.y)), to_px(Vec2::new(max.x, min.y)));
-    if high.x <= 0.0 || high.y <= 0.0 || low.x >= size.x || low.y >= size.y {
-        return None;
-    }
-    // Of what can be seen: a box that reaches behind the camera would have no end.
-    let (low, high) = (low.max(Vec2::ZERO), high.min(size));
-    let margin = (high - low) * MARGIN;
-    let (low, high) = (low - margin, high + margin);
-    // Floats saturate when cast; the viewport is what limits them.
-    let snap_down = |value: f32| value.max(0.0) as u32 / SNAP_PX * SNAP_PX;
-    let snap_up = |value: f32, limit: u32| (value.min(limit as f32).ceil() as u32).next_multiple_of(SNAP_PX);
-    let extent = viewport_px.size();
-    let start = UVec2::new(snap_down(low.x), snap_down(low.y));
-    let end = UVec2::new(snap_up(high.x, extent.x), snap_up(high.y, extent.y)).min(extent);
-    let rect = URect { min: start, max: end };
-    (!rect.is_empty()).then(|| Region {
-        rect_px: URect { min: viewport_px.min + start, max: viewport_px.min + end },
-        fading_sides: [start.x > 0, start.y > 0, end.x < extent.x, end.y < extent.y],
-    })
+    FaceBounds::new(corners, clip_from_world, viewport_px)?.region(MAX_NETWORK_PX)
 }
 
 /// Bounds in normalised device coordinates of the part of the box in front of the camera.
@@ -185,7 +270,7 @@ mod tests {
         let face = face_at(Vec3::new(0.0, 0.0, -5.0), 0.5);
         let region = face_region(&face, camera(), URect::new(4, 4, 5, 5)).unwrap();
         assert_eq!(region.rect_px, URect::new(4, 4, 5, 5));
-        assert_eq!(region.network_px(MAX_NETWORK_PX), UVec2::ONE);
+        assert_eq!(region.network_px(), UVec2::ONE);
         assert_eq!(face_region(&face, camera(), URect::new(4, 4, 4, 5)), None);
     }
 
@@ -196,13 +281,79 @@ mod tests {
     }
 
     #[test]
-    fn large_regions_are_scaled_down_with_their_aspect() {
-        let region = |width, height| Region { rect_px: URect::new(0, 0, width, height), fading_sides: [true; 4] };
-        assert_eq!(region(512, 300).network_px(MAX_NETWORK_PX), UVec2::new(512, 300));
-        assert_eq!(region(1024, 600).network_px(MAX_NETWORK_PX), UVec2::new(512, 300));
-        assert_eq!(region(4000, 1).network_px(MAX_NETWORK_PX), UVec2::new(512, 1));
-        assert_eq!(region(512, 300).network_px(128), UVec2::new(128, 75));
-        assert_eq!(region(90, 120).network_px(128), UVec2::new(90, 120));
+    fn large_regions_are_scaled_down_by_few_scales_and_small_ones_not_at_all() {
+        let viewport = URect::new(0, 0, 8000, 8000);
+        let mut scales = Vec::new();
+        for side in 1..3000 {
+            let bounds =
+                FaceBounds { low: Vec2::splat(1000.0), high: Vec2::splat(1000.0 + side as f32), viewport_px: viewport };
+            let region = bounds.region(MAX_NETWORK_PX).unwrap();
+            let (size, network) = (region.rect_px.size(), region.network_px());
+            assert!(network.max_element() <= MAX_NETWORK_PX, "{region:?}");
+            // Pixels of the network are squares of one size, and its grid lies where it lay.
+            assert_eq!(size * 8, network * region.scale, "{region:?}");
+            assert_eq!(region.rect_px.min % region.scale, UVec2::ZERO, "{region:?}");
+            assert!(size.max_element() > 480 || region.scale == 8, "{region:?}");
+            assert!(network.max_element() >= 424 || region.scale == 8, "scaled down too far: {region:?}");
+            scales.push(region.scale);
+        }
+        scales.dedup();
+        assert!(scales.len() <= 40 && scales.contains(&32), "{scales:?}");
+    }
+
+    #[test]
+    fn regions_at_other_limits_are_guessed() {
+        let region =
+            |width, height| Region { rect_px: URect::new(0, 0, width, height), fading_sides: [true; 4], scale: 8 };
+        assert_eq!(region(512, 300).network_px(), UVec2::new(512, 300));
+        assert_eq!(region(1024, 600).network_px_within(512), UVec2::new(512, 300));
+        assert_eq!(region(4000, 1).network_px_within(512), UVec2::new(500, 1));
+        assert_eq!(region(512, 300).network_px_within(128), UVec2::new(128, 75));
+        assert_eq!(region(90, 120).network_px_within(128), UVec2::new(90, 120));
+    }
+
+    #[test]
+    fn still_face_under_a_moving_camera_has_a_grid_that_stands_still() {
+        // Whatever the region does, its corner moves by whole steps of the network's grid.
+        for shift in 0..200 {
+            let left = 300.0 + shift as f32 * 0.37;
+            let bounds = FaceBounds {
+                low: Vec2::new(left, 200.0),
+                high: Vec2::new(left + 700.0, 900.0),
+                viewport_px: URect::new(0, 0, 1920, 1080),
+            };
+            let region = bounds.region(256).unwrap();
+            assert_eq!(region.scale, 32, "one scale while the size stays");
+            assert_eq!(region.rect_px.min % region.scale, UVec2::ZERO);
+        }
+    }
+
+    #[test]
+    fn small_faces_and_faces_at_the_edge_fade() {
+        let bounds =
+            |low: f32, high: f32| FaceBounds { low: Vec2::splat(low), high: Vec2::splat(high), viewport_px: VIEWPORT };
+        assert_eq!(bounds(100.0, 110.0).fade(), 0.0);
+        assert_eq!(bounds(100.0, 118.0).fade(), 0.5);
+        assert_eq!(bounds(100.0, 124.0).fade(), 1.0);
+        assert_eq!(bounds(-100.0, 6.0).fade(), 0.25, "a sliver of a large face");
+        let fades: Vec<f32> = (0..60).map(|step| bounds(-70.0 + step as f32, -40.0 + step as f32).fade()).collect();
+        assert!(fades.windows(2).all(|pair| pair[0] <= pair[1] && pair[1] - pair[0] < 0.1), "{fades:?}");
+    }
+
+    #[test]
+    fn overlapping_faces_merge_and_distant_ones_do_not() {
+        let bounds = |x: f32, side: f32| FaceBounds {
+            low: Vec2::new(x, 100.0),
+            high: Vec2::new(x + side, 100.0 + side),
+            viewport_px: VIEWPORT,
+        };
+        let merged = bounds(100.0, 100.0).merged(&bounds(180.0, 90.0)).unwrap();
+        assert_eq!((merged.low, merged.high), (Vec2::new(100.0, 100.0), Vec2::new(270.0, 200.0)));
+        assert_eq!(bounds(100.0, 100.0).merged(&bounds(300.0, 100.0)), None);
+        // One rectangle around a tall and a wide one would be much larger than both.
+        let tall = FaceBounds { low: Vec2::new(30.0, 30.0), high: Vec2::new(60.0, 400.0), viewport_px: VIEWPORT };
+        let wide = FaceBounds { low: Vec2::new(32.0, 32.0), high: Vec2::new(400.0, 60.0), viewport_px: VIEWPORT };
+        assert_eq!(tall.merged(&wide), None);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::execute::Network;
 use crate::gpu_state::{PortraitGpuState, Successor};
 use crate::model_asset::{GpuPortraitModel, PortraitModel};
 use crate::pipeline::{ComputeKey, Readiness};
-use crate::prepare::{Gpu, Work};
+use crate::prepare::Gpu;
+use crate::work::Work;
 
 /// Lets networks take over that became ready in the frame before.
 pub(crate) fn take_over(state: &mut PortraitGpuState) {

@@ -23,11 +23,12 @@ macro_rules! shader_file {
 }
 
 /// What kernels import; each before the ones that import it.
-pub const LIBRARY: [ShaderFile; 4] = [
+pub const LIBRARY: [ShaderFile; 5] = [
     shader_file!("shaders/shared/layout.wgsl"),
     shader_file!("shaders/shared/conv.wgsl"),
     shader_file!("shaders/shared/transfer.wgsl"),
     shader_file!("shaders/shared/region.wgsl"),
+    shader_file!("shaders/shared/cover.wgsl"),
 ];
 /// Makes the input planes.
 pub const PACK_PLANES: ShaderFile = shader_file!("shaders/pack_planes.wgsl");
@@ -39,6 +40,10 @@ pub const CONV_SMALL: ShaderFile = shader_file!("shaders/conv_small.wgsl");
 pub const REARRANGE: ShaderFile = shader_file!("shaders/rearrange.wgsl");
 /// Concatenation and sum.
 pub const JOIN: ShaderFile = shader_file!("shaders/join.wgsl");
+/// The broad part of the residual.
+pub const LIGHT: ShaderFile = shader_file!("shaders/light.wgsl");
+/// What the user made of the residual.
+pub const SHAPE: ShaderFile = shader_file!("shaders/shape.wgsl");
 /// Adds the residual to the frame.
 pub const COMPOSITE: ShaderFile = shader_file!("shaders/composite.wgsl");
 
@@ -56,8 +61,10 @@ pub struct PortraitShaders {
     pub(crate) conv_small: Handle<Shader>,
     pub(crate) rearrange: Handle<Shader>,
     pub(crate) join: Handle<Shader>,
+    pub(crate) light: Handle<Shader>,
+    pub(crate) shape: Handle<Shader>,
     pub(crate) composite: Handle<Shader>,
-    library: [Handle<Shader>; 4],
+    library: [Handle<Shader>; 5],
 }
 
 impl PortraitShaders {
@@ -76,6 +83,8 @@ impl PortraitShaders {
             conv_small: load(CONV_SMALL),
             rearrange: load(REARRANGE),
             join: load(JOIN),
+            light: load(LIGHT),
+            shape: load(SHAPE),
             composite: load(COMPOSITE),
         }
     }

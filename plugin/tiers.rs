@@ -82,10 +82,10 @@ impl CameraTiers {
     ) -> Option<usize> {
         let auto = self.auto.get_mut(&camera);
         let gpu_ms = auto.as_ref().and_then(|auto| auto.controller.ms());
-        let largest = regions.clone().next().map(|region| region.network_px(tier.most_px())).unwrap_or_default();
+        let largest = regions.clone().next().map(Region::network_px).unwrap_or_default();
         self.reports.insert(main_camera, PortraitStatus { tier: Some(tier), network_px: largest, gpu_ms });
         let network_pixels = QualityTier::ALL
-            .map(|tier| regions.clone().map(|region| region.network_px(tier.most_px()).element_product()).sum());
+            .map(|tier| regions.clone().map(|region| region.network_px_within(tier.most_px()).element_product()).sum());
         auto?.timer.claim(Measurement { ms: 0.0, tier, network_pixels })
     }
 

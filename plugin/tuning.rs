@@ -19,8 +19,8 @@ use crate::execute::Network;
 use crate::kernel_memory::KernelMemory;
 use crate::model_asset::{GpuPortraitModel, PreparedPortraitModel};
 use crate::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
-use crate::prepare::PortraitView;
 use crate::variant::{KernelVariant, runs_on_cpu};
+use crate::view::PortraitView;
 
 /// Enhanced frames in a row, with no shader of the app being compiled, before a trial begins.
 const CALM_FRAMES: u32 = 10;
@@ -29,7 +29,8 @@ const TRIAL_PX: UVec2 = UVec2::splat(256);
 /// Times that each of them is timed, in turn.
 const TRIAL_ROUNDS: usize = 7;
 /// What a trial's device has beyond the least, where the renderer's has it.
-const TRIAL_FEATURES: WgpuFeatures = WgpuFeatures::SUBGROUP.union(WgpuFeatures::SHADER_INT64);
+const TRIAL_FEATURES: WgpuFeatures =
+    WgpuFeatures::SUBGROUP.union(WgpuFeatures::SHADER_INT64).union(WgpuFeatures::SHADER_F16);
 
 /// Which kernels run. Insert it into the [`App`](bevy::app::App) before it runs, to measure or to compare;
 /// the weights and the image stay the same but for rounding.

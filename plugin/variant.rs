@@ -10,7 +10,7 @@ use crate::weight_layout::WeightFormat;
 /// Fewest invocations of a subgroup that can share weights: each holds the weights of one input channel at one tap.
 const SHARING_LANES: u32 = 8;
 
-/// How values lie between two layers. Sums are always f32.
+/// How values lie between two layers. A convolution adds up in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ActivationFormat {
     /// 4 bytes each: as exact as the reference.
@@ -70,6 +70,9 @@ pub struct KernelVariant {
     /// Buffers are read and written 8 bytes at a time instead of 4. Needs 64-bit integers; pays where every lane's read is a loop
     /// over its words, as on the CPU.
     pub wide_words: bool,
+    /// Products are f16, and so are their sums over four channels, which are then added up in f32. Needs f16 arithmetic; pays where
+    /// two of them take the time of one in f32, as on most GPUs.
+    pub half_products: bool,
 }
 
 impl KernelVariant {
@@ -80,6 +83,7 @@ impl KernelVariant {
         workgroup: 32,
         shares_weights: false,
         wide_words: false,
+        half_products: false,
     };
     /// For GPUs.
     pub const HALF: Self = Self { activations: ActivationFormat::F16, ..Self::EXACT };
@@ -87,15 +91,19 @@ impl KernelVariant {
     pub const SMALL: Self = Self { rows: TileRows::One, ..Self::HALF };
     const WIDE_GROUPS: Self = Self { workgroup: 64, ..Self::HALF };
     const TALL: Self = Self { rows: TileRows::Four, ..Self::HALF };
+    const HALF_PRODUCTS: Self = Self { half_products: true, ..Self::HALF };
+    const TALL_HALF_PRODUCTS: Self = Self { half_products: true, ..Self::TALL };
     /// For devices that run on the CPU. A workgroup is one subgroup: a small image leaves no lane idle.
     pub const CPU: Self = Self { workgroup: 8, shares_weights: true, wide_words: true, ..Self::TALL };
     /// All members.
-    pub const FAMILY: [Self; 8] = [
+    pub const FAMILY: [Self; 10] = [
         Self::EXACT,
         Self::SMALL,
         Self::HALF,
         Self::WIDE_GROUPS,
         Self::TALL,
+        Self::HALF_PRODUCTS,
+        Self::TALL_HALF_PRODUCTS,
         Self { shares_weights: false, ..Self::CPU },
         Self { wide_words: false, ..Self::CPU },
         Self::CPU,
@@ -105,7 +113,7 @@ impl KernelVariant {
     pub fn of(device: &RenderDevice, adapter: &RenderAdapter) -> Self {
         let runs = |variant: &Self| variant.missing_on(device, adapter).is_none();
         let suits = |variant: &Self| match runs_on_cpu(adapter) {
-            true => variant.rows == TileRows::Four,
+            true => variant.rows == TileRows::Four && !variant.half_products,
             false => *variant == Self::HALF,
         };
         Self::FAMILY.into_iter().rev().find(|variant| suits(variant) && runs(variant)).unwrap_or(Self::EXACT)
@@ -114,9 +122,14 @@ impl KernelVariant {
     /// Those that may be the fastest on a device; [`of`](Self::of) is the first. All keep activations in the same format.
     pub fn candidates(device: &RenderDevice, adapter: &RenderAdapter) -> Vec<Self> {
         let own = Self::of(device, adapter);
-        let others: &[Self] =
-            if runs_on_cpu(adapter) { &[Self::HALF] } else { &[Self::WIDE_GROUPS, Self::TALL, Self::SMALL] };
-        let comparable = others.iter().copied().filter(|variant| variant.activations == own.activations);
+        let others: &[Self] = match runs_on_cpu(adapter) {
+            true => &[Self::HALF],
+            false => &[Self::WIDE_GROUPS, Self::TALL, Self::SMALL, Self::HALF_PRODUCTS, Self::TALL_HALF_PRODUCTS],
+        };
+        let comparable = others
+            .iter()
+            .copied()
+            .filter(|variant| variant.activations == own.activations && variant.missing_on(device, adapter).is_none());
         std::iter::once(own).chain(comparable).collect()
     }
 
@@ -131,6 +144,9 @@ impl KernelVariant {
         }
         if self.wide_words && !device.features().contains(WgpuFeatures::SHADER_INT64) {
             return Some("64-bit integers in shaders");
+        }
+        if self.half_products && !device.features().contains(WgpuFeatures::SHADER_F16) {
+            return Some("f16 arithmetic in shaders");
         }
         None
     }

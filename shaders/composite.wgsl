@@ -4,6 +4,7 @@
 // Outputs: the camera's main texture, linear colour; alpha is kept. Pixels of weight 0 are not written at all.
 // Dispatch: a full-screen triangle, cut to the region by the scissor.
 // Memory:  8 to 16 bytes of texture and one texel (scaled: four, and 16 bytes of guide) of residual read, one texel written a pixel.
+#import portrait::cover::cover
 #import portrait::layout::{decode, plane_index}
 #import portrait::region::Region
 #import portrait::transfer::{srgb_decode, srgb_encode}
@@ -81,17 +82,32 @@ fn feather(pixel: vec2<u32>) -> f32 {
     return smoothstep(0.0, region.feather_px, nearest);
 }
 
+// Luma weights of BT.709.
+const LUMA = vec3<f32>(0.2126, 0.7152, 0.0722);
+
+// The change of a pixel of this colour, display-referred sRGB.
+fn change_of(pixel: vec2<u32>, color: vec3<f32>) -> vec3<f32> {
+    let change = region.residual_scale * residual_under(pixel, color);
+    // As much of each channel as of the luma keeps both differences of colour.
+    let kept = mix(change, vec3<f32>(dot(LUMA, change)), region.preserve_color);
+    return clamp(kept, vec3<f32>(-region.most_change), vec3<f32>(region.most_change));
+}
+
 @fragment
 fn fragment(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
-    let pixel = vec2<u32>(position.xy) - region.origin_px;
-    let weight = region.strength * feather(pixel);
+    let place = vec2<u32>(position.xy);
+    let pixel = place - region.origin_px;
+    var weight = region.strength * feather(pixel);
+    if weight > 0.0 {
+        weight *= cover(region, place);
+    }
     if weight <= 0.0 {
         discard;
     }
     let original = textureLoad(frame, pixel, 0);
     let first = saturate(original.rgb);
     let color = srgb_encode(first);
-    let enhanced = saturate(color + region.residual_scale * residual_under(pixel, color));
+    let enhanced = saturate(color + change_of(pixel, color));
     // The change is added, not the result mixed in: brighter than 1 stays so, and a residual of 0 changes nothing.
     return vec4<f32>(original.rgb + weight * (srgb_decode(enhanced) - first), original.a);
 }

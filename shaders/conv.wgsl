@@ -10,9 +10,10 @@
 //
 // Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers. A pixel's sums
 // stay in registers through all taps; going through all pixels for each tap instead is a tenth slower on lavapipe.
+enable f16;
 #import portrait::conv::{
-    Eight, Four, ROW_BLOCKS, Reach, Row, Tap, add, biased_row, clear_borders, eight, first, fourth, grid_px, layer, load, second, source_start,
-    store, tap, third, tile_corner,
+    Eight, Four, Pixel, ROW_BLOCKS, Reach, Row, Sum, Tap, add, begin, biased_row, clear_borders, eight, end, first, fourth, grid_px, layer, load,
+    second, source_start, store, tap, third, tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
 
@@ -64,24 +65,24 @@ fn taps_at(at: u32, lane: u32) -> Taps {
 #endif
 }
 
-fn pixel(bias: Eight, by: Taps, above: Reach, beside: Reach, below: Reach) -> Eight {
-    var sum = add(bias, by.upper_left, above.left);
-    sum = add(sum, by.upper, above.middle);
-    sum = add(sum, by.upper_right, above.right);
-    sum = add(sum, by.left, beside.left);
-    sum = add(sum, by.middle, beside.middle);
-    sum = add(sum, by.right, beside.right);
-    sum = add(sum, by.lower_left, below.left);
-    sum = add(sum, by.lower, below.middle);
-    return add(sum, by.lower_right, below.right);
+fn add_pixel(sum: Sum, by: Taps, above: Reach, beside: Reach, below: Reach) -> Sum {
+    var part = add(begin(sum), by.upper_left, above.left);
+    part = add(part, by.upper, above.middle);
+    part = add(part, by.upper_right, above.right);
+    part = add(part, by.left, beside.left);
+    part = add(part, by.middle, beside.middle);
+    part = add(part, by.right, beside.right);
+    part = add(part, by.lower_left, below.left);
+    part = add(part, by.lower, below.middle);
+    return end(sum, add(part, by.lower_right, below.right));
 }
 
 fn add_row(sum: Four, by: Taps, above: Row, beside: Row, below: Row) -> Four {
     return Four(
-        pixel(sum.a, by, first(above), first(beside), first(below)),
-        pixel(sum.b, by, second(above), second(beside), second(below)),
-        pixel(sum.c, by, third(above), third(beside), third(below)),
-        pixel(sum.d, by, fourth(above), fourth(beside), fourth(below)),
+        add_pixel(sum.a, by, first(above), first(beside), first(below)),
+        add_pixel(sum.b, by, second(above), second(beside), second(below)),
+        add_pixel(sum.c, by, third(above), third(beside), third(below)),
+        add_pixel(sum.d, by, fourth(above), fourth(beside), fourth(below)),
     );
 }
 #else
@@ -96,12 +97,16 @@ fn taps_at(at: u32, lane: u32) -> Tap {
 #endif
 }
 
+fn add_pixel(sum: Sum, by: Tap, x: Pixel) -> Sum {
+    return end(sum, add(begin(sum), by, x));
+}
+
 fn add_row(sum: Four, by: Tap, x: Row) -> Four {
     return Four(
-        add(sum.a, by, first(x).middle),
-        add(sum.b, by, second(x).middle),
-        add(sum.c, by, third(x).middle),
-        add(sum.d, by, fourth(x).middle),
+        add_pixel(sum.a, by, first(x).middle),
+        add_pixel(sum.b, by, second(x).middle),
+        add_pixel(sum.c, by, third(x).middle),
+        add_pixel(sum.d, by, fourth(x).middle),
     );
 }
 #endif

@@ -2,8 +2,9 @@
 // Inputs, outputs: as `conv.wgsl`.
 // Dispatch: one invocation makes 4 x 1 pixels of one tile of OUT_TILE channels; z counts tiles.
 // Memory:  for 3 x 3 and stride 1: 18 texels and 1152 (f16: 576) bytes of weights for 1,152 multiply-adds.
+enable f16;
 #import portrait::conv::{
-    Four, ROW_BLOCKS, add, biased_row, clear_borders, first, fourth, grid_px, layer, load, second, source_start, store, tap,
+    Four, Pixel, ROW_BLOCKS, Sum, Tap, add, begin, biased_row, clear_borders, end, first, fourth, grid_px, layer, load, second, source_start, store, tap,
     third, tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
@@ -12,9 +13,13 @@ const_assert #{OUT_TILE} == 8;
 const_assert #{TILE_ROWS} == 1;
 
 // What one tap of the kernel, `at`, adds to four pixels.
-fn add_tap(sum: Four, at: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> Four {
+fn add_tap(sum: Four, at: u32, a: Pixel, b: Pixel, c: Pixel, d: Pixel) -> Four {
     let by = tap(at);
-    return Four(add(sum.a, by, a), add(sum.b, by, b), add(sum.c, by, c), add(sum.d, by, d));
+    return Four(add_pixel(sum.a, by, a), add_pixel(sum.b, by, b), add_pixel(sum.c, by, c), add_pixel(sum.d, by, d));
+}
+
+fn add_pixel(sum: Sum, by: Tap, x: Pixel) -> Sum {
+    return end(sum, add(begin(sum), by, x));
 }
 
 @compute @workgroup_size(#{CONV_WORKGROUP}, 1, 1)

@@ -1,6 +1,10 @@
 // What the convolution kernels share: how they read pixels and weights, and how they store sums.
 //
 // Eight output channels are computed together. `at` counts 16-byte blocks in the weights, texels in the planes.
+// With HALF_PRODUCTS pixels and weights are multiplied in f16, and the products of one plane of four channels are added up in f16.
+//
+// Kernels without HALF_PRODUCTS use nothing of this extension, and run on devices that lack it.
+enable f16;
 #define_import_path portrait::conv
 #import portrait::layout::{LayerParams, decode, encode, half, plane_index, texel_index}
 
@@ -57,10 +61,29 @@ fn added_at(at: u32) -> vec4<f32> {
 }
 #endif
 
-// Eight channels.
-struct Eight {
+// Sums of eight channels.
+struct Sum {
     low: vec4<f32>,
     high: vec4<f32>,
+}
+
+// Sums of four pixels in a row.
+struct Four {
+    a: Sum,
+    b: Sum,
+    c: Sum,
+    d: Sum,
+}
+
+// Eight channels while they are multiplied: weights, and what one plane adds to a sum.
+struct Eight {
+#ifdef HALF_PRODUCTS
+    low: vec4<f16>,
+    high: vec4<f16>,
+#else
+    low: vec4<f32>,
+    high: vec4<f32>,
+#endif
 }
 
 // Weights from four input channels to eight output channels.
@@ -71,29 +94,51 @@ struct Tap {
     w: Eight,
 }
 
-// Sums of four pixels in a row.
-struct Four {
-    a: Eight,
-    b: Eight,
-    c: Eight,
-    d: Eight,
+// What a plane adds is added up from here, and taken into the sum at the end.
+#ifdef HALF_PRODUCTS
+fn begin(sum: Sum) -> Eight {
+    return Eight(vec4<f16>(0.0), vec4<f16>(0.0));
 }
+
+fn end(sum: Sum, part: Eight) -> Sum {
+    return Sum(sum.low + vec4<f32>(part.low), sum.high + vec4<f32>(part.high));
+}
+#else
+fn begin(sum: Sum) -> Eight {
+    return Eight(sum.low, sum.high);
+}
+
+fn end(sum: Sum, part: Eight) -> Sum {
+    return Sum(part.low, part.high);
+}
+#endif
 
 fn single(at: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(words(weights[at]));
 }
+
+// A value as it is multiplied.
+#ifdef HALF_PRODUCTS
+fn factor(value: vec4<f32>) -> vec4<f16> {
+    return vec4<f16>(value);
+}
+#else
+fn factor(value: vec4<f32>) -> vec4<f32> {
+    return value;
+}
+#endif
 
 // The weights from one input channel at one tap; `at` counts them from the beginning of the buffer.
 #ifdef HALF_WEIGHTS
 const ROW_BLOCKS = 1u;
 fn eight(at: u32) -> Eight {
     let packed = words(weights[at]);
-    return Eight(half(packed.xy), half(packed.zw));
+    return Eight(factor(half(packed.xy)), factor(half(packed.zw)));
 }
 #else
 const ROW_BLOCKS = 2u;
 fn eight(at: u32) -> Eight {
-    return Eight(single(at), single(at + 1u));
+    return Eight(factor(single(at)), factor(single(at + 1u)));
 }
 #endif
 
@@ -101,31 +146,44 @@ fn tap(at: u32) -> Tap {
     return Tap(eight(at), eight(at + ROW_BLOCKS), eight(at + 2u * ROW_BLOCKS), eight(at + 3u * ROW_BLOCKS));
 }
 
-fn add(sum: Eight, by: Tap, x: vec4<f32>) -> Eight {
-    var low = fma(by.x.low, vec4<f32>(x.x), sum.low);
-    var high = fma(by.x.high, vec4<f32>(x.x), sum.high);
-    low = fma(by.y.low, vec4<f32>(x.y), low);
-    high = fma(by.y.high, vec4<f32>(x.y), high);
-    low = fma(by.z.low, vec4<f32>(x.z), low);
-    high = fma(by.z.high, vec4<f32>(x.z), high);
-    return Eight(fma(by.w.low, vec4<f32>(x.w), low), fma(by.w.high, vec4<f32>(x.w), high));
+// What lies under one pixel of the kernel's reach, four channels.
+struct Pixel {
+#ifdef HALF_PRODUCTS
+    value: vec4<f16>,
+#else
+    value: vec4<f32>,
+#endif
+}
+
+fn add(part: Eight, by: Tap, pixel: Pixel) -> Eight {
+    let x = pixel.value;
+    var low = fma(by.x.low, x.xxxx, part.low);
+    var high = fma(by.x.high, x.xxxx, part.high);
+    low = fma(by.y.low, x.yyyy, low);
+    high = fma(by.y.high, x.yyyy, high);
+    low = fma(by.z.low, x.zzzz, low);
+    high = fma(by.z.high, x.zzzz, high);
+    return Eight(fma(by.w.low, x.wwww, low), fma(by.w.high, x.wwww, high));
 }
 
 // What lies under one row of the tile: from the column left of its first pixel on.
 #if STRIDE == 1
 struct Row {
-    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32>,
+    a: Pixel, b: Pixel, c: Pixel, d: Pixel, e: Pixel, f: Pixel,
 }
 #else
 struct Row {
-    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>,
-    f: vec4<f32>, g: vec4<f32>, h: vec4<f32>, i: vec4<f32>, j: vec4<f32>,
+    a: Pixel, b: Pixel, c: Pixel, d: Pixel, e: Pixel, f: Pixel, g: Pixel, h: Pixel, i: Pixel, j: Pixel,
 }
 #endif
 
-#ifndef HALF_ACTIVATIONS
-fn pixel_at(at: u32) -> vec4<f32> {
-    return bitcast<vec4<f32>>(source[at]);
+#ifdef HALF_ACTIVATIONS
+fn pixel(words: vec2<u32>) -> Pixel {
+    return Pixel(factor(half(words)));
+}
+#else
+fn pixel_at(at: u32) -> Pixel {
+    return Pixel(factor(bitcast<vec4<f32>>(source[at])));
 }
 #endif
 
@@ -136,12 +194,12 @@ fn load(at: u32) -> Row {
     let cd = words(source[at / 2u + 1u]);
     let ef = words(source[at / 2u + 2u]);
 #if STRIDE == 1
-    return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw));
+    return Row(pixel(ab.xy), pixel(ab.zw), pixel(cd.xy), pixel(cd.zw), pixel(ef.xy), pixel(ef.zw));
 #else
     let gh = words(source[at / 2u + 3u]);
     let ij = words(source[at / 2u + 4u]);
-    return Row(half(ab.xy), half(ab.zw), half(cd.xy), half(cd.zw), half(ef.xy), half(ef.zw), half(gh.xy), half(gh.zw),
-        half(ij.xy), half(ij.zw));
+    return Row(pixel(ab.xy), pixel(ab.zw), pixel(cd.xy), pixel(cd.zw), pixel(ef.xy), pixel(ef.zw), pixel(gh.xy), pixel(gh.zw),
+        pixel(ij.xy), pixel(ij.zw));
 #endif
 #else
 #if STRIDE == 1
@@ -155,9 +213,9 @@ fn load(at: u32) -> Row {
 
 // What one pixel reads of a row; a 1 x 1 kernel the middle alone.
 struct Reach {
-    left: vec4<f32>,
-    middle: vec4<f32>,
-    right: vec4<f32>,
+    left: Pixel,
+    middle: Pixel,
+    right: Pixel,
 }
 #if STRIDE == 1
 fn first(x: Row) -> Reach { return Reach(x.a, x.b, x.c); }
@@ -197,7 +255,7 @@ fn source_start(corner: vec2<u32>) -> u32 {
 }
 
 fn biased_row(out_tile: u32) -> Four {
-    let bias = Eight(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
+    let bias = Sum(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
     return Four(bias, bias, bias, bias);
 }
 

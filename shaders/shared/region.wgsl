@@ -1,10 +1,13 @@
 // The rectangle of the frame that is enhanced, as the kernels at both ends of the network see it.
 #define_import_path portrait::region
 
-// Rust: `prepare::RegionUniform`.
+// Rust: `gpu_state::RegionUniform`.
 struct Region {
     view_from_clip: mat4x4<f32>,
     view_from_world: mat4x4<f32>,
+    world_from_view: mat4x4<f32>,
+    // Face's bounds -> (0, 0, 0) at their upper left, (1, 1, 1) at the lower right, seen from the front.
+    face_from_world: mat4x4<f32>,
     // Viewport of the camera in its target: x, y, width, height.
     viewport_px: vec4<f32>,
     // Size of what the prepasses drew, in the viewport's top left corner: smaller where the frame was scaled up after them.
@@ -18,6 +21,11 @@ struct Region {
     network_px: vec2<u32>,
     // The network's grid: `network_px` filled up to its alignment.
     padded_px: vec2<u32>,
+    // The region of the last frame, where its residual is kept.
+    last_origin_px: vec2<u32>,
+    last_size_px: vec2<u32>,
+    last_network_px: vec2<u32>,
+    last_padded_px: vec2<u32>,
     strength: f32,
     residual_scale: f32,
     feather_px: f32,
@@ -27,4 +35,35 @@ struct Region {
     // Input normalisation, `portrait_network::transfer`.
     color_center: f32,
     color_scale: f32,
+    // Factors of the residual's broad and fine part.
+    light: f32,
+    detail: f32,
+    // Distance of the points, along either side, at which the broad part is known, pixels of the network.
+    light_step: u32,
+    // How much of the last frame's residual is kept; 0 where there is none.
+    history: f32,
+    // 0: luma and chroma change; 1: luma alone.
+    preserve_color: f32,
+    // Most that a channel changes by, display-referred sRGB.
+    most_change: f32,
+    // Whatever is nearer along the view is in front of the face.
+    front_distance: f32,
+    // 0: none, 1: over the viewport, 2: over the face.
+    mask_space: u32,
+    // Boxes whose content is left alone.
+    excluded: u32,
+    // Whether the camera has drawn depths.
+    has_depth: u32,
+}
+
+// Where the prepasses drew what the frame shows at a place (whole numbers between pixels).
+fn drawn_at(region: Region, place: vec2<f32>) -> vec2<f32> {
+    return region.viewport_px.xy + (place - region.viewport_px.xy) / region.viewport_px.zw * region.main_pass_px;
+}
+
+// A place of the prepasses and its depth, in view space.
+fn view_at(region: Region, drawn: vec2<f32>, depth: f32) -> vec3<f32> {
+    let uv = (drawn - region.viewport_px.xy) / region.main_pass_px;
+    let view = region.view_from_clip * vec4<f32>(uv.x * 2.0 - 1.0, 1.0 - uv.y * 2.0, depth, 1.0);
+    return view.xyz / view.w;
 }

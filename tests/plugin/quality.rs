@@ -168,9 +168,9 @@ fn each_tier_shows_the_network_its_number_of_pixels() {
     let mut gallery = Gallery::new(UVec2::new(600, 450), poster);
     let model = model(&mut gallery.app, by_color());
     let tiers = [
-        (PortraitQuality::Fast, QualityTier::Fast, UVec2::new(128, 96)),
-        (PortraitQuality::Balanced, QualityTier::Balanced, UVec2::new(256, 192)),
-        (PortraitQuality::Quality, QualityTier::Quality, UVec2::new(512, 384)),
+        (PortraitQuality::Fast, QualityTier::Fast, UVec2::new(120, 90)),
+        (PortraitQuality::Balanced, QualityTier::Balanced, UVec2::new(240, 180)),
+        (PortraitQuality::Quality, QualityTier::Quality, UVec2::new(480, 360)),
     ];
     let mut held = 0;
     for (quality, tier, network_px) in tiers {
@@ -327,7 +327,7 @@ fn auto_steps_down_and_up_with_its_budget() {
     assert!(measured > 0.0 && measured < 60_000.0, "{measured} ms");
     gallery.app.world_mut().entity_mut(gallery.camera).insert(settings(1e-6));
     let down = frames_until(&mut gallery, QualityTier::Fast).expect("steps down");
-    assert_eq!(gallery.status().network_px, UVec2::splat(128));
+    assert_eq!(gallery.status().network_px, UVec2::splat(121));
     for _ in 0..30 {
         gallery.app.update();
     }
@@ -352,7 +352,7 @@ fn without_time_stamps_auto_is_balanced() {
     let mut set = |quality| gallery.set(PortraitRealism { model: model.clone(), quality, ..default() });
     let second = set(PortraitQuality::Balanced);
     assert!(set(PortraitQuality::Auto { budget_ms: 1e-6 }) == second);
-    let expected = PortraitStatus { tier: Some(QualityTier::Balanced), network_px: UVec2::splat(256), gpu_ms: None };
+    let expected = PortraitStatus { tier: Some(QualityTier::Balanced), network_px: UVec2::splat(242), gpu_ms: None };
     assert_eq!(gallery.status(), expected);
 }
 

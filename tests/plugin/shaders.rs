@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use bevy::render::render_resource::{ShaderType, TextureFormat};
 use bevy::shader::ShaderDefVal;
 use bevy_portrait_realism::gpu_state::RegionUniform;
-use bevy_portrait_realism::pipeline::{CompositeKey, LayerKey, PackKey, composite_defs, layer_defs, pack_defs};
+use bevy_portrait_realism::pipeline::{
+    CompositeKey, LayerKey, PackKey, ShapeKey, composite_defs, layer_defs, light_defs, pack_defs, shape_defs,
+};
 use bevy_portrait_realism::plan::{Kernel, LayerParams};
-use bevy_portrait_realism::shaders::{COMPOSITE, CONV, CONV_SMALL, JOIN, LIBRARY, PACK_PLANES, REARRANGE, ShaderFile};
+use bevy_portrait_realism::shaders::{
+    COMPOSITE, CONV, CONV_SMALL, JOIN, LIBRARY, LIGHT, PACK_PLANES, REARRANGE, SHAPE, ShaderFile,
+};
 use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant, TileRows};
 use bevy_portrait_realism::weight_layout::WeightFormat;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -16,10 +20,12 @@ use naga_oil::compose::{ComposableModuleDescriptor, Composer, NagaModuleDescript
 /// What the kernels may use beyond core WGSL, where the device can: reading f16, sharing within a subgroup, words of 8 bytes.
 const CAPABILITIES: Capabilities =
     Capabilities::SHADER_FLOAT16_IN_FLOAT32.union(Capabilities::SUBGROUP).union(Capabilities::SHADER_INT64);
+/// As well, for kernels that multiply in f16. The others have to do without.
+const HALF_PRODUCTS: Capabilities = CAPABILITIES.union(Capabilities::SHADER_FLOAT16);
 const FORMATS: [ActivationFormat; 2] = [ActivationFormat::F32, ActivationFormat::F16];
 
-fn compose(file: ShaderFile, defs: &[ShaderDefVal]) -> naga::Module {
-    let mut composer = Composer::default().with_capabilities(CAPABILITIES);
+fn compose(file: ShaderFile, defs: &[ShaderDefVal], capabilities: Capabilities) -> naga::Module {
+    let mut composer = Composer::default().with_capabilities(capabilities);
     for library in LIBRARY {
         let descriptor =
             ComposableModuleDescriptor { source: library.source, file_path: library.path, ..Default::default() };
@@ -41,8 +47,11 @@ fn compose(file: ShaderFile, defs: &[ShaderDefVal]) -> naga::Module {
 
 /// Validates the module, and returns the size of the struct in uniform binding 0 and the numbers of all bindings.
 fn check(file: ShaderFile, defs: &[ShaderDefVal]) -> (u64, Vec<u32>) {
-    let module = compose(file, defs);
-    let mut validator = Validator::new(ValidationFlags::all(), CAPABILITIES);
+    let multiplies_halves =
+        defs.iter().any(|def| matches!(def, ShaderDefVal::Bool(name, true) if name == "HALF_PRODUCTS"));
+    let capabilities = if multiplies_halves { HALF_PRODUCTS } else { CAPABILITIES };
+    let module = compose(file, defs, capabilities);
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     validator.validate(&module).unwrap_or_else(|error| panic!("{} {defs:?}: {error:?}", file.path));
     let mut bindings = Vec::new();
     let mut uniform_bytes = 0;
@@ -113,8 +122,11 @@ fn pack_and_composite_validate_and_agree_with_rust() {
             }
         }
     }
-    for activations in FORMATS {
-        let key = CompositeKey { target: TextureFormat::Rgba8Unorm, activations };
-        assert_eq!(check(COMPOSITE, &composite_defs(key)), (region_bytes, vec![0, 1, 2, 3]));
+    for (multisampled, activations) in FORMATS.into_iter().flat_map(|format| [(false, format), (true, format)]) {
+        let key = CompositeKey { target: TextureFormat::Rgba8Unorm, activations, multisampled };
+        assert_eq!(check(COMPOSITE, &composite_defs(key)), (region_bytes, (0..8).collect()));
+        let key = ShapeKey { activations, multisampled };
+        assert_eq!(check(SHAPE, &shape_defs(key)), (region_bytes, (0..8).collect()));
+        assert_eq!(check(LIGHT, &light_defs(activations)), (region_bytes, vec![0, 1, 4]));
     }
 }

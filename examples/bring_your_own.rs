@@ -1,0 +1,231 @@
+//! Your own glTF file: `cargo run --example bring_your_own -- hero.glb --face Head`.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use bevy::asset::LoadState;
+use bevy::camera::Hdr;
+use bevy::camera::primitives::Aabb;
+use bevy::ecs::system::SystemParam;
+use bevy::gltf::GltfAssetLabel;
+use bevy::light::CascadeShadowConfigBuilder;
+use bevy::prelude::*;
+use bevy_portrait_realism::prelude::*;
+use bevy_portrait_realism::region::box_corners;
+use clap::Parser;
+use common::demo::add_mip_levels;
+use common::start::{Example, Options};
+
+/// Share of the view's height that the face fills.
+const FACE_FILLS: f32 = 0.6;
+/// The lens of a portrait, radians from bottom to top.
+const FOV: f32 = 0.4;
+/// A model that is this many times higher than deep stands upright with its body, and its head is the uppermost part.
+const BODY: f32 = 3.0;
+/// People are about seven and a half heads high.
+const HEADS: f32 = 7.5;
+
+#[derive(Parser)]
+#[command(about = "A face of your own; Space switches the effect, arrow keys turn the camera")]
+struct Cli {
+    /// A .glb or .gltf file; its first scene is shown
+    file: PathBuf,
+    /// The node that is the face, by its name; * stands for any characters [default: the whole model, or the head of one
+    /// that stands upright]
+    #[arg(long, value_name = "NODE_NAME")]
+    face: Option<String>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What was asked for.
+#[derive(Resource)]
+struct Wanted {
+    file: PathBuf,
+    face: Option<String>,
+    portrait: PortraitRealism,
+}
+
+/// The camera looks at this point from this far.
+#[derive(Component)]
+struct Orbit {
+    center: Vec3,
+    distance: f32,
+    angle: f32,
+}
+
+fn main() -> Result<()> {
+    let Cli { file, face, options } = Cli::parse();
+    ensure!(file.is_file(), "there is no file {}", file.display());
+    let end = file.extension().map(|end| end.to_ascii_lowercase());
+    ensure!(end.is_some_and(|end| end == "glb" || end == "gltf"), "{} is no .glb or .gltf file", file.display());
+    let path = std::path::absolute(&file)?;
+    // Textures and buffers beside the file are found from its own folder.
+    let (folder, name) = path.parent().zip(path.file_name()).context("a file in a folder")?;
+    let (name, marked) = (Path::new(name).to_path_buf(), face.clone());
+    let example = Example { title: "Portrait Realism: your own", assets: folder.into(), ..default() };
+    example.run(&options, |app| {
+        app.add_plugins(PortraitRealismPlugin)
+            .insert_resource(ClearColor(Color::srgb(0.22, 0.24, 0.26)))
+            .insert_resource(GlobalAmbientLight { brightness: 250.0, ..default() })
+            .insert_resource(Wanted { file, face, portrait: options.portrait(PortraitRealism::default()) })
+            .add_systems(Update, (add_mip_levels, frame_the_face, turn, toggle));
+        let scene = app.world().resource::<AssetServer>().load(GltfAssetLabel::Scene(0).from_asset(name));
+        let mut root = app.world_mut().spawn((WorldAssetRoot(scene), Model));
+        if let Some(face) = marked {
+            root.insert(MarkPortraitFaces::named([face]));
+        }
+        Ok(())
+    })
+}
+
+/// The root of the file's scene.
+#[derive(Component)]
+struct Model;
+
+/// Boxes in the world.
+type Corners = [Vec3; 2];
+
+#[derive(SystemParam)]
+struct World3d<'w, 's> {
+    root: Single<'w, 's, (Entity, &'static WorldAssetRoot), With<Model>>,
+    children: Query<'w, 's, &'static Children>,
+    meshes: Query<'w, 's, (&'static GlobalTransform, &'static Aabb), With<Mesh3d>>,
+    faces: Query<'w, 's, (Entity, &'static PortraitFace, &'static GlobalTransform)>,
+    assets: Res<'w, AssetServer>,
+}
+
+impl World3d<'_, '_> {
+    /// The box of the face, and whether the model has to be marked with it; `None` until the model is there.
+    fn face(&self, wanted: &Wanted) -> Result<Option<(Corners, bool)>> {
+        let (root, scene) = *self.root;
+        let file = wanted.file.display();
+        if let LoadState::Failed(error) = self.assets.load_state(&scene.0) {
+            bail!("{file} cannot be loaded: {error}");
+        }
+        if !self.children.contains(root) {
+            return Ok(None);
+        }
+        let model = self.around(root).with_context(|| format!("there is no mesh in the first scene of {file}"))?;
+        let Some(name) = &wanted.face else {
+            return Ok(Some((head_of(model), true)));
+        };
+        // The plugin has marked it as the model appeared.
+        let (face, marked, place) =
+            self.faces.iter().next().with_context(|| format!("no node of {file} is called {name}; see above"))?;
+        let corners = match marked.bounds {
+            Some(bounds) => {
+                Some(hull(box_corners(bounds.min().into(), bounds.max().into()).map(|it| place.transform_point(it))))
+            }
+            None => self.around(face),
+        };
+        let corners =
+            corners.with_context(|| format!("there is no mesh below {name}: take the node of the head's mesh"))?;
+        Ok(Some((corners, false)))
+    }
+
+    /// The box around all meshes of an entity and those below it.
+    fn around(&self, entity: Entity) -> Option<Corners> {
+        let family = std::iter::once(entity).chain(self.children.iter_descendants(entity));
+        let mut corners = family
+            .filter_map(|part| self.meshes.get(part).ok())
+            .flat_map(|(place, bounds)| {
+                box_corners(bounds.min().into(), bounds.max().into()).map(|corner| place.transform_point(corner))
+            })
+            .peekable();
+        corners.peek()?;
+        Some(hull(corners))
+    }
+}
+
+fn hull(points: impl IntoIterator<Item = Vec3>) -> Corners {
+    let points = points.into_iter();
+    points.fold([Vec3::INFINITY, Vec3::NEG_INFINITY], |[min, max], point| [min.min(point), max.max(point)])
+}
+
+/// The face of a model that is a head, or the head of one that stands upright.
+fn head_of([min, max]: Corners) -> Corners {
+    let size = max - min;
+    if size.y < BODY * size.z {
+        return [min, max];
+    }
+    let head = size.y / HEADS;
+    let (middle, half) = ((min.x + max.x) / 2.0, head * 0.4);
+    [Vec3::new(middle - half, max.y - head, min.z), Vec3::new(middle + half, max.y, max.z)]
+}
+
+/// Once the model is there: marks the face, and places the camera and the lights.
+fn frame_the_face(
+    mut commands: Commands,
+    model: World3d,
+    wanted: Res<Wanted>,
+    framed: Query<(), With<Orbit>>,
+    mut cameras: Query<&mut Camera>,
+    mut exit: MessageWriter<AppExit>,
+) {
+    if !framed.is_empty() {
+        return;
+    }
+    let ([min, max], mark) = match model.face(&wanted) {
+        Ok(Some(found)) => found,
+        Ok(None) => return,
+        Err(error) => {
+            error!("{error:#}");
+            exit.write(AppExit::error());
+            return;
+        }
+    };
+    if mark {
+        // The root stands at the origin: its space is the world's.
+        commands.entity(model.root.0).insert(PortraitFace { bounds: Some(Aabb::from_min_max(min, max)) });
+    }
+    let size = max - min;
+    let distance = size.y.max(size.x) / FACE_FILLS / 2.0 / (FOV / 2.0).tan() + size.z / 2.0;
+    // The file's own cameras look elsewhere.
+    cameras.iter_mut().for_each(|mut camera| camera.is_active = false);
+    let lens = PerspectiveProjection { fov: FOV, near: distance / 100.0, far: distance * 100.0, ..default() };
+    let orbit = Orbit { center: (min + max) / 2.0, distance, angle: 0.25 };
+    commands.spawn((Camera3d::default(), Hdr, Projection::from(lens), orbit.place(), orbit, wanted.portrait.clone()));
+
+    // A key light from the left, a weaker one from the right, and one from behind that parts the hair from the background.
+    let shadows = CascadeShadowConfigBuilder {
+        num_cascades: 1,
+        minimum_distance: distance / 10.0,
+        maximum_distance: distance * 3.0,
+        ..default()
+    };
+    for (from, illuminance, shadow_maps_enabled) in [
+        (Vec3::new(-1.0, 1.0, 1.2), 5_000.0, true),
+        (Vec3::new(1.5, 0.3, 1.0), 1_500.0, false),
+        (Vec3::new(0.8, 1.0, -1.5), 3_000.0, false),
+    ] {
+        let light = DirectionalLight { illuminance, shadow_maps_enabled, ..default() };
+        commands.spawn((light, shadows.build(), Transform::from_translation(from).looking_at(Vec3::ZERO, Vec3::Y)));
+    }
+}
+
+impl Orbit {
+    /// Models of glTF files look along +z.
+    fn place(&self) -> Transform {
+        let direction = Vec3::new(self.angle.sin(), 0.08, self.angle.cos()).normalize();
+        Transform::from_translation(self.center + direction * self.distance).looking_at(self.center, Vec3::Y)
+    }
+}
+
+fn turn(keys: Res<ButtonInput<KeyCode>>, time: Res<Time>, mut cameras: Query<(&mut Orbit, &mut Transform)>) {
+    let turning = f32::from(keys.pressed(KeyCode::ArrowRight)) - f32::from(keys.pressed(KeyCode::ArrowLeft));
+    for (mut orbit, mut place) in &mut cameras {
+        if turning != 0.0 {
+            orbit.angle += turning * time.delta_secs();
+            *place = orbit.place();
+        }
+    }
+}
+
+fn toggle(keys: Res<ButtonInput<KeyCode>>, mut cameras: Query<&mut PortraitRealism>) {
+    if keys.just_pressed(KeyCode::Space) {
+        cameras.iter_mut().for_each(|mut portrait| portrait.enabled = !portrait.enabled);
+    }
+}

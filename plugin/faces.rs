@@ -1,0 +1,110 @@
+//! Which of the faces that a camera sees are enhanced, in which regions, and how much.
+
+use std::cmp::Reverse;
+
+use crate::extract::ExtractedFace;
+use crate::region::FaceBounds;
+
+/// A face fades in while it grows, in area, from as large as the largest one that is left out to larger by this share of it.
+const BUDGET_FADE: f32 = 0.3;
+
+/// A face in a camera's view, or several that overlap.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenFace<'a> {
+    pub bounds: FaceBounds,
+    /// The largest.
+    pub face: &'a ExtractedFace,
+    /// Distance along the view of what is nearest of them.
+    pub front_distance: f32,
+    /// How much of the effect it gets, 0 to 1.
+    pub fade: f32,
+}
+
+/// Merges those that overlap, and keeps the `most` largest ones, the largest first. No change of a face's size or place makes the effect
+/// jump: it fades to nothing before a face is left out.
+pub(crate) fn choose(mut seen: Vec<SeenFace>, most: usize) -> Vec<SeenFace> {
+    let sort = |seen: &mut Vec<SeenFace>| seen.sort_by_key(|face| Reverse(face.bounds.area() as u64));
+    sort(&mut seen);
+    while let Some((at, other, bounds)) = overlapping(&seen) {
+        let absorbed = seen.remove(other);
+        let face = &mut seen[at];
+        face.bounds = bounds;
+        face.front_distance = face.front_distance.min(absorbed.front_distance);
+        face.fade = face.fade.max(absorbed.fade);
+        sort(&mut seen);
+    }
+    if let Some(left_out) = seen.get(most).map(|face| face.bounds.area()) {
+        seen.truncate(most);
+        for face in &mut seen {
+            let larger = face.bounds.area() / left_out.max(f32::MIN_POSITIVE) - 1.0;
+            face.fade *= (larger / BUDGET_FADE).clamp(0.0, 1.0);
+        }
+    }
+    seen.retain(|face| face.fade > 0.0);
+    seen
+}
+
+/// The first two that can be enhanced in one region.
+fn overlapping(seen: &[SeenFace]) -> Option<(usize, usize, FaceBounds)> {
+    let pairs = (0..seen.len()).flat_map(|at| (at + 1..seen.len()).map(move |other| (at, other)));
+    pairs.into_iter().find_map(|(at, other)| Some((at, other, seen[at].bounds.merged(&seen[other].bounds)?)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use bevy::ecs::entity::Entity;
+    use bevy::math::{Mat4, URect, Vec3};
+
+    use super::*;
+    use crate::region::box_corners;
+
+    /// Cubes in front of a camera that sees 20 units in width at any distance.
+    fn seen<'a>(face: &'a ExtractedFace, places: &[(f32, f32)]) -> Vec<SeenFace<'a>> {
+        let camera = Mat4::orthographic_rh(-10.0, 10.0, -10.0, 10.0, 100.0, 0.1);
+        let bounds = places.iter().map(|&(x, half)| {
+            let center = Vec3::new(x, 0.0, -5.0);
+            FaceBounds::new(&box_corners(center - half, center + half), camera, URect::new(0, 0, 1000, 1000)).unwrap()
+        });
+        bounds.map(|bounds| SeenFace { fade: bounds.fade(), bounds, face, front_distance: 4.0 }).collect()
+    }
+
+    fn face() -> ExtractedFace {
+        let bounds = (Vec3::splat(-0.5), Vec3::splat(0.5));
+        ExtractedFace::new(Entity::PLACEHOLDER, bounds, &Default::default(), None)
+    }
+
+    #[test]
+    fn largest_come_first_and_overlapping_ones_are_one() {
+        let face = face();
+        let chosen = choose(seen(&face, &[(-8.0, 0.5), (0.0, 1.0), (1.5, 0.8), (6.0, 1.5)]), 8);
+        let areas: Vec<f32> = chosen.iter().map(|face| face.bounds.area()).collect();
+        assert_eq!(areas.len(), 3, "{areas:?}");
+        assert!(areas.windows(2).all(|pair| pair[0] >= pair[1]), "{areas:?}");
+    }
+
+    #[test]
+    fn faces_fade_out_before_another_takes_their_place() {
+        let face = face();
+        // The second grows past the first; one place.
+        let fades: Vec<f32> = (0..200)
+            .map(|step| {
+                let half = 0.5 + step as f32 * 0.005;
+                let chosen = choose(seen(&face, &[(-5.0, 1.0), (5.0, half)]), 1);
+                chosen.first().map_or(0.0, |face| face.fade)
+            })
+            .collect();
+        assert_eq!((fades[0], fades[199]), (1.0, 1.0));
+        assert!(fades.contains(&0.0) || fades.iter().any(|fade| *fade < 0.03), "{fades:?}");
+        assert!(fades.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 0.06), "{fades:?}");
+    }
+
+    #[test]
+    fn everything_is_enhanced_within_the_budget_and_nothing_without_one() {
+        let face = face();
+        let places = [(-8.0, 0.5), (-4.0, 0.5), (0.0, 0.5), (4.0, 0.5)];
+        let chosen = choose(seen(&face, &places), 4);
+        assert!(chosen.len() == 4 && chosen.iter().all(|face| face.fade == 1.0));
+        assert!(choose(seen(&face, &places), 0).is_empty());
+    }
+}
