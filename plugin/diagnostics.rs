@@ -1,6 +1,7 @@
 //! What the effect takes, in Bevy's `DiagnosticsStore`. Nothing is measured unless the app has Bevy's
 //! [`RenderDiagnosticsPlugin`](bevy::render::diagnostic::RenderDiagnosticsPlugin).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -42,26 +43,27 @@ impl PortraitRealismPlugin {
 #[derive(Resource, Default)]
 pub struct CpuTime {
     is_measured: AtomicBool,
-    nanoseconds: AtomicU64,
+    nanoseconds: Arc<AtomicU64>,
 }
 
 impl CpuTime {
     /// Measures until the guard is dropped.
-    pub fn measure(&self) -> Option<Measured<'_>> {
-        self.is_measured.load(Ordering::Relaxed).then(|| Measured { time: self, since: Instant::now() })
+    pub fn measure(&self) -> Option<Measured> {
+        let is_measured = self.is_measured.load(Ordering::Relaxed);
+        is_measured.then(|| Measured { nanoseconds: self.nanoseconds.clone(), since: Instant::now() })
     }
 }
 
 /// Time from its making to its dropping counts.
-pub struct Measured<'a> {
-    time: &'a CpuTime,
+pub struct Measured {
+    nanoseconds: Arc<AtomicU64>,
     since: Instant,
 }
 
-impl Drop for Measured<'_> {
+impl Drop for Measured {
     fn drop(&mut self) {
         let nanoseconds = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.time.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 }
 
@@ -71,7 +73,9 @@ pub(crate) fn register(app: &mut App) {
     }
     app.add_systems(Update, report_gpu_time);
     if let Some(render_app) = app.get_sub_app_mut(RenderApp) {
-        render_app.init_resource::<CpuTime>().add_systems(ExtractSchedule, report_cpu_time);
+        render_app
+            .init_resource::<CpuTime>()
+            .add_systems(ExtractSchedule, report_cpu_time.run_if(resource_exists::<DiagnosticsRecorder>));
     }
 }
 
@@ -81,10 +85,10 @@ fn report(store: &mut DiagnosticsStore, path: &DiagnosticPath, time: Instant, va
     }
 }
 
-/// Hands over what the frame before took, and looks whether the next one is to be measured.
-fn report_cpu_time(mut main_world: ResMut<MainWorld>, time: Res<CpuTime>, recorder: Option<Res<DiagnosticsRecorder>>) {
+/// Hands over what the frame before took. Where somebody records diagnostics, all frames from the first on are measured.
+fn report_cpu_time(mut main_world: ResMut<MainWorld>, time: Res<CpuTime>) {
     let nanoseconds = time.nanoseconds.swap(0, Ordering::Relaxed);
-    let was_measured = time.is_measured.swap(recorder.is_some(), Ordering::Relaxed);
+    let was_measured = time.is_measured.swap(true, Ordering::Relaxed);
     if was_measured && let Some(mut store) = main_world.get_resource_mut::<DiagnosticsStore>() {
         let ms = Duration::from_nanos(nanoseconds).as_secs_f64() * 1000.0;
         report(&mut store, &PortraitRealismPlugin::CPU_MS, Instant::now(), ms);

@@ -15,6 +15,14 @@
 //! }
 //! ```
 //!
+//! # Cargo features
+//!
+//! - `embedded_weights` (default): the weights [`PortraitModel::QUALITY`] and [`PortraitModel::FAST`] are part of the binary.
+//!   Without it, set [`PortraitRealism::model`] to weights that the `AssetServer` loads.
+//!
+//! Of Bevy the plugin asks for what it draws with (`bevy_core_pipeline`, `bevy_anti_alias` and what these need), and works
+//! with every further feature, the default ones among them. Watching weights files takes Bevy's `file_watcher`.
+//!
 //! Words: the *first rendered image* is what the camera shows without the plugin, the *second rendered image* what it
 //! shows with it.
 
@@ -153,11 +161,10 @@ impl Plugin for PortraitRealismPlugin {
             RenderAssetPlugin::<model_asset::PreparedPortraitModel>::default(),
         ));
         diagnostics::register(app);
-        let kernels = app.world().get_resource().cloned().unwrap_or_default();
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         render_app
             .insert_resource(shaders)
-            .insert_resource::<PortraitKernels>(kernels)
+            .init_resource::<PortraitKernels>()
             .insert_resource(PortraitRealismSupported::no_renderer())
             .init_resource::<extract::ExtractedFaces>()
             .init_resource::<bounds::MorphReaches>()
@@ -199,8 +206,12 @@ impl Plugin for PortraitRealismPlugin {
     }
 
     fn finish(&self, app: &mut App) {
+        let kernels = app.world().get_resource::<PortraitKernels>().cloned();
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         let world = render_app.world_mut();
+        if let Some(kernels) = kernels {
+            world.insert_resource(kernels);
+        }
         let (Some(device), Some(adapter)) =
             (world.get_resource::<RenderDevice>(), world.get_resource::<RenderAdapter>())
         else {

@@ -20,6 +20,11 @@ use crate::view::PortraitView;
 /// and the shaders are ready; the frame is then exactly what it is without the plugin. Every number can be animated; one that is
 /// no number counts as its default, `strength` as 0.
 ///
+/// Weights that read normals or depth bring prepasses to the camera while it is enhanced, for which Bevy compiles the
+/// scene's materials once more; unless `RenderPlugin::synchronous_pipeline_compilation` is set, it does not draw them
+/// meanwhile. A camera whose effect is switched on in the middle of a game shows no gap if it has `NormalPrepass` and
+/// `DepthPrepass` from the start.
+///
 /// With serde, handles are left out: they name nothing that a file could.
 #[derive(Component, Reflect, Clone, Debug, PartialEq, Serialize, Deserialize, ExtractComponent)]
 #[reflect(Component, Default, Debug, Clone, PartialEq)]

@@ -32,7 +32,7 @@ const TRIAL_ROUNDS: usize = 7;
 const TRIAL_FEATURES: WgpuFeatures =
     WgpuFeatures::SUBGROUP.union(WgpuFeatures::SHADER_INT64).union(WgpuFeatures::SHADER_F16);
 
-/// Which kernels run. Insert it before [`PortraitRealismPlugin`](crate::PortraitRealismPlugin) starts, to measure or to compare;
+/// Which kernels run. Insert it into the [`App`](bevy::app::App) before it runs, to measure or to compare;
 /// the weights and the image stay the same but for rounding.
 #[derive(Resource, Clone, Debug, PartialEq, Eq)]
 pub enum PortraitKernels {

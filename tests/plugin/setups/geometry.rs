@@ -1,18 +1,21 @@
 //! Where normals and depth come from, and what happens where there are none.
 
 use bevy::camera::{Hdr, MainPassResolutionOverride, ScalingMode, Viewport};
-use bevy::core_pipeline::prepass::{DeferredPrepass, DepthPrepass};
+use bevy::core_pipeline::prepass::{DeferredPrepass, DepthPrepass, NormalPrepass};
 use bevy::pbr::DefaultOpaqueRendererMethod;
 use bevy::prelude::*;
 use bevy::render::camera::ExtractedCamera;
+use bevy::render::settings::WgpuSettings;
 use bevy::render::view::prepare_view_targets;
-use bevy::render::{Render, RenderApp, RenderSystems};
+use bevy::render::{Render, RenderApp, RenderPlugin, RenderSystems};
+use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 use portrait_network::Plane::{Color as ColorPlane, Depth, Normal};
 
 use super::twins::Twins;
+use crate::common::{assets, frame, headless_of, plugins, renderer};
 use crate::golden::assert_golden;
-use crate::stage::{SIZE, assert_inside, changed, linear_model, model};
+use crate::stage::{SIZE, Stage, assert_inside, changed, linear_model, model};
 
 /// Twins whose effect shows the geometry: red is the normal's z, green the depth, blue the normal's y, a quarter of each.
 fn geometry_twins(msaa: Msaa, parts: impl Bundle + Clone) -> Twins {
@@ -73,6 +76,30 @@ fn a_deferred_camera_hands_normals_and_depth_to_the_network() {
         let model = model(&mut twins.app, linear_model(&[ColorPlane, Normal, Depth], weight, [0.0; 3]));
         twins.settings.model = model;
         assert_enhanced(&mut twins, &format!("deferred, high dynamic range {hdr}"));
+    }
+}
+
+#[test]
+fn a_camera_that_has_its_prepasses_shows_no_gap_when_the_effect_is_switched_on_and_off() {
+    // As in an app: shaders are compiled while frames are drawn, and what has no shader yet is not drawn.
+    let renderer = RenderPlugin { synchronous_pipeline_compilation: false, ..renderer(WgpuSettings::default()) };
+    let app = headless_of(plugins(renderer, assets("assets")), |app| {
+        app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
+    });
+    let mut stage = Stage::within(app, Msaa::Off, (NormalPrepass, DepthPrepass));
+    for enabled in [true, false] {
+        let settings = PortraitRealism { enabled, ..default() };
+        stage.app.world_mut().entity_mut(stage.camera).insert(settings.clone());
+        let mut shown = Vec::new();
+        for _ in 0..40 {
+            stage.app.update();
+            shown.push(frame(&mut stage.app, &stage.target));
+        }
+        let last = stage.set(settings);
+        assert_eq!(last == stage.first, !enabled);
+        // Nothing but the image before and the image after.
+        shown.dedup();
+        assert!(shown.len() <= 2 && shown.iter().all(|frame| *frame == stage.first || (enabled && *frame == last)));
     }
 }
 
