@@ -104,6 +104,7 @@ pub(crate) fn prepare_portrait_views(
     }
     state.shaping.begin_frame();
     state.tiers.begin_frame(|camera| views.get(camera).ok().map(|(_, _, settings, ..)| settings.quality));
+    let is_excluding = !exclusions.boxes.is_empty();
     let mut work: Vec<Work> = views
         .iter()
         .filter(|(_, _, settings, ..)| settings.is_active())
@@ -111,7 +112,7 @@ pub(crate) fn prepare_portrait_views(
             let tier = state.tiers.tier(item.0, item.2.quality, &gpu.device, &gpu.queue);
             let model = item.2.model.id();
             let weights = state.networks.get(&model).map(Network::weights).or_else(|| uploaded(model))?.clone();
-            find_work(item, tier, weights, &seen, gpu.pipelines.variant.activations)
+            find_work(item, tier, weights, &seen, is_excluding, gpu.pipelines.variant.activations)
         })
         .collect();
     reserve_networks(state, &work, &mut gpu);

@@ -136,7 +136,8 @@ impl FaceBounds {
         let extent = self.viewport_px.size();
         // As large as the rectangle can get wherever a face of this size lies, so that its scale does not depend on where.
         let largest = |step: u32| {
-            let side = |length: f32, limit: u32| ((length / step as f32).ceil() as u32 + 1).saturating_mul(step).min(limit);
+            let side =
+                |length: f32, limit: u32| ((length / step as f32).ceil() as u32 + 1).saturating_mul(step).min(limit);
             UVec2::new(side(high.x - low.x, extent.x), side(high.y - low.y, extent.y))
         };
         // The network's alignment, in pixels of the frame.

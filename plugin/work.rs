@@ -26,7 +26,7 @@ use crate::model_asset::{GpuPortraitModel, PortraitModel, PreparedPortraitModel}
 use crate::pipeline::PackKey;
 use crate::quality::QualityTier;
 use crate::region::{FaceBounds, Region};
-use crate::settings::{PortraitMaskSpace, PortraitRealism, within};
+use crate::settings::{PortraitRealism, within};
 use crate::variant::ActivationFormat;
 
 /// As a share of the face's radius, how far in front of its box something has to be to count as in front of the face: noses and hair
@@ -112,6 +112,7 @@ pub(crate) fn find_work<'a>(
     tier: QualityTier,
     gpu: GpuPortraitModel,
     seen: &'a Seen,
+    is_excluding: bool,
     activations: ActivationFormat,
 ) -> Option<Work<'a>> {
     if camera.schedule == Core2d.intern() {
@@ -126,12 +127,12 @@ pub(crate) fn find_work<'a>(
     let normals = prepass.and_then(ViewPrepassTextures::normal_view).filter(|_| inputs.contains(&Plane::Normal));
     let depths = prepass.and_then(ViewPrepassTextures::depth_view);
     let motion = prepass.and_then(ViewPrepassTextures::motion_vectors_view);
-    // `add_prepasses` asked for them; they are there from the next frame on.
-    if (inputs.contains(&Plane::Normal) && normals.is_none()) || (inputs.contains(&Plane::Depth) && depths.is_none()) {
+    // `equip_cameras` asked for them; they are there from the next frame on. Until then nothing that is excluded can be found.
+    let reads_depth = inputs.contains(&Plane::Depth) || settings.needs_depth() || is_excluding;
+    if (inputs.contains(&Plane::Normal) && normals.is_none()) || (reads_depth && depths.is_none()) {
         return None;
     }
     let mask = match &settings.mask {
-        Some(mask) if mask.space == PortraitMaskSpace::Face && depths.is_none() => return None,
         Some(mask) => Some(seen.images.get(&mask.image).filter(|image| can_be_filtered(image))?),
         None => None,
     };
