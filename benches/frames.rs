@@ -1,8 +1,6 @@
 //! Whole frames: the demo scene without the plugin, with it switched off and switched on; what the effect costs on larger faces and
 //! larger screens; what a steady frame allocates; how long the first enhanced frame takes.
 
-#[path = "../examples/common/mod.rs"]
-mod common;
 #[path = "../tests/plugin/counting.rs"]
 mod counting;
 
@@ -18,9 +16,9 @@ use bevy::render::renderer::RenderDevice;
 use bevy_portrait_realism::prelude::*;
 use bevy_portrait_realism::{PortraitKernels, PortraitView};
 
-use self::common::demo;
-use self::common::windowless::Windowless;
 use crate::device::BenchDevice;
+use crate::examples::demo;
+use crate::examples::windowless::Windowless;
 use crate::table::{Row, Work};
 
 /// Width and height of the demo's frame.

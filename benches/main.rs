@@ -5,21 +5,27 @@
 //! least; on a GPU they are wall time.
 
 mod device;
+#[path = "../examples/common/mod.rs"]
+mod examples;
 mod frames;
 mod limits;
 mod network;
 mod peers;
+mod plot;
 mod table;
+mod turning;
 mod yardstick;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bevy_portrait_realism::prelude::*;
 use clap::Parser;
 
 use crate::device::BenchDevice;
 use crate::peers::Peers;
 use crate::table::{Report, Row};
+use crate::turning::Turning;
 
 #[derive(Parser)]
 struct Arguments {
@@ -41,6 +47,9 @@ struct Arguments {
     /// Leave whole frames out.
     #[arg(long)]
     no_frames: bool,
+    /// Measures nothing but how still a turning head holds, and draws it into an SVG file.
+    #[arg(long)]
+    turning: Option<PathBuf>,
     /// Prints how long the first frame takes with the plugin `absent` or `on`, nothing else.
     #[arg(long, hide = true)]
     first_frame: Option<String>,
@@ -65,6 +74,9 @@ fn main() -> Result<()> {
         println!("{}", frames::first_frame(plugin == "on")?);
         return Ok(());
     }
+    if let Some(path) = arguments.turning {
+        return turning_head(&path);
+    }
     let mut device = BenchDevice::new()?;
     let mut contenders = limits::contenders(&device);
     contenders.extend(network::contenders(&mut device, &arguments.sizes, arguments.layers)?);
@@ -88,4 +100,35 @@ fn main() -> Result<()> {
         std::fs::write(&path, text + "\n").with_context(|| path.display().to_string())?;
     }
     Ok(())
+}
+
+/// Frames of the turning head.
+const TURNING_FRAMES: usize = 24;
+/// Width and height of the picture it is in.
+const TURNING_PX: u32 = 256;
+
+fn turning_head(path: &Path) -> Result<()> {
+    let mut turning = Turning::new(TURNING_PX)?;
+    let with = |history| Some(PortraitRealism { history, ..Default::default() });
+    let runs = [
+        ("first rendered image", None),
+        ("second, history 0", with(0.0)),
+        ("second, history 0.5", with(0.5)),
+        ("second, history 0.8", with(0.8)),
+        ("second, history 0.95", with(0.95)),
+    ];
+    let mut lines = Vec::new();
+    for (name, settings) in runs {
+        lines.push((name, turning.errors(settings, TURNING_FRAMES)?));
+    }
+    let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
+    let first = mean(&lines[0].1);
+    println!(
+        "warping error of the demo's turning head at {TURNING_PX}², mean of {TURNING_FRAMES} frames, and ÷ that of the first image"
+    );
+    for (name, errors) in &lines {
+        println!("{name:24} {:.5}  {:.3}", mean(errors), mean(errors) / first);
+    }
+    let picture = plot::lines("Warping error of a turning head, frame by frame", &lines);
+    std::fs::write(path, picture).with_context(|| path.display().to_string())
 }

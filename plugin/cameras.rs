@@ -1,6 +1,6 @@
 //! What a camera with the effect switched on needs: its weights, and the prepasses that they read.
 
-use bevy::asset::Assets;
+use bevy::asset::{AssetId, Assets};
 use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass, NormalPrepass};
 use bevy::ecs::entity::EntityHashSet;
 use bevy::ecs::prelude::*;
@@ -10,6 +10,7 @@ use portrait_network::Plane;
 use crate::model_asset::PortraitModel;
 use crate::quality::PortraitStatus;
 use crate::settings::{PortraitExclude, PortraitRealism};
+use crate::support::PortraitRealismSupported;
 
 /// Prepasses that the plugin added to a camera, and takes away again.
 #[derive(Component, Clone, Copy, Default, PartialEq)]
@@ -17,6 +18,8 @@ pub(crate) struct AddedPrepasses {
     normals: bool,
     depth: bool,
     motion: bool,
+    /// For these weights.
+    model: Option<AssetId<PortraitModel>>,
 }
 
 type CameraQuery = (
@@ -37,6 +40,7 @@ pub(crate) fn equip_cameras(
     cameras: Query<CameraQuery, CameraFilter>,
     excluded: Query<(), With<PortraitExclude>>,
     mut models: ResMut<Assets<PortraitModel>>,
+    supported: Res<PortraitRealismSupported>,
 ) {
     for (camera, settings, has_normals, has_depth, has_motion, added) in cameras {
         let before = added.copied().unwrap_or_default();
@@ -45,12 +49,16 @@ pub(crate) fn equip_cameras(
             if !models.contains(&settings.model) {
                 insert_embedded(settings, &mut models);
             }
-            let Some(model) = models.get(&settings.model) else { continue };
+            let Some(model) = models.get(&settings.model).filter(|_| supported.is_supported()) else { continue };
             let inputs = &model.graph().spec().inputs;
+            let reads_normals = inputs.contains(&Plane::Normal);
             let reads_depth = inputs.contains(&Plane::Depth) || settings.needs_depth() || !excluded.is_empty();
-            needed.normals = inputs.contains(&Plane::Normal) && (!has_normals || before.normals);
-            needed.depth = reads_depth && (!has_depth || before.depth);
+            // Weights that were loaded anew and read less do not end what the old ones read, which run on for a moment.
+            let kept = if before.model == Some(settings.model.id()) { before } else { AddedPrepasses::default() };
+            needed.normals = kept.normals || reads_normals && (!has_normals || before.normals);
+            needed.depth = kept.depth || reads_depth && (!has_depth || before.depth);
             needed.motion = settings.keeps_history() && (!has_motion || before.motion);
+            needed.model = (needed.normals || needed.depth).then_some(settings.model.id());
         }
         if needed == before {
             continue;

@@ -7,9 +7,8 @@ use bevy::math::UVec2;
 use bevy::render::diagnostic::{DiagnosticsRecorder, RecordDiagnostics};
 use bevy::render::render_resource::encase::UniformBuffer;
 use bevy::render::render_resource::{
-    BindGroup, BindGroupEntries, Buffer, BufferBinding, BufferDescriptor, BufferId, BufferUsages,
-    CachedComputePipelineId, CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, PipelineCache,
-    ShaderType,
+    BindGroup, BindGroupEntries, Buffer, BufferBinding, BufferDescriptor, BufferUsages, CachedComputePipelineId,
+    CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, PipelineCache, ShaderType,
 };
 use bevy::render::renderer::{RenderDevice, RenderQueue};
 
@@ -30,7 +29,7 @@ pub struct Network {
     /// The first step of each pipeline.
     first_uses: Vec<usize>,
     params: Params,
-    weights: BufferId,
+    weights: GpuPortraitModel,
 }
 
 /// Parameters of every step, once for each slot.
@@ -103,12 +102,22 @@ impl Network {
             .collect();
         let is_first = |&step: &usize| !pipelines[..step].contains(&pipelines[step]);
         let first_uses = (0..pipelines.len()).filter(is_first).collect();
-        Some(Self { plan, scratch, bind_groups, pipelines, first_uses, params, weights: gpu.weights.id() })
+        Some(Self { plan, scratch, bind_groups, pipelines, first_uses, params, weights: gpu.clone() })
     }
 
     /// Whether it runs these weights.
     pub fn runs(&self, gpu: &GpuPortraitModel) -> bool {
-        self.weights == gpu.weights.id()
+        self.weights.weights.id() == gpu.weights.id()
+    }
+
+    /// The weights that it runs.
+    pub fn weights(&self) -> &GpuPortraitModel {
+        &self.weights
+    }
+
+    /// Whether the other one runs every kernel that this one runs.
+    pub fn has_no_kernel_beyond(&self, other: &Self) -> bool {
+        self.pipelines.iter().all(|pipeline| other.pipelines.contains(pipeline))
     }
 
     /// The plan that is run.
@@ -185,7 +194,7 @@ impl Network {
         }
         // Time stamps are written between passes, so each step is one of its own while somebody measures.
         for (index, step) in self.plan.steps.iter().enumerate() {
-            let span = diagnostics.time_span(encoder, step.span.clone());
+            let span = diagnostics.time_span(encoder, step.layer().to_owned());
             dispatch(&mut encoder.begin_compute_pass(&descriptor), index);
             span.end(encoder);
         }

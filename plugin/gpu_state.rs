@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use bevy::asset::AssetId;
 use bevy::ecs::prelude::*;
-use bevy::math::{Mat4, UVec2, Vec4};
+use bevy::math::{Mat4, UVec2, Vec2, Vec4};
 use bevy::platform::collections::{HashMap, HashSet};
 use bevy::render::render_resource::{
     BindGroup, BufferId, DynamicUniformBuffer, Extent3d, SamplerId, ShaderType, Texture, TextureDescriptor,
@@ -36,6 +36,9 @@ pub struct RegionUniform {
     pub face_from_world: Mat4,
     /// Viewport of the camera in its target: x, y, width, height.
     pub viewport_px: Vec4,
+    /// Size of what the prepasses drew, in the viewport's top left corner: smaller than the viewport where the frame is
+    /// scaled up after the main pass.
+    pub main_pass_px: Vec2,
     /// 1 for left, top, right, bottom where the edge fades out.
     pub fading_sides: Vec4,
     /// Top left corner in the camera's target.
@@ -136,11 +139,13 @@ impl PortraitGpuState {
     }
 }
 
-/// A network with other kernels, which takes over once the driver has compiled them all.
+/// A network with other weights or kernels, which takes over once the driver has compiled them all.
 pub(crate) struct Successor {
     pub network: Network,
     /// How many of its kernels have been used.
     pub used: usize,
+    /// Whether it takes over in the next frame.
+    pub is_ready: bool,
 }
 
 /// The part of the frame that is being enhanced. One for each format: regions are worked on one after the other.

@@ -21,6 +21,7 @@
 mod auto_quality;
 mod bounds;
 mod cameras;
+mod diagnostics;
 pub mod exclusion;
 pub mod execute;
 mod extract;
@@ -39,14 +40,19 @@ pub mod planes;
 mod prepare;
 mod quality;
 pub mod region;
+mod replace;
 mod scratch;
 mod settings;
 pub mod shaders;
 mod shaping;
+mod support;
 mod tiers;
 mod tuning;
+mod uniforms;
 pub mod variant;
+mod view;
 pub mod weight_layout;
+mod work;
 
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;
 use bevy::anti_alias::fxaa::fxaa;
@@ -59,27 +65,62 @@ use bevy::core_pipeline::tonemapping::tonemapping;
 use bevy::ecs::prelude::*;
 use bevy::render::extract_component::ExtractComponentPlugin;
 use bevy::render::render_asset::RenderAssetPlugin;
+use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, RenderStartup, RenderSystems};
 
 pub use marking::MarkPortraitFaces;
 pub use model_asset::{PortraitModel, PortraitModelLoader};
 pub use pass::portrait_realism;
-pub use prepare::PortraitView;
 pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
 pub use settings::{PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitRealism};
+pub use support::{PortraitRealismSupported, PortraitUnsupported};
 pub use tuning::PortraitKernels;
+pub use view::PortraitView;
 
 /// What an application needs.
 pub mod prelude {
     pub use crate::{
         MarkPortraitFaces, PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitModel,
-        PortraitQuality, PortraitRealism, PortraitRealismPlugin, PortraitStatus, QualityTier,
+        PortraitQuality, PortraitRealism, PortraitRealismPlugin, PortraitRealismSupported, PortraitRealismSystems,
+        PortraitStatus, QualityTier,
     };
 }
 
-/// Adds the effect to every camera with [`PortraitRealism`]. Add it after `DefaultPlugins`; without a renderer it does
-/// nothing.
+/// Adds the effect to every camera with [`PortraitRealism`]. Add it after `DefaultPlugins`; without a renderer, or on a device
+/// that cannot run it, it does nothing, and [`PortraitRealismSupported`] says why.
 pub struct PortraitRealismPlugin;
+
+/// Where the effect stands in the schedule of a 3D camera, [`Core3d`]. Order a pass of your own after it to have the frame
+/// with the effect, before it to have the effect include what you draw:
+///
+/// ```no_run
+/// # use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
+/// # use bevy::core_pipeline::tonemapping::tonemapping;
+/// # use bevy::prelude::*;
+/// # use bevy::render::RenderApp;
+/// # use bevy_portrait_realism::PortraitRealismSystems;
+/// # fn film_grain() {}
+/// # fn make_up() {}
+/// # fn build(app: &mut App) {
+/// let render_app = app.sub_app_mut(RenderApp);
+/// render_app.add_systems(
+///     Core3d,
+///     (
+///         make_up.after(tonemapping).before(PortraitRealismSystems::Enhance),
+///         film_grain.after(PortraitRealismSystems::Enhance),
+///     )
+///         .in_set(Core3dSystems::PostProcess),
+/// );
+/// # }
+/// ```
+#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PortraitRealismSystems {
+    /// Faces are enhanced: after tone mapping, before FXAA, SMAA and contrast adaptive sharpening, and before the UI. Effects
+    /// on the scene's light come before tone mapping and are part of what is enhanced: temporal anti-aliasing, motion blur,
+    /// bloom, depth of field, vignette, and gizmos.
+    Enhance,
+}
 
 impl Plugin for PortraitRealismPlugin {
     fn build(&self, app: &mut App) {
@@ -88,6 +129,7 @@ impl Plugin for PortraitRealismPlugin {
             .register_type::<PortraitExclude>()
             .register_type::<PortraitStatus>()
             .register_type::<MarkPortraitFaces>()
+            .insert_resource(PortraitRealismSupported::no_renderer())
             .add_systems(PostUpdate, marking::mark_faces.run_if(marking::scenes_have_changed))
             .add_observer(cameras::remove_status);
         if !app.world().contains_resource::<AssetServer>() {
@@ -110,18 +152,28 @@ impl Plugin for PortraitRealismPlugin {
             ExtractComponentPlugin::<PortraitRealism>::default(),
             RenderAssetPlugin::<model_asset::PreparedPortraitModel>::default(),
         ));
+        diagnostics::register(app);
         let kernels = app.world().get_resource().cloned().unwrap_or_default();
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         render_app
             .insert_resource(shaders)
             .insert_resource::<PortraitKernels>(kernels)
+            .insert_resource(PortraitRealismSupported::no_renderer())
             .init_resource::<extract::ExtractedFaces>()
             .init_resource::<bounds::MorphReaches>()
             .init_gpu_resource::<exclusion::Exclusions>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()
             .add_systems(RenderStartup, pipeline::init_portrait_pipelines)
-            .add_systems(ExtractSchedule, (extract::extract_faces, exclusion::extract_exclusions, tiers::report_tiers))
+            .add_systems(
+                ExtractSchedule,
+                (
+                    extract::extract_faces,
+                    exclusion::extract_exclusions,
+                    tiers::report_tiers,
+                    support::report_support.run_if(resource_changed::<PortraitRealismSupported>),
+                ),
+            )
             .add_systems(
                 Render,
                 (tuning::tune_kernels, prepare::prepare_portrait_views)
@@ -129,15 +181,33 @@ impl Plugin for PortraitRealismPlugin {
                     .in_set(RenderSystems::PrepareBindGroups)
                     .run_if(resource_exists::<pipeline::PortraitPipelines>),
             )
-            .add_systems(
+            .configure_sets(
                 Core3d,
-                portrait_realism
+                PortraitRealismSystems::Enhance
                     .after(tonemapping)
                     .before(fxaa)
                     .before(smaa)
                     .before(cas)
-                    .in_set(Core3dSystems::PostProcess)
+                    .in_set(Core3dSystems::PostProcess),
+            )
+            .add_systems(
+                Core3d,
+                portrait_realism
+                    .in_set(PortraitRealismSystems::Enhance)
                     .run_if(resource_exists::<pipeline::PortraitPipelines>),
             );
+    }
+
+    fn finish(&self, app: &mut App) {
+        let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
+        let world = render_app.world_mut();
+        let (Some(device), Some(adapter)) =
+            (world.get_resource::<RenderDevice>(), world.get_resource::<RenderAdapter>())
+        else {
+            return;
+        };
+        let supported = PortraitRealismSupported::on(device, adapter);
+        world.insert_resource(supported.clone());
+        app.insert_resource(supported);
     }
 }

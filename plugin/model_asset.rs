@@ -15,6 +15,7 @@ use bevy::render::render_resource::{Buffer, BufferInitDescriptor, BufferUsages};
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use portrait_network::{MAX_FILE_BYTES, Model, WeightsError};
 
+use crate::support::PortraitRealismSupported;
 use crate::variant::weight_format;
 use crate::weight_layout::{WeightFormat, pack_weights};
 
@@ -111,6 +112,7 @@ impl AssetLoader for PortraitModelLoader {
 }
 
 /// A model on the GPU: what every camera that uses it shares.
+#[derive(Clone)]
 pub struct GpuPortraitModel {
     /// The network.
     pub model: Arc<Model>,
@@ -148,7 +150,7 @@ pub struct PreparedPortraitModel(pub(crate) Option<GpuPortraitModel>);
 
 impl RenderAsset for PreparedPortraitModel {
     type SourceAsset = PortraitModel;
-    type Param = (SRes<RenderDevice>, SRes<RenderAdapter>);
+    type Param = (SRes<RenderDevice>, SRes<RenderAdapter>, SRes<PortraitRealismSupported>);
 
     fn asset_usage(_: &PortraitModel) -> RenderAssetUsages {
         RenderAssetUsages::MAIN_WORLD | RenderAssetUsages::RENDER_WORLD
@@ -157,9 +159,10 @@ impl RenderAsset for PreparedPortraitModel {
     fn prepare_asset(
         source: PortraitModel,
         _: AssetId<PortraitModel>,
-        (device, adapter): &mut SystemParamItem<Self::Param>,
+        (device, adapter, supported): &mut SystemParamItem<Self::Param>,
         _: Option<&Self>,
     ) -> Result<Self, PrepareAssetError<PortraitModel>> {
-        Ok(Self(GpuPortraitModel::new(source.0, device, adapter)))
+        let gpu = supported.is_supported().then(|| GpuPortraitModel::new(source.0, device, adapter));
+        Ok(Self(gpu.flatten()))
     }
 }

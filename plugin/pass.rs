@@ -12,9 +12,10 @@ use bevy::render::render_resource::{
 use bevy::render::renderer::{RenderContext, ViewQuery};
 use bevy::render::view::ViewTarget;
 
+use crate::diagnostics::{CpuTime, SPAN};
 use crate::gpu_state::PortraitGpuState;
 use crate::plan::WORKGROUP_SIDE;
-use crate::prepare::PortraitView;
+use crate::view::PortraitView;
 
 /// For each face: copies its region out of the camera's main texture, runs the network, and draws the region back into
 /// the same texture. Everything outside stays untouched, and `ViewTarget` is not flipped.
@@ -22,6 +23,7 @@ pub fn portrait_realism(
     view: ViewQuery<(&ViewTarget, &PortraitView)>,
     state: Res<PortraitGpuState>,
     cache: Res<PipelineCache>,
+    time: Res<CpuTime>,
     mut ctx: RenderContext,
 ) {
     let camera = view.entity();
@@ -47,18 +49,22 @@ pub fn portrait_realism(
         return;
     }
 
-    let diagnostics = ctx.diagnostic_recorder();
-    let diagnostics = diagnostics.as_deref();
+    let _measured = time.measure();
+    let recorder = ctx.diagnostic_recorder();
+    let recorder = recorder.as_deref();
     let encoder = ctx.command_encoder();
+    let whole = recorder.time_span(encoder, SPAN);
     if portrait.measured.is_some() {
         state.tiers.begin(camera, encoder);
     }
-    for prepared in &portrait.regions {
+    for (face, prepared) in portrait.regions.iter().enumerate() {
+        // A frame has only so many time stamps: of several faces, the stages of the largest one are measured.
+        let diagnostics = recorder.filter(|_| face == 0);
         let rect = prepared.region.rect_px;
         let size = rect.size();
         let network_px = prepared.network_px;
 
-        let span = diagnostics.time_span(encoder, "portrait/copy");
+        let span = diagnostics.time_span(encoder, "copy");
         let extent = Extent3d { width: size.x, height: size.y, depth_or_array_layers: 1 };
         encoder.copy_texture_to_texture(texture_at(frame, rect.min), texture_at(&copy.texture, UVec2::ZERO), extent);
         span.end(encoder);
@@ -74,24 +80,24 @@ pub fn portrait_realism(
             }
             span.end(encoder);
         };
-        dispatch(encoder, "portrait/pack", pack_pipeline, &portrait.pack, network.plan().pack_workgroups(network_px));
+        dispatch(encoder, "pack", pack_pipeline, &portrait.pack, network.plan().pack_workgroups(network_px));
 
         if !network.record(prepared.slot, network_px, encoder, &cache, diagnostics) {
-            return;
+            break;
         }
 
         if let Some(shape) = &prepared.shape {
             if let Some((bind_group, points)) = &shape.light {
-                dispatch(encoder, "portrait/light", light_pipeline, bind_group, [points.x, points.y, 1]);
+                dispatch(encoder, "light", light_pipeline, bind_group, [points.x, points.y, 1]);
             }
             let groups = network_px.map(|side| side.div_ceil(WORKGROUP_SIDE));
-            dispatch(encoder, "portrait/shape", shape_pipeline, &shape.bind_group, [groups.x, groups.y, 1]);
+            dispatch(encoder, "shape", shape_pipeline, &shape.bind_group, [groups.x, groups.y, 1]);
             if let Some((history, bytes)) = &shape.history {
                 encoder.copy_buffer_to_buffer(&shape.shaped, 0, history, 0, *bytes);
             }
         }
 
-        let span = diagnostics.time_span(encoder, "portrait/composite");
+        let span = diagnostics.time_span(encoder, "composite");
         {
             let mut pass = encoder.begin_render_pass(&RenderPassDescriptor {
                 label: Some("portrait composite"),
@@ -113,6 +119,7 @@ pub fn portrait_realism(
     if let Some(claimed) = portrait.measured {
         state.tiers.end(camera, claimed, encoder);
     }
+    whole.end(encoder);
 }
 
 fn texture_at(texture: &Texture, origin: UVec2) -> TexelCopyTextureInfo<'_> {

@@ -23,6 +23,7 @@ use crate::fusion::input_is_unshuffled;
 use crate::gpu_state::RegionUniform;
 use crate::plan::{Kernel, LayerParams, WORKGROUP_SIDE};
 use crate::shaders::PortraitShaders;
+use crate::support::PortraitRealismSupported;
 use crate::tuning::PortraitKernels;
 use crate::variant::{ActivationFormat, KernelVariant, TileRows};
 use crate::weight_layout::WeightFormat;
@@ -369,9 +370,6 @@ impl SpecializedRenderPipeline for PortraitPipelines {
     }
 }
 
-/// Most storage buffers of a stage: to shape a residual takes two residuals, a target, points of light and the guide.
-const STORAGE_BUFFERS: u32 = 5;
-
 /// Makes [`PortraitPipelines`], or says once why this device has none.
 pub(crate) fn init_portrait_pipelines(
     mut commands: Commands,
@@ -381,12 +379,11 @@ pub(crate) fn init_portrait_pipelines(
     fullscreen: Res<FullscreenShader>,
     kernels: Res<PortraitKernels>,
 ) {
-    let limits = device.limits();
-    // WebGL2 and the oldest drivers have no compute at all.
-    if limits.max_storage_buffers_per_shader_stage < STORAGE_BUFFERS
-        || limits.max_compute_invocations_per_workgroup < 64
-    {
-        error!("portrait realism: this device has no compute shaders, so the frame stays as it is");
+    let supported = PortraitRealismSupported::on(&device, &adapter);
+    let reason = supported.reason().cloned();
+    commands.insert_resource(supported);
+    if let Some(reason) = reason {
+        error!("portrait realism: the frame stays as it is: {reason}");
         commands.remove_resource::<PortraitPipelines>();
         return;
     }

@@ -16,6 +16,8 @@ use crate::weight_layout::{WeightFormat, weight_offsets};
 
 /// Width and height of a workgroup of every kernel but the convolution.
 pub const WORKGROUP_SIDE: u32 = 8;
+/// Before a layer's name in what is measured or labelled.
+const SPAN_PREFIX: &str = "portrait/";
 /// Width of the pixels that one invocation of a convolution makes; the kernel is unrolled for it.
 pub const CONV_TILE_WIDTH_PX: u32 = 4;
 /// Most tiles of a workgroup that lie side by side.
@@ -122,6 +124,11 @@ pub struct LayerParams {
 }
 
 impl Step {
+    /// The layer's name.
+    pub fn layer(&self) -> &str {
+        self.span.strip_prefix(SPAN_PREFIX).unwrap_or(&self.span)
+    }
+
     /// What the kernel has to know when the network's padded input has `padded_px` pixels.
     pub fn params(&self, padded_px: UVec2) -> LayerParams {
         LayerParams {
@@ -227,7 +234,7 @@ impl Plan {
             let target_grid = Grid::new(node.channels, node.downscale);
             let target = scratch.allocate(epilogue.makes, target_grid);
             let base = Step {
-                span: format!("portrait/{}", layer.name),
+                span: format!("{SPAN_PREFIX}{}", layer.name),
                 kernel: Kernel::Copy,
                 sources: [first; 2],
                 target,
@@ -360,7 +367,7 @@ pub(crate) mod tests {
         holds[plan.input] = Some(Source::Input);
         let mut steps = plan.steps.iter().peekable();
         for (index, (layer, node)) in graph.spec().layers.iter().zip(graph.nodes()).enumerate() {
-            let span = format!("portrait/{}", layer.name);
+            let span = format!("{SPAN_PREFIX}{}", layer.name);
             if matches!(layer.op, Op::OutputResidual { .. }) {
                 assert_eq!(holds[plan.residual], Some(node.sources[0]), "residual");
                 continue;

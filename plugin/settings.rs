@@ -11,8 +11,8 @@ use bevy::render::extract_component::ExtractComponent;
 use serde::{Deserialize, Serialize};
 
 use crate::model_asset::PortraitModel;
-use crate::prepare::PortraitView;
 use crate::quality::{PortraitQuality, PortraitStatus};
+use crate::view::PortraitView;
 
 /// Add it to a 3D camera: faces that the camera sees (see [`PortraitFace`]) are enhanced after tone mapping.
 ///

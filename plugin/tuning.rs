@@ -19,8 +19,8 @@ use crate::execute::Network;
 use crate::kernel_memory::KernelMemory;
 use crate::model_asset::{GpuPortraitModel, PreparedPortraitModel};
 use crate::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
-use crate::prepare::PortraitView;
 use crate::variant::{KernelVariant, runs_on_cpu};
+use crate::view::PortraitView;
 
 /// Enhanced frames in a row, with no shader of the app being compiled, before a trial begins.
 const CALM_FRAMES: u32 = 10;

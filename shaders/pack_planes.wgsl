@@ -8,7 +8,7 @@
 // Dispatch: one invocation a texel of the planes, all of them, borders included.
 // Memory:  reads each texel of the region once (area average where it is scaled down), writes a texel a plane; 4 bytes of guide.
 #import portrait::layout::{encode, is_border, texel_index}
-#import portrait::region::{Region, view_at}
+#import portrait::region::{Region, drawn_at, view_at}
 #import portrait::transfer::srgb_encode
 
 @group(0) @binding(0) var<uniform> region: Region;
@@ -74,7 +74,8 @@ fn channels_at(place: vec2<u32>) -> array<f32, 8> {
 
     // Geometry is taken from the middle of the pixel: an average of two surfaces would be neither.
     let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
-    let texel = region.origin_px + min(vec2<u32>((vec2<f32>(pixel) + 0.5) * scale), region.size_px - 1u);
+    let in_frame = region.origin_px + min(vec2<u32>((vec2<f32>(pixel) + 0.5) * scale), region.size_px - 1u);
+    let texel = vec2<u32>(drawn_at(region, vec2<f32>(in_frame) + 0.5));
     var in_front = 0.0;
 #ifdef DEPTH_CHANNEL
     // Depth is reversed: 0 is infinitely far, where nothing was drawn.

@@ -5,7 +5,7 @@
 // Dispatch: one invocation a pixel of the network.
 // Memory:  9 texels of residual, 4 points of light, 4 texels of the last frame, one of the frame read, a texel written a pixel.
 #import portrait::layout::{decode, encode, plane_index}
-#import portrait::region::Region
+#import portrait::region::{Region, drawn_at}
 #import portrait::transfer::srgb_encode
 
 @group(0) @binding(0) var<uniform> region: Region;
@@ -78,7 +78,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         // Where the surface under the pixel's middle was in the last frame.
         let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
         let inside = (vec2<f32>(pixel) + 0.5) * scale;
-        let texel = region.origin_px + min(vec2<u32>(inside), region.size_px - 1u);
+        let texel = vec2<u32>(drawn_at(region, vec2<f32>(region.origin_px) + inside));
         let moved = textureLoad(motion, texel, 0).xy * region.viewport_px.zw;
         let place = vec2<f32>(region.origin_px) + inside - moved - vec2<f32>(region.last_origin_px);
         if all(place >= vec2<f32>(0.0)) && all(place < vec2<f32>(region.last_size_px)) {

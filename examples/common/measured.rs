@@ -1,19 +1,10 @@
-//! What the effect costs.
+//! What the effect costs, out of Bevy's diagnostics.
 
 use bevy::diagnostic::DiagnosticsStore;
+use bevy_portrait_realism::PortraitRealismPlugin;
 
-/// Milliseconds that the effect's passes take on the GPU, or to record where the GPU has no timer. Needs Bevy's
-/// `RenderDiagnosticsPlugin`.
+/// Milliseconds that the effect takes on the GPU, or on the CPU where the GPU has no timer.
 pub fn portrait_ms(diagnostics: &DiagnosticsStore) -> f64 {
-    let sum = |clock: &str| -> f64 {
-        let passes = diagnostics.iter().filter(|diagnostic| {
-            let path = diagnostic.path().as_str();
-            path.contains("/portrait/") && path.ends_with(clock)
-        });
-        passes.filter_map(|diagnostic| diagnostic.smoothed()).sum()
-    };
-    match sum("elapsed_gpu") {
-        0.0 => sum("elapsed_cpu"),
-        gpu => gpu,
-    }
+    let ms = |path| diagnostics.get(&path).and_then(|diagnostic| diagnostic.smoothed());
+    ms(PortraitRealismPlugin::GPU_MS).or_else(|| ms(PortraitRealismPlugin::CPU_MS)).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 // How much of the effect a pixel may have, by the user's mask and by what is in front of the face.
 #define_import_path portrait::cover
-#import portrait::region::{Region, view_at}
+#import portrait::region::{Region, drawn_at, view_at}
 
 #ifdef MULTISAMPLED
 @group(0) @binding(4) var depths: texture_depth_multisampled_2d;
@@ -28,7 +28,7 @@ fn masked(region: Region, place: vec2<f32>, depth: f32) -> f32 {
     if region.mask_space == 0u {
         return 1.0;
     }
-    var uv = (place - region.viewport_px.xy) / region.viewport_px.zw;
+    var uv = (place - region.viewport_px.xy) / region.main_pass_px;
     if region.mask_space != SCREEN {
         // Reversed depth: nothing was drawn here, so this is not the face.
         if depth <= 0.0 {
@@ -85,11 +85,13 @@ fn is_seen_through(region: Region, place: vec2<f32>, depth: f32) -> bool {
 
 // 0: the pixel is left alone, 1: it gets the whole effect.
 fn cover(region: Region, pixel: vec2<u32>) -> f32 {
-    let place = vec2<f32>(pixel) + 0.5;
+    // All places below are those of the prepasses.
+    let place = drawn_at(region, vec2<f32>(pixel) + 0.5);
     if region.has_depth == 0u {
         return masked(region, place, 0.0);
     }
-    let depth = textureLoad(depths, pixel, 0);
+    let texel = vec2<i32>(place);
+    let depth = textureLoad(depths, texel, 0);
     let amount = masked(region, place, depth);
     if amount <= 0.0 || (region.front_distance <= 0.0 && region.excluded == 0u) {
         return amount;
@@ -99,9 +101,9 @@ fn cover(region: Region, pixel: vec2<u32>) -> f32 {
     }
     // The neighbours as well: anti-aliasing gives pixels beside an edge a part of what lies behind it.
     let low = vec2<i32>(region.viewport_px.xy);
-    let high = low + vec2<i32>(region.viewport_px.zw) - 1;
+    let high = low + vec2<i32>(region.main_pass_px) - 1;
     for (var step = 0; step < 9; step += 1) {
-        let other = clamp(vec2<i32>(pixel) + vec2<i32>(step % 3 - 1, step / 3 - 1), low, high);
+        let other = clamp(texel + vec2<i32>(step % 3 - 1, step / 3 - 1), low, high);
         if is_excluded(region, vec2<f32>(other) + 0.5, textureLoad(depths, other, 0)) {
             return 0.0;
         }

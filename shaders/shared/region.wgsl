@@ -10,6 +10,8 @@ struct Region {
     face_from_world: mat4x4<f32>,
     // Viewport of the camera in its target: x, y, width, height.
     viewport_px: vec4<f32>,
+    // Size of what the prepasses drew, in the viewport's top left corner: smaller where the frame was scaled up after them.
+    main_pass_px: vec2<f32>,
     // 1 for left, top, right, bottom where the edge fades out, 0 where the viewport cuts the region.
     fading_sides: vec4<f32>,
     // Top left corner in the camera's target.
@@ -54,13 +56,14 @@ struct Region {
     has_depth: u32,
 }
 
-// Where the depth of a place of the target (whole numbers between pixels) lies in clip space.
-fn clip_at(region: Region, place: vec2<f32>, depth: f32) -> vec4<f32> {
-    let uv = (place - region.viewport_px.xy) / region.viewport_px.zw;
-    return vec4<f32>(uv.x * 2.0 - 1.0, 1.0 - uv.y * 2.0, depth, 1.0);
+// Where the prepasses drew what the frame shows at a place (whole numbers between pixels).
+fn drawn_at(region: Region, place: vec2<f32>) -> vec2<f32> {
+    return region.viewport_px.xy + (place - region.viewport_px.xy) / region.viewport_px.zw * region.main_pass_px;
 }
 
-fn view_at(region: Region, place: vec2<f32>, depth: f32) -> vec3<f32> {
-    let view = region.view_from_clip * clip_at(region, place, depth);
+// A place of the prepasses and its depth, in view space.
+fn view_at(region: Region, drawn: vec2<f32>, depth: f32) -> vec3<f32> {
+    let uv = (drawn - region.viewport_px.xy) / region.main_pass_px;
+    let view = region.view_from_clip * vec4<f32>(uv.x * 2.0 - 1.0, 1.0 - uv.y * 2.0, depth, 1.0);
     return view.xyz / view.w;
 }

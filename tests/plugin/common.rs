@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bevy::app::PluginGroupBuilder;
 use bevy::asset::RenderAssetUsages;
 use bevy::camera::RenderTarget;
 use bevy::camera::primitives::Aabb;
@@ -43,22 +44,48 @@ pub fn headless_without(features: WgpuFeatures, assets: &str, portrait: bool) ->
 /// As [`headless_without`], with a choice of kernels.
 pub fn headless_with(kernels: PortraitKernels, features: WgpuFeatures, assets: &str, portrait: bool) -> App {
     let wgpu = WgpuSettings { disabled_features: Some(features), ..default() };
-    let mut app = App::new();
-    app.add_plugins(
-        DefaultPlugins
-            .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
-            .set(RenderPlugin { render_creation: wgpu.into(), synchronous_pipeline_compilation: true, ..default() })
-            .set(AssetPlugin { file_path: assets.into(), ..default() })
-            .disable::<WinitPlugin>()
-            .disable::<LogPlugin>()
-            .disable::<PipelinedRenderingPlugin>(),
+    let app = headless_of(plugins(renderer(wgpu), self::assets(assets)), |app| {
+        app.insert_resource(kernels);
+        if portrait {
+            app.add_plugins(PortraitRealismPlugin);
+        }
+    });
+    let device = app.get_sub_app(RenderApp).and_then(|render| render.world().get_resource::<RenderDevice>());
+    assert!(
+        device.is_some(),
+        "no Vulkan device: install a driver, for example `apt-get install mesa-vulkan-drivers` for lavapipe"
     );
+    app
+}
+
+/// A renderer that compiles shaders at once.
+pub fn renderer(wgpu: WgpuSettings) -> RenderPlugin {
+    RenderPlugin { render_creation: wgpu.into(), synchronous_pipeline_compilation: true, ..default() }
+}
+
+/// Assets from a folder, which is not watched.
+pub fn assets(folder: &str) -> AssetPlugin {
+    AssetPlugin { file_path: folder.into(), watch_for_changes_override: Some(false), ..default() }
+}
+
+/// Bevy's plugins with this renderer and these assets, without windows.
+pub fn plugins(renderer: RenderPlugin, assets: AssetPlugin) -> PluginGroupBuilder {
+    DefaultPlugins
+        .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
+        .set(renderer)
+        .set(assets)
+        .disable::<WinitPlugin>()
+        .disable::<LogPlugin>()
+        .disable::<PipelinedRenderingPlugin>()
+}
+
+/// An app with these plugins, to which `add` adds the rest before it starts.
+pub fn headless_of(plugins: PluginGroupBuilder, add: impl FnOnce(&mut App)) -> App {
+    let mut app = App::new();
+    app.add_plugins(plugins);
     // A renderer that has stopped would show the same frame for ever, and that would pass for "unchanged".
     app.insert_resource(RenderErrorHandler(|error, _, _| panic!("{error:?}")));
-    app.insert_resource(kernels);
-    if portrait {
-        app.add_plugins(PortraitRealismPlugin);
-    }
+    add(&mut app);
     let start = Instant::now();
     while app.plugins_state() == bevy::app::PluginsState::Adding {
         bevy::tasks::tick_global_task_pools_on_main_thread();
@@ -66,11 +93,6 @@ pub fn headless_with(kernels: PortraitKernels, features: WgpuFeatures, assets: &
     }
     app.finish();
     app.cleanup();
-    let device = app.get_sub_app(RenderApp).and_then(|render| render.world().get_resource::<RenderDevice>());
-    assert!(
-        device.is_some(),
-        "no Vulkan device: install a driver, for example `apt-get install mesa-vulkan-drivers` for lavapipe"
-    );
     app
 }
 

@@ -50,7 +50,7 @@ fn hand_in_front_of_the_face_is_left_untouched_pixel_for_pixel() {
         assert!(hand.len() > 400, "{name}: it is on screen: {} pixels", hand.len());
         assert!(hand.iter().all(|at| !pixels.contains(at)), "{name}: painted over");
         assert!(pixels.len() > 1000, "{name}: the face above and below is enhanced: {}", pixels.len());
-        assert_golden(&format!("{name}_in_front"), &on, SIZE);
+        assert_golden(&stage.app, &format!("{name}_in_front"), SIZE, &on);
     }
 }
 
@@ -74,7 +74,7 @@ fn hand_at_the_cheek_is_excluded_by_name() {
     let (_, on, pixels) = enhance(&mut stage, &settings);
     assert!(hand.iter().all(|at| !pixels.contains(at)), "painted over");
     assert!(pixels.len() > 1000, "the rest of the face is enhanced: {}", pixels.len());
-    assert_golden("hand_excluded", &on, SIZE);
+    assert_golden(&stage.app, "hand_excluded", SIZE, &on);
 
     // Hidden, it protects nothing.
     stage.app.world_mut().entity_mut(bar).insert(Visibility::Hidden);
@@ -98,7 +98,7 @@ fn what_is_seen_through_an_excluded_box_is_left_untouched() {
     let (_, on, pixels) = exclude(&mut stage, true);
     assert!(glass.iter().all(|at| !pixels.contains(at)), "painted over");
     assert!(pixels.len() > 1000, "the rest of the face is enhanced: {}", pixels.len());
-    assert_golden("glasses_excluded", &on, SIZE);
+    assert_golden(&stage.app, "glasses_excluded", SIZE, &on);
 }
 
 #[test]

@@ -154,3 +154,29 @@ fn faces_fade_with_distance_and_at_the_edge_of_the_screen() {
     let steepest = changes.windows(2).map(|pair| pair[0].abs_diff(pair[1])).max().unwrap_or(0);
     assert!(steepest <= u32::from(full) / 3, "no pop: {changes:?}");
 }
+
+#[test]
+fn fast_turns_and_cuts_never_flash() {
+    let mut row = Row::new(&[(0.0, 1.0)]);
+    let full = row.gain(0.0);
+    let middle = |row: &mut Row, x: f32| {
+        row.app.update();
+        frame(&mut row.app, &row.target)[((SIZE.y / 2 * SIZE.x + column(x)) * 4) as usize]
+    };
+    row.place(0, -2.0, 0.8);
+    row.settings(|settings| settings.enabled = false);
+    let off = middle(&mut row, -2.0);
+    row.settings(|settings| settings.enabled = true);
+    // From one frame to the next a quarter of the screen further, nearer and farther; then out of sight and back.
+    for (x, scale) in [(-2.0, 0.8), (-0.5, 1.3), (1.0, 2.2), (2.0, 0.7), (-1.5, 1.0)] {
+        row.place(0, x, scale);
+        // Dithering.
+        let gain = middle(&mut row, x) - off;
+        assert!(gain.abs_diff(full) <= 1, "at {x}, scale {scale}: {gain}, not {full}");
+    }
+    row.place(0, 50.0, 1.0);
+    row.app.update();
+    row.place(0, 1.0, 1.5);
+    let gain = middle(&mut row, 1.0) - off;
+    assert!(gain.abs_diff(full) <= 1, "in the frame that shows it again: {gain}, not {full}");
+}

@@ -18,7 +18,7 @@ use crate::common::{
 use crate::stage::{LDR, SIZE, Stage, assert_inside, changed, linear_model, model};
 
 /// What the effect does to an 8-bit frame, on the CPU.
-fn enhance(first: &[u8], size: UVec2, region: &Region, model: &Model, strength: f32) -> Vec<u8> {
+pub fn enhance(first: &[u8], size: UVec2, region: &Region, model: &Model, strength: f32) -> Vec<u8> {
     let (rect, mut second) = (region.rect_px, first.to_vec());
     let (width, height) = (rect.width() as usize, rect.height() as usize);
     let at = |y: usize, x: usize| ((rect.min.y as usize + y) * size.x as usize + rect.min.x as usize + x) * 4;
@@ -40,7 +40,7 @@ fn enhance(first: &[u8], size: UVec2, region: &Region, model: &Model, strength: 
     second
 }
 
-fn assert_close(expected: &[u8], found: &[u8], tolerance: u8) {
+pub fn assert_close(expected: &[u8], found: &[u8], tolerance: u8) {
     let differences = expected.iter().zip(found).map(|(a, b)| a.abs_diff(*b));
     let (at, difference) = differences.enumerate().max_by_key(|(_, difference)| *difference).expect("a frame");
     println!("largest difference from the reference: {difference} of 255");

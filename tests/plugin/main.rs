@@ -10,12 +10,24 @@ mod faces;
 mod frame;
 mod golden;
 mod history;
+mod idle;
 mod kernels;
 mod marking;
+mod measured;
 mod quality;
+mod reload;
+mod remote;
 mod scene;
+mod setups;
 mod shaders;
 mod stage;
 mod steady;
+mod support;
 mod tuning;
+mod turning;
 mod weights;
+
+#[path = "../../examples/common/mod.rs"]
+mod examples;
+#[path = "../../benches/turning.rs"]
+mod turning_head;

@@ -17,7 +17,7 @@ pub mod linear_image;
 pub mod manifest;
 pub mod mipmaps;
 pub mod pair;
-mod readback;
+pub mod readback;
 pub mod rendering;
 pub mod scene;
 pub mod seeds;

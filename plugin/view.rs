@@ -1,0 +1,201 @@
+//! What the pass binds for a view.
+
+use bevy::asset::AssetId;
+use bevy::ecs::prelude::*;
+use bevy::math::UVec2;
+use bevy::render::render_resource::{
+    BindGroup, BindGroupEntries, Buffer, CachedComputePipelineId, CachedRenderPipelineId, DynamicBindGroupEntries,
+    TextureFormat, TextureView,
+};
+use bevy::render::texture::GpuImage;
+
+use crate::gpu_state::{CompositeSource, LightSource, PackSource, PortraitGpuState, ShapeSource};
+use crate::model_asset::PortraitModel;
+use crate::pipeline::ShapeKey;
+use crate::prepare::Gpu;
+use crate::region::Region;
+use crate::shaping::light_points;
+use crate::uniforms::{PlannedRegion, residual_bytes};
+use crate::work::Work;
+
+/// On a view in the render world: what the pass does for it in this frame.
+#[derive(Component)]
+pub struct PortraitView {
+    pub(crate) model: AssetId<PortraitModel>,
+    pub(crate) format: TextureFormat,
+    pub(crate) pack_pipeline: CachedComputePipelineId,
+    pub(crate) composite_pipeline: CachedRenderPipelineId,
+    pub(crate) light_pipeline: CachedComputePipelineId,
+    pub(crate) shape_pipeline: CachedComputePipelineId,
+    pub(crate) pack: BindGroup,
+    pub(crate) regions: Vec<PreparedRegion>,
+    /// Where the time that it takes is to be written, if somebody wants to know.
+    pub(crate) measured: Option<usize>,
+}
+
+/// One face of one view.
+#[derive(Clone)]
+pub(crate) struct PreparedRegion {
+    pub region: Region,
+    /// Width and height that the network sees.
+    pub network_px: UVec2,
+    /// Which of the network's parameter slots is its own.
+    pub slot: usize,
+    /// Dynamic offset of its [`RegionUniform`].
+    pub uniform_offset: u32,
+    pub shape: Option<PreparedShape>,
+    pub composite: BindGroup,
+}
+
+/// What is done to a residual before it is composited.
+#[derive(Clone)]
+pub(crate) struct PreparedShape {
+    /// Finds the broad part at this many points.
+    pub light: Option<(BindGroup, UVec2)>,
+    pub bind_group: BindGroup,
+    pub shaped: Buffer,
+    /// Where the outcome is kept for the next frame, and its length in bytes.
+    pub history: Option<(Buffer, u64)>,
+}
+
+/// What the last two steps bind beside the network's buffers.
+pub(crate) struct Bound<'a> {
+    pub depths: TextureView,
+    pub motion: TextureView,
+    pub mask: &'a GpuImage,
+    pub boxes: Option<&'a Buffer>,
+}
+
+/// Pipelines and bind groups of a view.
+pub(crate) fn portrait_view(
+    state: &mut PortraitGpuState,
+    work: &Work,
+    planned: Vec<PlannedRegion>,
+    bound: Bound,
+    gpu: &mut Gpu,
+) -> Option<PortraitView> {
+    let ids = gpu.view_pipelines(work);
+    let PortraitGpuState { networks, copies, guide, shaping, uniforms, pack, light, shape, composite, .. } = state;
+    let Gpu { device, cache, pipelines, .. } = gpu;
+    let format = work.view.target_format;
+    let network = networks.get(&work.model())?;
+    let copy = copies.get(&format)?;
+    let guide = &guide.as_ref()?.buffer;
+    let boxes = bound.boxes?;
+    let uniform = uniforms.binding()?;
+    let uniforms = uniforms.buffer()?.id();
+    let pack_source = PackSource {
+        key: work.pack_key,
+        uniforms,
+        copy: copy.view.id(),
+        planes: network.input().id(),
+        guide: guide.id(),
+        prepass: [work.normals.map(TextureView::id), work.depths.map(TextureView::id)],
+    };
+    let pack = pack.get(pack_source, || {
+        let layout = cache.get_bind_group_layout(&pipelines.pack_layout(work.pack_key));
+        let planes = network.input().as_entire_binding();
+        let mut entries = DynamicBindGroupEntries::new_with_indices((
+            (0, uniform.clone()),
+            (1, &copy.view),
+            (2, planes),
+            (5, guide.as_entire_binding()),
+        ));
+        if let Some(normals) = work.normals.filter(|_| work.pack_key.normal_channel.is_some()) {
+            entries = entries.extend_with_indices(((3, normals),));
+        }
+        if let Some(depths) = work.depths.filter(|_| work.pack_key.depth_channel.is_some()) {
+            entries = entries.extend_with_indices(((4, depths),));
+        }
+        device.create_bind_group("portrait pack", &layout, &entries)
+    });
+    let (activations, multisampled) = (work.pack_key.activations, work.is_multisampled());
+    let regions = planned.into_iter().map(|planned| {
+        let shape = (planned.has_light || planned.history.is_some()).then(|| {
+            let plan = network.plan();
+            let [shaped, points] = shaping.reserve(residual_bytes(plan, plan.capacity_px), device);
+            let light = planned.has_light.then(|| {
+                let source =
+                    LightSource { activations, uniforms, residual: network.residual().id(), light: points.id() };
+                let bind_group = light.get(source, || {
+                    let layout = cache.get_bind_group_layout(&pipelines.light_layout);
+                    let residual = network.residual().as_entire_binding();
+                    let entries = BindGroupEntries::with_indices((
+                        (0, uniform.clone()),
+                        (1, residual),
+                        (4, points.as_entire_binding()),
+                    ));
+                    device.create_bind_group("portrait light", &layout, &entries)
+                });
+                (bind_group, light_points(planned.network_px))
+            });
+            let last = planned.history.as_ref().map_or(network.residual(), |(buffer, _)| buffer);
+            let source = ShapeSource {
+                key: ShapeKey { activations, multisampled },
+                uniforms,
+                residual: network.residual().id(),
+                last: last.id(),
+                shaped: shaped.id(),
+                light: points.id(),
+                motion: bound.motion.id(),
+                copy: copy.view.id(),
+                guide: guide.id(),
+            };
+            let bind_group = shape.get(source, || {
+                let layout = cache.get_bind_group_layout(&pipelines.shape_layout(multisampled));
+                let entries = BindGroupEntries::sequential((
+                    uniform.clone(),
+                    network.residual().as_entire_binding(),
+                    last.as_entire_binding(),
+                    shaped.as_entire_binding(),
+                    points.as_entire_binding(),
+                    &bound.motion,
+                    &copy.view,
+                    guide.as_entire_binding(),
+                ));
+                device.create_bind_group("portrait shape", &layout, &entries)
+            });
+            PreparedShape { light, bind_group, shaped, history: planned.history }
+        });
+        let residual = shape.as_ref().map_or(network.residual(), |shape| &shape.shaped);
+        let source = CompositeSource {
+            multisampled,
+            uniforms,
+            copy: copy.view.id(),
+            residual: residual.id(),
+            guide: guide.id(),
+            depths: bound.depths.id(),
+            mask: bound.mask.texture_view.id(),
+            mask_sampler: bound.mask.sampler.id(),
+            boxes: boxes.id(),
+        };
+        let composite = composite.get(source, || {
+            let layout = cache.get_bind_group_layout(&pipelines.composite_layout(multisampled));
+            let entries = BindGroupEntries::sequential((
+                uniform.clone(),
+                &copy.view,
+                residual.as_entire_binding(),
+                guide.as_entire_binding(),
+                &bound.depths,
+                &bound.mask.texture_view,
+                &bound.mask.sampler,
+                boxes.as_entire_binding(),
+            ));
+            device.create_bind_group("portrait composite", &layout, &entries)
+        });
+        let PlannedRegion { region, network_px, slot, uniform_offset, .. } = planned;
+        PreparedRegion { region, network_px, slot, uniform_offset, shape, composite }
+    });
+    let regions = regions.collect();
+    Some(PortraitView {
+        model: work.model(),
+        format,
+        pack_pipeline: ids.pack,
+        light_pipeline: ids.light,
+        shape_pipeline: ids.shape,
+        composite_pipeline: ids.composite,
+        pack,
+        regions,
+        measured: None,
+    })
+}
