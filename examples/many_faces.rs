@@ -19,23 +19,28 @@ const ROW: u32 = 4;
 const SPACING: Vec3 = Vec3::new(0.46, 0.22, -0.5);
 
 #[derive(Parser)]
-#[command(about = "A dozen faces within one budget; Space switches the effect")]
+#[command(
+    about = "A dozen faces within one budget; Space switches the effect, up and down change how many are enhanced"
+)]
 struct Cli {
     #[command(flatten)]
     options: Options,
     /// How many faces
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=100))]
     faces: u32,
+    /// How many of them are enhanced at most, the largest first
+    #[arg(long, default_value_t = PortraitRealism::MAX_FACES)]
+    max_faces: usize,
 }
 
 fn main() -> Result<()> {
-    let Cli { options, faces } = Cli::parse();
+    let Cli { options, faces, max_faces } = Cli::parse();
     let example = Example { title: "Portrait Realism: many faces", size_px: UVec2::new(1280, 720), ..default() };
     example.run(&options, |app| {
         app.add_plugins((PortraitRealismPlugin, FrameTimeDiagnosticsPlugin::default(), RenderDiagnosticsPlugin))
             .insert_resource(ClearColor(Color::srgb(0.30, 0.34, 0.36)))
             .add_systems(Startup, add_label)
-            .add_systems(Update, (demo::play, toggle, show));
+            .add_systems(Update, (demo::play, press_keys, show));
         demo::load(app)?;
         let world = app.world_mut();
         for number in 0..faces {
@@ -52,7 +57,7 @@ fn main() -> Result<()> {
         world.spawn((sun, Transform::from_xyz(-1.0, 1.2, 1.5).looking_at(Vec3::ZERO, Vec3::Y)));
 
         let budget = PortraitQuality::Auto { budget_ms: BUDGET_MS };
-        let settings = PortraitRealism { model: PortraitModel::FAST, quality: budget, ..default() };
+        let settings = PortraitRealism { model: PortraitModel::FAST, quality: budget, max_faces, ..default() };
         let camera = demo::camera(world.resource::<Demo>());
         let place = Transform::from_xyz(0.1, 1.0, 2.3).looking_at(Vec3::new(0.1, 0.82, 0.0), Vec3::Y);
         let lens = PerspectiveProjection { fov: 0.44, near: 0.05, ..default() };
@@ -65,9 +70,15 @@ fn add_label(mut commands: Commands) {
     commands.spawn((Text::default(), Node { margin: UiRect::all(px(12)), ..default() }));
 }
 
-fn toggle(keys: Res<ButtonInput<KeyCode>>, mut portrait: Single<&mut PortraitRealism>) {
+fn press_keys(keys: Res<ButtonInput<KeyCode>>, mut portrait: Single<&mut PortraitRealism>) {
     if keys.just_pressed(KeyCode::Space) {
         portrait.enabled = !portrait.enabled;
+    }
+    if keys.just_pressed(KeyCode::ArrowUp) {
+        portrait.max_faces += 1;
+    }
+    if keys.just_pressed(KeyCode::ArrowDown) {
+        portrait.max_faces = portrait.max_faces.saturating_sub(1);
     }
 }
 
@@ -84,5 +95,6 @@ fn show(
         Some(tier) if portrait.enabled => format!("{tier:?}, {:.1} of", portrait_ms(&diagnostics)),
         _ => "off,".to_string(),
     };
-    label.0 = format!("{} faces (Space)\n{state} {frame_ms:.1} ms", faces.iter().count());
+    let (there, most) = (faces.iter().count(), portrait.max_faces);
+    label.0 = format!("{there} faces, {most} enhanced at most (Space, up, down)\n{state} {frame_ms:.1} ms");
 }

@@ -21,6 +21,9 @@ const TURN: f32 = 0.45;
 /// Seconds for one turn from side to side and back.
 const TURN_PERIOD_S: f32 = 12.0;
 
+/// How wide the background is, in its heights.
+const WIDEST: f32 = 4.0;
+
 /// Time of the performance, seconds. At 0 the head is in the pose and with the expression of the reference image.
 #[derive(Resource, Default)]
 pub struct DemoClock(pub f32);
@@ -107,6 +110,12 @@ pub fn spawn_camera(world: &mut World) -> Entity {
     let camera = (pose(world), cameras::beauty_layers(), ShadowLodOrigin, camera(demo));
     let camera = world.spawn(camera).id();
     cameras::spawn_background(world, camera, &scene, &backdrop);
+    // The reference image is square, a window may be wider; a gradient goes from bottom to top, so it can be as wide as it likes.
+    if let (Backdrop::Gradient(_), Some(background)) = (&backdrop, world.get::<Children>(camera).map(|them| them[0]))
+        && let Some(mut place) = world.get_mut::<Transform>(background)
+    {
+        place.scale.x = WIDEST;
+    }
     camera
 }
 

@@ -24,7 +24,7 @@ const BUDGET_MS: f32 = 4.0;
 /// Frames a second between which the plot has room for frame times.
 const PLOT_FPS: [f32; 2] = [2.0, 120.0];
 /// Width of the panel, pixels.
-const PANEL_PX: f32 = 280.0;
+const PANEL_PX: f32 = 304.0;
 
 /// A number of the effect.
 struct Slide {
@@ -74,10 +74,10 @@ enum Choice {
 
 const VIEWS: [&str; 7] = ["Split", "Before", "After", "Difference", "Heat", "Region", "Mask"];
 const QUALITIES: [(&str, PortraitQuality); 4] = [
-    ("128 px", PortraitQuality::Fast),
-    ("256 px", PortraitQuality::Balanced),
-    ("512 px", PortraitQuality::Quality),
-    ("4 ms", PortraitQuality::Auto { budget_ms: BUDGET_MS }),
+    ("128", PortraitQuality::Fast),
+    ("256", PortraitQuality::Balanced),
+    ("512", PortraitQuality::Quality),
+    ("auto", PortraitQuality::Auto { budget_ms: BUDGET_MS }),
 ];
 
 /// Everything that the panel changes.
@@ -176,7 +176,7 @@ pub fn panel() -> impl Scene {
             group(views, 33.0),
             label_dim("Network"),
             group(models, 33.0),
-            label_dim("Its picture, at most, or as fits into"),
+            label_dim("Pixels a side that it sees (auto: 4 ms)"),
             group(qualities, 25.0),
             {slides},
             (
@@ -326,11 +326,16 @@ fn show_times(
     let frame_ms = frame_time.and_then(|it| it.smoothed()).unwrap_or_default();
     let effect = match status.tier {
         Some(_) => {
-            format!("effect {:.1} ms at {} x {}", portrait_ms(&diagnostics), status.network_px.x, status.network_px.y)
+            format!(
+                "effect {:.1} ms at {} x {} pixels",
+                portrait_ms(&diagnostics),
+                status.network_px.x,
+                status.network_px.y
+            )
         }
         None => "effect off".into(),
     };
-    line.set_if_neq(Text(format!("frame {frame_ms:.0} ms, {effect}")));
+    line.set_if_neq(Text(format!("frame {frame_ms:.1} ms\n{effect}")));
 }
 
 /// Bevy's own plot of frame times, which its overlay shows as well.
