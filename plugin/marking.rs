@@ -69,7 +69,8 @@ pub(crate) fn scenes_have_changed(
     new_roots: Query<(), Changed<MarkPortraitFaces>>,
     new_names: Query<(), Changed<Name>>,
 ) -> bool {
-    !roots.is_empty() && !(new_roots.is_empty() && new_names.is_empty())
+    let (any_new_root, any_new_name) = (!new_roots.is_empty(), !new_names.is_empty());
+    !roots.is_empty() && (any_new_root || any_new_name)
 }
 
 /// Marks what has appeared since the last frame. A scene appears as a whole, with its names, between `Update` and

@@ -21,8 +21,8 @@ use crate::view::{Shown, View};
 
 /// For the quality that is left to the plugin, milliseconds on the GPU.
 const BUDGET_MS: f32 = 4.0;
-/// Frames a second between which the plot has room for frame times.
-const PLOT_FPS: [f32; 2] = [2.0, 120.0];
+/// Frames a second between which the plot, which is logarithmic, has room for frame times: software rendering is slow.
+const PLOT_FPS: [f32; 2] = [0.2, 120.0];
 /// Width of the panel, pixels.
 const PANEL_PX: f32 = 304.0;
 
