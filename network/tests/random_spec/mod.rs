@@ -94,21 +94,22 @@ fn layer(chance: &mut Chance, index: usize, tensors: &[Tensor]) -> Option<(Layer
             (downscale > 1).then_some(downscale / 2)?,
         ),
         5 => {
-            let fits = downscale > 1 && channels % 4 == 0;
+            let fits = downscale > 1 && channels.is_multiple_of(4);
             let op = Op::Upsample { mode: Upsampling::PixelShuffle };
             (op, vec![source], channels / 4, fits.then_some(downscale / 2)?)
         }
         _ => {
             let adds = kind == 6;
             let fits = |other: &&Tensor| {
-                other.downscale == downscale && if adds { other.channels == channels } else { other.channels % 4 == 0 }
+                other.downscale == downscale
+                    && if adds { other.channels == channels } else { other.channels.is_multiple_of(4) }
             };
             let others: Vec<_> = tensors.iter().filter(fits).collect();
             let count = 1 + chance.below(3);
             let mut from = vec![source];
             from.extend((0..count).filter_map(|_| others.get(chance.below(others.len())).copied()));
             let sum: usize = from.iter().map(|tensor| tensor.channels).sum();
-            let is_allowed = from.len() >= 2 && (adds || channels % 4 == 0 && sum <= MOST_CHANNELS);
+            let is_allowed = from.len() >= 2 && (adds || channels.is_multiple_of(4) && sum <= MOST_CHANNELS);
             let (op, channels) = if adds { (Op::Add, channels) } else { (Op::Concat, sum) };
             (op, from, channels, is_allowed.then_some(downscale)?)
         }
