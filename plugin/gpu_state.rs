@@ -204,7 +204,6 @@ pub(crate) struct ShapeSource {
     pub light: BufferId,
     pub motion: TextureViewId,
     pub copy: TextureViewId,
-    pub guide: BufferId,
 }
 
 /// What the bind group of the composite pass binds.

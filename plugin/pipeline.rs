@@ -183,7 +183,7 @@ impl PortraitPipelines {
     }
 
     /// Of the kernel that shapes a residual: region, residual, that of the last frame, target, points of light, motion vectors, copied
-    /// frame, guide.
+    /// frame.
     pub fn shape_layout(&self, multisampled: bool) -> BindGroupLayoutDescriptor {
         let entries = DynamicBindGroupLayoutEntries::sequential(
             ShaderStages::COMPUTE,
@@ -195,7 +195,6 @@ impl PortraitPipelines {
                 storage_buffer_read_only_sized(false, None),
                 unfilterable(multisampled),
                 unfilterable(false),
-                storage_buffer_read_only_sized(false, None),
             ),
         );
         BindGroupLayoutDescriptor::new("portrait shape", &entries)

@@ -9,8 +9,8 @@ use thiserror::Error;
 use crate::plan::WORKGROUP_SIDE;
 use crate::variant::KernelVariant;
 
-/// Storage buffers of the kernel that binds most: two residuals, the points of light, the guide and the target.
-const STORAGE_BUFFERS: u32 = 5;
+/// Storage buffers of the kernels that bind most: a layer's two sources, weights and target.
+const STORAGE_BUFFERS: u32 = 4;
 /// Uniforms with a dynamic offset in one layout: a layer's parameters, or a region.
 const DYNAMIC_UNIFORMS: u32 = 1;
 /// Textures that the kernel of the input planes reads: the frame, normals and depth.

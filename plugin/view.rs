@@ -139,7 +139,6 @@ pub(crate) fn portrait_view(
                 light: points.id(),
                 motion: bound.motion.id(),
                 copy: copy.view.id(),
-                guide: guide.id(),
             };
             let bind_group = shape.get(source, || {
                 let layout = cache.get_bind_group_layout(&pipelines.shape_layout(multisampled));
@@ -151,7 +150,6 @@ pub(crate) fn portrait_view(
                     points.as_entire_binding(),
                     &bound.motion,
                     &copy.view,
-                    guide.as_entire_binding(),
                 ));
                 device.create_bind_group("portrait shape", &layout, &entries)
             });

@@ -1,9 +1,8 @@
 // Purpose: what the user made of the residual: its broad and its fine part by factors of their own, and steadied by that of the last frame.
-// Inputs:  the residual, its broad part (`light.wgsl`), the last frame's shaped residual, the camera's motion vectors, the copied region
-//          or, where it was scaled down, the guide.
+// Inputs:  the residual, its broad part (`light.wgsl`), the last frame's shaped residual, the camera's motion vectors, the copied region.
 // Outputs: the shaped residual, laid out as the residual; in its fourth channel the luma of the frame under it.
 // Dispatch: one invocation a pixel of the network.
-// Memory:  9 texels of residual, 4 points of light, 4 texels of the last frame, one of the frame read, a texel written a pixel.
+// Memory:  9 texels of residual, 4 points of light, 4 texels of the last frame, one to four of the frame read, a texel written a pixel.
 #import portrait::layout::{decode, encode, plane_index}
 #import portrait::region::{Region, drawn_at}
 #import portrait::transfer::srgb_encode
@@ -25,7 +24,6 @@
 @group(0) @binding(5) var motion: texture_2d<f32>;
 #endif
 @group(0) @binding(6) var frame: texture_2d<f32>;
-@group(0) @binding(7) var<storage, read> guide: array<u32>;
 
 // A surface whose luma has changed by less than the first is the same, by more than the second another: the mouth has opened.
 const SAME_LUMA = 0.06;
@@ -37,7 +35,14 @@ fn luma_at(pixel: vec2<u32>) -> f32 {
     if all(region.network_px == region.size_px) {
         return dot(weights, srgb_encode(saturate(textureLoad(frame, pixel, 0).rgb)));
     }
-    return dot(weights, unpack4x8unorm(guide[pixel.y * region.network_px.x + pixel.x]).rgb);
+    // Of what lies under a pixel of the network, the middle of each quarter.
+    let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
+    var sum = vec3<f32>(0.0);
+    for (var quarter = 0u; quarter < 4u; quarter += 1u) {
+        let place = (vec2<f32>(pixel) + 0.25 + 0.5 * vec2<f32>(f32(quarter % 2u), f32(quarter / 2u))) * scale;
+        sum += saturate(textureLoad(frame, min(vec2<u32>(place), region.size_px - 1u), 0).rgb);
+    }
+    return dot(weights, srgb_encode(sum * 0.25));
 }
 
 fn residual_at(pixel: vec2<u32>) -> vec3<f32> {

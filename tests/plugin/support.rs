@@ -48,10 +48,10 @@ fn a_device_that_cannot_run_the_effect_says_what_it_lacks_and_shows_the_first_im
     });
     // Some shaders wait for those of the materials for ever.
     let update = |app: &mut App| (0..20).for_each(|_| app.update());
-    let expected = PortraitUnsupported::Limit { limit: "max_storage_buffers_per_shader_stage", found: 0, needed: 5 };
+    let expected = PortraitUnsupported::Limit { limit: "max_storage_buffers_per_shader_stage", found: 0, needed: 4 };
     assert_eq!(reason(&app), Some(expected.clone()));
     let text = expected.to_string();
-    assert!(text.contains("`max_storage_buffers_per_shader_stage` is 0, expected at least 5: raise it"), "{text}");
+    assert!(text.contains("`max_storage_buffers_per_shader_stage` is 0, expected at least 4: raise it"), "{text}");
 
     app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
     let target = target(&mut app, SIZE, LDR);
