@@ -18,15 +18,19 @@ const VISIBLY: u8 = 3;
 
 /// The picture that an example draws, and whatever has to hold for any.
 fn picture(example: &str, arguments: &[&str], folder: &Path) -> RgbImage {
+    picture_of(example, arguments, SIZE_PX, folder)
+}
+
+fn picture_of(example: &str, arguments: &[&str], size_px: (u32, u32), folder: &Path) -> RgbImage {
     let path = folder.join("picture.png");
     let mut command = example_command(example);
-    command.args(arguments).args(["--frames", "2", "--size", &format!("{}x{}", SIZE_PX.0, SIZE_PX.1), "--overwrite"]);
+    command.args(arguments).args(["--frames", "2", "--size", &format!("{}x{}", size_px.0, size_px.1), "--overwrite"]);
     let output = command.arg("--out").arg(&path).output().expect("the example starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{example} {arguments:?} failed: {said}");
     let picture = image::open(&path).expect("the example has written a picture").into_rgb8();
     std::fs::remove_file(&path).expect("the next picture must be a new one");
-    assert_eq!(picture.dimensions(), SIZE_PX);
+    assert_eq!(picture.dimensions(), size_px);
     let (spread, skin) = (luma_spread(&picture), share(picture.pixels().map(|px| is_skin(px.0))));
     println!("{example} {arguments:?}: luma spreads by {spread} of 255, {skin} of it is skin");
     assert!(spread >= LEAST_SPREAD, "{example} draws a flat picture: its luma spreads by {spread} of 255");
@@ -104,7 +108,9 @@ fn many_faces_are_drawn() {
 
 #[test]
 fn compare_draws_a_face_beside_its_panel() {
-    draws("compare", &["--scale", "0.5"]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // The panel alone is 304 pixels wide.
+    picture_of("compare", &["--scale", "0.5"], (560, 300), folder.path());
 }
 
 /// What an example says when it refuses to start.
