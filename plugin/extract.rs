@@ -1,6 +1,6 @@
 //! Faces, from the main world into the render world.
 
-use bevy::asset::AssetEvent;
+use bevy::asset::{AssetEvent, Assets};
 use bevy::camera::visibility::{InheritedVisibility, RenderLayers};
 use bevy::ecs::prelude::*;
 use bevy::math::{Mat4, Vec3};
@@ -49,6 +49,11 @@ impl ExtractedFace {
         let face_from_world = unit_from_local * transform.to_matrix().inverse();
         Self { entity, corners, center, radius, face_from_world, layers: layers.cloned() }
     }
+}
+
+/// Where Bevy's `MeshPlugin` is missing, nothing can be drawn that has a face.
+pub(crate) fn app_has_meshes(meshes: Extract<Option<Res<Assets<Mesh>>>>) -> bool {
+    meshes.is_some()
 }
 
 type FaceQuery = (

@@ -22,17 +22,9 @@ pub(crate) struct SeenFace<'a> {
 
 /// Merges those that overlap, and keeps the `most` largest ones, the largest first. No change of a face's size or place makes the effect
 /// jump: it fades to nothing before a face is left out.
-pub(crate) fn choose(mut seen: Vec<SeenFace>, most: usize) -> Vec<SeenFace> {
-    let sort = |seen: &mut Vec<SeenFace>| seen.sort_by_key(|face| Reverse(face.bounds.area() as u64));
-    sort(&mut seen);
-    while let Some((at, other, bounds)) = overlapping(&seen) {
-        let absorbed = seen.remove(other);
-        let face = &mut seen[at];
-        face.bounds = bounds;
-        face.front_distance = face.front_distance.min(absorbed.front_distance);
-        face.fade = face.fade.max(absorbed.fade);
-        sort(&mut seen);
-    }
+pub(crate) fn choose(seen: Vec<SeenFace>, most: usize) -> Vec<SeenFace> {
+    let mut seen = merge(seen);
+    seen.sort_by_key(|face| Reverse(face.bounds.area() as u64));
     if let Some(left_out) = seen.get(most).map(|face| face.bounds.area()) {
         seen.truncate(most);
         for face in &mut seen {
@@ -44,10 +36,24 @@ pub(crate) fn choose(mut seen: Vec<SeenFace>, most: usize) -> Vec<SeenFace> {
     seen
 }
 
-/// The first two that can be enhanced in one region.
-fn overlapping(seen: &[SeenFace]) -> Option<(usize, usize, FaceBounds)> {
-    let pairs = (0..seen.len()).flat_map(|at| (at + 1..seen.len()).map(move |other| (at, other)));
-    pairs.into_iter().find_map(|(at, other)| Some((at, other, seen[at].bounds.merged(&seen[other].bounds)?)))
+/// Those that can be enhanced in one region are one, until no two are left that can.
+fn merge(seen: Vec<SeenFace>) -> Vec<SeenFace> {
+    // With the area of the largest among them.
+    let mut apart: Vec<(SeenFace, f32)> = Vec::new();
+    for mut face in seen {
+        let mut area = face.bounds.area();
+        let overlapping = |apart: &[(SeenFace, f32)], face: &SeenFace| {
+            apart.iter().enumerate().find_map(|(at, (other, _))| Some((at, face.bounds.merged(&other.bounds)?)))
+        };
+        while let Some((at, bounds)) = overlapping(&apart, &face) {
+            let (other, other_area) = apart.swap_remove(at);
+            let (fade, front_distance) = (face.fade.max(other.fade), face.front_distance.min(other.front_distance));
+            let larger = if other_area > area { other.face } else { face.face };
+            (face, area) = (SeenFace { bounds, face: larger, front_distance, fade }, area.max(other_area));
+        }
+        apart.push((face, area));
+    }
+    apart.into_iter().map(|(face, _)| face).collect()
 }
 
 #[cfg(test)]

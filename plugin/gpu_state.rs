@@ -15,6 +15,7 @@ use bevy::render::renderer::RenderDevice;
 use crate::execute::Network;
 use crate::guide::Guide;
 use crate::model_asset::PortraitModel;
+use crate::overlays::KeptDepths;
 use crate::pipeline::{PackKey, ShapeKey};
 use crate::shaping::Shaping;
 use crate::tiers::CameraTiers;
@@ -91,6 +92,10 @@ pub struct RegionUniform {
     pub excluded: u32,
     /// Whether the camera has drawn depths.
     pub has_depth: u32,
+    /// Whether something may have been drawn over the scene since its depths were kept.
+    pub is_drawn_over: u32,
+    /// Where they begin.
+    pub kept_depths_at: u32,
 }
 
 /// Everything on the GPU that outlives a frame.
@@ -100,12 +105,14 @@ pub struct PortraitGpuState {
     pub(crate) successors: HashMap<AssetId<PortraitModel>, Successor>,
     pub(crate) copies: HashMap<TextureFormat, RegionCopy>,
     pub(crate) guide: Option<Guide>,
+    pub(crate) kept_depths: Option<KeptDepths>,
     pub(crate) shaping: Shaping,
     pub(crate) tiers: CameraTiers,
     pub(crate) uniforms: DynamicUniformBuffer<RegionUniform>,
     pub(crate) pack: BindGroups<PackSource>,
     pub(crate) light: BindGroups<LightSource>,
     pub(crate) shape: BindGroups<ShapeSource>,
+    pub(crate) keep_depth: BindGroups<KeepDepthSource>,
     pub(crate) composite: BindGroups<CompositeSource>,
 }
 
@@ -115,7 +122,7 @@ impl PortraitGpuState {
         self.networks.get(&model)
     }
 
-    /// GPU memory held by scratch buffers, the guide, histories and copied regions, in bytes.
+    /// GPU memory held by scratch buffers, the guide, histories, kept depths and copied regions, in bytes.
     pub fn allocated_bytes(&self) -> u64 {
         let successors = self.successors.values().map(|successor| &successor.network);
         let scratch: u64 = self.networks.values().chain(successors).map(|network| network.plan().scratch_bytes()).sum();
@@ -123,7 +130,9 @@ impl PortraitGpuState {
             let texel = u64::from(format.block_copy_size(None).unwrap_or_default());
             u64::from(copy.size_px.x) * u64::from(copy.size_px.y) * texel
         });
-        scratch + self.guide.as_ref().map_or(0, Guide::bytes) + self.shaping.bytes() + copies.sum::<u64>()
+        let guide = self.guide.as_ref().map_or(0, Guide::bytes);
+        let depths = self.kept_depths.as_ref().map_or(0, KeptDepths::bytes);
+        scratch + guide + depths + self.shaping.bytes() + copies.sum::<u64>()
     }
 
     /// Makes room for a region of `size_px` pixels of a target of this format.
@@ -206,6 +215,15 @@ pub(crate) struct ShapeSource {
     pub copy: TextureViewId,
 }
 
+/// What the bind group of the kernel that keeps depths binds.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct KeepDepthSource {
+    pub multisampled: bool,
+    pub uniforms: BufferId,
+    pub depths: TextureViewId,
+    pub kept: BufferId,
+}
+
 /// What the bind group of the composite pass binds.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CompositeSource {
@@ -218,6 +236,8 @@ pub(crate) struct CompositeSource {
     pub mask: TextureViewId,
     pub mask_sampler: SamplerId,
     pub boxes: BufferId,
+    pub last_depths: TextureViewId,
+    pub kept_depths: BufferId,
 }
 
 /// Bind groups by what they bind; those not asked for during a frame are dropped at its end.

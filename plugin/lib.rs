@@ -41,6 +41,7 @@ mod guide;
 mod kernel_memory;
 mod marking;
 pub mod model_asset;
+mod overlays;
 mod pass;
 pub mod pipeline;
 pub mod plan;
@@ -68,9 +69,11 @@ use bevy::anti_alias::smaa::smaa;
 use bevy::app::{App, First, Last, Plugin, PostUpdate};
 use bevy::asset::io::embedded::EmbeddedAssetRegistry;
 use bevy::asset::{AssetApp, AssetEventSystems, AssetServer};
+use bevy::core_pipeline::core_3d::main_transparent_pass_3d;
 use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
 use bevy::core_pipeline::tonemapping::tonemapping;
 use bevy::ecs::prelude::*;
+use bevy::pbr::main_transmissive_pass_3d;
 use bevy::render::extract_component::ExtractComponentPlugin;
 use bevy::render::render_asset::RenderAssetPlugin;
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
@@ -126,7 +129,7 @@ pub struct PortraitRealismPlugin;
 pub enum PortraitRealismSystems {
     /// Faces are enhanced: after tone mapping, before FXAA, SMAA and contrast adaptive sharpening, and before the UI. Effects
     /// on the scene's light come before tone mapping and are part of what is enhanced: temporal anti-aliasing, motion blur,
-    /// bloom, depth of field, vignette, and gizmos.
+    /// bloom, depth of field and vignette.
     Enhance,
 }
 
@@ -168,6 +171,7 @@ impl Plugin for PortraitRealismPlugin {
             .insert_resource(PortraitRealismSupported::no_renderer())
             .init_resource::<extract::ExtractedFaces>()
             .init_resource::<bounds::MorphReaches>()
+            .init_resource::<overlays::DrawnOver>()
             .init_gpu_resource::<exclusion::Exclusions>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()
@@ -175,7 +179,7 @@ impl Plugin for PortraitRealismPlugin {
             .add_systems(
                 ExtractSchedule,
                 (
-                    extract::extract_faces,
+                    extract::extract_faces.run_if(extract::app_has_meshes),
                     exclusion::extract_exclusions,
                     tiers::report_tiers,
                     support::report_support.run_if(resource_changed::<PortraitRealismSupported>),
@@ -183,9 +187,12 @@ impl Plugin for PortraitRealismPlugin {
             )
             .add_systems(
                 Render,
-                (tuning::tune_kernels, prepare::prepare_portrait_views)
-                    .chain()
-                    .in_set(RenderSystems::PrepareBindGroups)
+                (
+                    overlays::find_overlays.after(RenderSystems::PhaseSort).before(RenderSystems::PrepareResources),
+                    (tuning::tune_kernels, prepare::prepare_portrait_views)
+                        .chain()
+                        .in_set(RenderSystems::PrepareBindGroups),
+                )
                     .run_if(resource_exists::<pipeline::PortraitPipelines>),
             )
             .configure_sets(
@@ -199,8 +206,13 @@ impl Plugin for PortraitRealismPlugin {
             )
             .add_systems(
                 Core3d,
-                portrait_realism
-                    .in_set(PortraitRealismSystems::Enhance)
+                (
+                    overlays::keep_depths
+                        .after(main_transmissive_pass_3d)
+                        .before(main_transparent_pass_3d)
+                        .in_set(Core3dSystems::MainPass),
+                    portrait_realism.in_set(PortraitRealismSystems::Enhance),
+                )
                     .run_if(resource_exists::<pipeline::PortraitPipelines>),
             );
     }

@@ -39,6 +39,8 @@ pub enum ComputeKey {
     Light(ActivationFormat),
     /// The residual → what the user made of it.
     Shape(ShapeKey),
+    /// The camera's depths, multisampled or not → what is kept of them.
+    KeepDepth(bool),
 }
 
 /// What the kernel of a step depends on.
@@ -200,7 +202,17 @@ impl PortraitPipelines {
         BindGroupLayoutDescriptor::new("portrait shape", &entries)
     }
 
-    /// Of the composite pass: region, copied frame, residual, guide, depths, mask with its sampler, excluded boxes.
+    /// Of the kernel that keeps depths: region, depths, target.
+    pub fn keep_depth_layout(&self, multisampled: bool) -> BindGroupLayoutDescriptor {
+        let entries = DynamicBindGroupLayoutEntries::sequential(
+            ShaderStages::COMPUTE,
+            (uniform_buffer::<RegionUniform>(true), depths(multisampled), storage_buffer_sized(false, None)),
+        );
+        BindGroupLayoutDescriptor::new("portrait keep depth", &entries)
+    }
+
+    /// Of the composite pass: region, copied frame, residual, guide, depths, mask with its sampler, excluded boxes, the last depths
+    /// and those that were kept.
     pub fn composite_layout(&self, multisampled: bool) -> BindGroupLayoutDescriptor {
         let entries = DynamicBindGroupLayoutEntries::sequential(
             ShaderStages::FRAGMENT,
@@ -209,9 +221,11 @@ impl PortraitPipelines {
                 unfilterable(false),
                 storage_buffer_read_only_sized(false, None),
                 storage_buffer_read_only_sized(false, None),
-                if multisampled { texture_depth_2d_multisampled() } else { texture_depth_2d() },
+                depths(multisampled),
                 texture_2d(TextureSampleType::Float { filterable: true }),
                 sampler(SamplerBindingType::Filtering),
+                storage_buffer_read_only_sized(false, None),
+                depths(multisampled),
                 storage_buffer_read_only_sized(false, None),
             ),
         );
@@ -234,8 +248,7 @@ impl PortraitPipelines {
             entries = entries.extend_with_indices(((3, unfilterable(key.multisampled)),));
         }
         if key.depth_channel.is_some() {
-            let depths = if key.multisampled { texture_depth_2d_multisampled() } else { texture_depth_2d() };
-            entries = entries.extend_with_indices(((4, depths),));
+            entries = entries.extend_with_indices(((4, depths(key.multisampled)),));
         }
         BindGroupLayoutDescriptor::new("portrait pack", &entries)
     }
@@ -245,6 +258,10 @@ impl PortraitPipelines {
 fn unfilterable(multisampled: bool) -> BindGroupLayoutEntryBuilder {
     let sample = TextureSampleType::Float { filterable: false };
     if multisampled { texture_2d_multisampled(sample) } else { texture_2d(sample) }
+}
+
+fn depths(multisampled: bool) -> BindGroupLayoutEntryBuilder {
+    if multisampled { texture_depth_2d_multisampled() } else { texture_depth_2d() }
 }
 
 fn define(name: &str, value: u32) -> ShaderDefVal {
@@ -259,6 +276,9 @@ impl SpecializedComputePipeline for PortraitPipelines {
             ComputeKey::Pack(pack) => (&self.shaders.pack_planes, self.pack_layout(pack), pack_defs(pack)),
             ComputeKey::Light(activations) => (&self.shaders.light, self.light_layout.clone(), light_defs(activations)),
             ComputeKey::Shape(shape) => (&self.shaders.shape, self.shape_layout(shape.multisampled), shape_defs(shape)),
+            ComputeKey::KeepDepth(multisampled) => {
+                (&self.shaders.keep_depth, self.keep_depth_layout(multisampled), keep_depth_defs(multisampled))
+            }
             ComputeKey::Layer(layer) => {
                 let shader = match layer.kernel {
                     Kernel::Conv { .. } if layer.variant.rows == TileRows::One => &self.shaders.conv_small,
@@ -301,6 +321,13 @@ pub fn shape_defs(key: ShapeKey) -> Vec<ShaderDefVal> {
     let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE)];
     defs.extend(activation_def(key.activations));
     defs.extend(key.multisampled.then(|| "MULTISAMPLED".into()));
+    defs
+}
+
+/// Shader definitions of the kernel that keeps depths.
+pub fn keep_depth_defs(multisampled: bool) -> Vec<ShaderDefVal> {
+    let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE)];
+    defs.extend(multisampled.then(|| "MULTISAMPLED".into()));
     defs
 }
 

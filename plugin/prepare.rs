@@ -21,6 +21,7 @@ use crate::execute::Network;
 use crate::gpu_state::PortraitGpuState;
 use crate::guide::Guide;
 use crate::model_asset::{GpuPortraitModel, PortraitModel};
+use crate::overlays::KeptDepths;
 use crate::pipeline::{CompositeKey, ComputeKey, PortraitPipelineCache, PortraitPipelines, Readiness, ShapeKey};
 use crate::replace::{replace_networks, take_over};
 use crate::uniforms::{PlannedRegion, write_uniforms};
@@ -32,6 +33,7 @@ pub(crate) struct ViewPipelines {
     pub pack: CachedComputePipelineId,
     pub light: CachedComputePipelineId,
     pub shape: CachedComputePipelineId,
+    pub keep_depth: CachedComputePipelineId,
     pub composite: CachedRenderPipelineId,
 }
 
@@ -62,6 +64,7 @@ impl Gpu<'_> {
             pack: pipeline_cache.compute(cache, pipelines, ComputeKey::Pack(work.pack_key)),
             light: pipeline_cache.compute(cache, pipelines, ComputeKey::Light(activations)),
             shape: pipeline_cache.compute(cache, pipelines, shape),
+            keep_depth: pipeline_cache.compute(cache, pipelines, ComputeKey::KeepDepth(multisampled)),
             composite: pipeline_cache.composite(cache, pipelines, composite),
         }
     }
@@ -100,6 +103,7 @@ pub(crate) fn prepare_portrait_views(
     state.copies.retain(|&format, _| views.iter().any(|(_, _, _, _, view, ..)| view.target_format == format));
     if state.networks.is_empty() {
         state.guide = None;
+        state.kept_depths = None;
         state.shaping.clear();
     }
     state.shaping.begin_frame();
@@ -132,6 +136,8 @@ pub(crate) fn prepare_portrait_views(
     if !work.is_empty() {
         Guide::reserve(&mut state.guide, guided.max().unwrap_or(0), &gpu.device);
     }
+    let drawn_over = work.iter().filter(|work| work.last_depths.is_some()).map(Work::pixels);
+    KeptDepths::reserve(&mut state.kept_depths, drawn_over.max().unwrap_or(0), &gpu.device);
     let busy: HashSet<Entity> = work.iter().map(|work| work.entity).collect();
     for entity in prepared.iter().filter(|entity| !busy.contains(entity)) {
         commands.entity(entity).remove::<PortraitView>();
@@ -142,6 +148,7 @@ pub(crate) fn prepare_portrait_views(
             motion: work.motion.cloned().unwrap_or_else(|| gpu.fallback(work.samples, MOTION_VECTOR_PREPASS_FORMAT)),
             mask: work.mask.unwrap_or(&seen.fallback.d2),
             boxes: exclusions.buffer.buffer(),
+            last_depths: work.last_depths.cloned().unwrap_or_else(|| gpu.fallback(work.samples, CORE_3D_DEPTH_FORMAT)),
         };
         if let Some(mut view) = portrait_view(state, work, regions, bound, &mut gpu) {
             let faces = work.faces.iter().map(|(region, _)| region);
@@ -152,6 +159,7 @@ pub(crate) fn prepare_portrait_views(
     state.pack.drop_unused();
     state.light.drop_unused();
     state.shape.drop_unused();
+    state.keep_depth.drop_unused();
     state.composite.drop_unused();
 }
 
@@ -188,7 +196,7 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) 
 fn is_runnable(state: &PortraitGpuState, work: &Work, gpu: &mut Gpu) -> bool {
     let Some(network) = state.network(work.model()) else { return false };
     let pipelines = gpu.view_pipelines(work);
-    let compute = [pipelines.pack, pipelines.light, pipelines.shape];
+    let compute = [pipelines.pack, pipelines.light, pipelines.shape, pipelines.keep_depth];
     let readiness = compute
         .into_iter()
         .map(|id| Readiness::of(gpu.cache.get_compute_pipeline_state(id)))

@@ -97,7 +97,7 @@ impl PortraitRealism {
     /// Whether there is anything to do.
     pub(crate) fn is_active(&self) -> bool {
         // Written so that NaN counts as off.
-        self.enabled && self.strength > 0.0 && self.max_faces > 0 && !(self.light == 0.0 && self.detail == 0.0)
+        self.enabled && self.strength > 0.0 && self.max_faces > 0 && !(self.light <= 0.0 && self.detail <= 0.0)
     }
 
     /// Whether the camera needs the depth of what it sees, whatever its weights read.

@@ -23,11 +23,12 @@ macro_rules! shader_file {
 }
 
 /// What kernels import; each before the ones that import it.
-pub const LIBRARY: [ShaderFile; 5] = [
+pub const LIBRARY: [ShaderFile; 6] = [
     shader_file!("shaders/shared/layout.wgsl"),
     shader_file!("shaders/shared/conv.wgsl"),
     shader_file!("shaders/shared/transfer.wgsl"),
     shader_file!("shaders/shared/region.wgsl"),
+    shader_file!("shaders/shared/depths.wgsl"),
     shader_file!("shaders/shared/cover.wgsl"),
 ];
 /// Makes the input planes.
@@ -44,6 +45,8 @@ pub const JOIN: ShaderFile = shader_file!("shaders/join.wgsl");
 pub const LIGHT: ShaderFile = shader_file!("shaders/light.wgsl");
 /// What the user made of the residual.
 pub const SHAPE: ShaderFile = shader_file!("shaders/shape.wgsl");
+/// Keeps the scene's depths for a while.
+pub const KEEP_DEPTH: ShaderFile = shader_file!("shaders/keep_depth.wgsl");
 /// Adds the residual to the frame.
 pub const COMPOSITE: ShaderFile = shader_file!("shaders/composite.wgsl");
 
@@ -63,8 +66,9 @@ pub struct PortraitShaders {
     pub(crate) join: Handle<Shader>,
     pub(crate) light: Handle<Shader>,
     pub(crate) shape: Handle<Shader>,
+    pub(crate) keep_depth: Handle<Shader>,
     pub(crate) composite: Handle<Shader>,
-    library: [Handle<Shader>; 5],
+    library: [Handle<Shader>; 6],
 }
 
 impl PortraitShaders {
@@ -85,6 +89,7 @@ impl PortraitShaders {
             join: load(JOIN),
             light: load(LIGHT),
             shape: load(SHAPE),
+            keep_depth: load(KEEP_DEPTH),
             composite: load(COMPOSITE),
         }
     }

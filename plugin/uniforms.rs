@@ -24,6 +24,9 @@ pub(crate) struct PlannedRegion {
     pub uniform_offset: u32,
     /// The last frame's residual, and the length of this one's in bytes.
     pub history: Option<(Buffer, u64)>,
+    /// Whether its light and its detail have a factor other than 1.
+    pub is_weighted: bool,
+    /// Whether their factors differ.
     pub has_light: bool,
 }
 
@@ -40,6 +43,7 @@ pub(crate) fn write_uniforms(
     let mut planned = Vec::new();
     for work in work {
         let mut regions = Vec::new();
+        let mut kept_depths = 0;
         let network = networks.get_mut(&work.model());
         let Some(network) = network else {
             planned.push(regions);
@@ -54,7 +58,10 @@ pub(crate) fn write_uniforms(
             let plan = network.plan();
             let mut uniform = region_uniform(work, region, seen, plan);
             uniform.excluded = excluded;
+            uniform.kept_depths_at = kept_depths;
+            kept_depths += region.rect_px.size().element_product();
             let has_light = uniform.light != uniform.detail;
+            let is_weighted = has_light || uniform.light != 1.0;
             let history = (work.settings.keeps_history() && work.motion.is_some()).then(|| {
                 let key = (work.entity, seen.face.entity);
                 let now = Kept { region: *region, padded_px: uniform.padded_px };
@@ -70,7 +77,7 @@ pub(crate) fn write_uniforms(
             });
             let uniform_offset = uniforms.push(&uniform);
             let region = *region;
-            regions.push(PlannedRegion { region, network_px, slot, uniform_offset, history, has_light });
+            regions.push(PlannedRegion { region, network_px, slot, uniform_offset, history, is_weighted, has_light });
         }
         planned.push(regions);
     }
@@ -122,6 +129,7 @@ fn region_uniform(work: &Work, region: &Region, seen: &SeenFace, plan: &Plan) ->
             Some(PortraitMask { space: PortraitMaskSpace::Face, .. }) => 2,
         },
         has_depth: work.depths.is_some().into(),
+        is_drawn_over: work.last_depths.is_some().into(),
         // The history is filled in by the caller.
         ..RegionUniform::default()
     }

@@ -9,7 +9,7 @@ use bevy::render::render_resource::{
 };
 use bevy::render::texture::GpuImage;
 
-use crate::gpu_state::{CompositeSource, LightSource, PackSource, PortraitGpuState, ShapeSource};
+use crate::gpu_state::{CompositeSource, KeepDepthSource, LightSource, PackSource, PortraitGpuState, ShapeSource};
 use crate::model_asset::PortraitModel;
 use crate::pipeline::ShapeKey;
 use crate::prepare::Gpu;
@@ -28,6 +28,8 @@ pub struct PortraitView {
     pub(crate) light_pipeline: CachedComputePipelineId,
     pub(crate) shape_pipeline: CachedComputePipelineId,
     pub(crate) pack: BindGroup,
+    /// Keeps the depths of its regions before something is drawn over them.
+    pub(crate) keep_depth: Option<(CachedComputePipelineId, BindGroup)>,
     pub(crate) regions: Vec<PreparedRegion>,
     /// Where the time that it takes is to be written, if somebody wants to know.
     pub(crate) measured: Option<usize>,
@@ -64,6 +66,7 @@ pub(crate) struct Bound<'a> {
     pub motion: TextureView,
     pub mask: &'a GpuImage,
     pub boxes: Option<&'a Buffer>,
+    pub last_depths: TextureView,
 }
 
 /// Pipelines and bind groups of a view.
@@ -75,12 +78,26 @@ pub(crate) fn portrait_view(
     gpu: &mut Gpu,
 ) -> Option<PortraitView> {
     let ids = gpu.view_pipelines(work);
-    let PortraitGpuState { networks, copies, guide, shaping, uniforms, pack, light, shape, composite, .. } = state;
+    let PortraitGpuState {
+        networks,
+        copies,
+        guide,
+        kept_depths,
+        shaping,
+        uniforms,
+        pack,
+        light,
+        shape,
+        keep_depth,
+        composite,
+        ..
+    } = state;
     let Gpu { device, cache, pipelines, .. } = gpu;
     let format = work.view.target_format;
     let network = networks.get(&work.model())?;
     let copy = copies.get(&format)?;
     let guide = &guide.as_ref()?.buffer;
+    let kept_depths = &kept_depths.as_ref()?.buffer;
     let boxes = bound.boxes?;
     let uniform = uniforms.binding()?;
     let uniforms = uniforms.buffer()?.id();
@@ -110,8 +127,17 @@ pub(crate) fn portrait_view(
         device.create_bind_group("portrait pack", &layout, &entries)
     });
     let (activations, multisampled) = (work.pack_key.activations, work.is_multisampled());
+    let keep_depth = work.last_depths.map(|depths| {
+        let source = KeepDepthSource { multisampled, uniforms, depths: depths.id(), kept: kept_depths.id() };
+        let bind_group = keep_depth.get(source, || {
+            let layout = cache.get_bind_group_layout(&pipelines.keep_depth_layout(multisampled));
+            let entries = BindGroupEntries::sequential((uniform.clone(), depths, kept_depths.as_entire_binding()));
+            device.create_bind_group("portrait keep depth", &layout, &entries)
+        });
+        (ids.keep_depth, bind_group)
+    });
     let regions = planned.into_iter().map(|planned| {
-        let shape = (planned.has_light || planned.history.is_some()).then(|| {
+        let shape = (planned.is_weighted || planned.history.is_some()).then(|| {
             let plan = network.plan();
             let [shaped, points] = shaping.reserve(residual_bytes(plan, plan.capacity_px), device);
             let light = planned.has_light.then(|| {
@@ -166,6 +192,8 @@ pub(crate) fn portrait_view(
             mask: bound.mask.texture_view.id(),
             mask_sampler: bound.mask.sampler.id(),
             boxes: boxes.id(),
+            last_depths: bound.last_depths.id(),
+            kept_depths: kept_depths.id(),
         };
         let composite = composite.get(source, || {
             let layout = cache.get_bind_group_layout(&pipelines.composite_layout(multisampled));
@@ -178,6 +206,8 @@ pub(crate) fn portrait_view(
                 &bound.mask.texture_view,
                 &bound.mask.sampler,
                 boxes.as_entire_binding(),
+                &bound.last_depths,
+                kept_depths.as_entire_binding(),
             ));
             device.create_bind_group("portrait composite", &layout, &entries)
         });
@@ -193,6 +223,7 @@ pub(crate) fn portrait_view(
         shape_pipeline: ids.shape,
         composite_pipeline: ids.composite,
         pack,
+        keep_depth,
         regions,
         measured: None,
     })

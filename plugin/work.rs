@@ -16,13 +16,14 @@ use bevy::render::render_asset::RenderAssets;
 use bevy::render::render_resource::{TextureSampleType, TextureView};
 use bevy::render::sync_world::MainEntity;
 use bevy::render::texture::{FallbackImage, GpuImage};
-use bevy::render::view::{ExtractedView, Msaa};
+use bevy::render::view::{ExtractedView, Msaa, ViewDepthTexture};
 use portrait_network::Plane;
 
 use crate::diagnostics::CpuTime;
 use crate::extract::ExtractedFaces;
 use crate::faces::{self, SeenFace};
 use crate::model_asset::{GpuPortraitModel, PortraitModel, PreparedPortraitModel};
+use crate::overlays::DrawnOver;
 use crate::pipeline::PackKey;
 use crate::quality::QualityTier;
 use crate::region::{FaceBounds, Region};
@@ -43,6 +44,7 @@ pub(crate) type ViewItem = (
     Option<&'static ViewPrepassTextures>,
     &'static Msaa,
     Option<&'static MainPassResolutionOverride>,
+    Option<&'static ViewDepthTexture>,
 );
 
 /// A view with something to enhance.
@@ -62,6 +64,8 @@ pub(crate) struct Work<'a> {
     pub depths: Option<&'a TextureView>,
     pub motion: Option<&'a TextureView>,
     pub mask: Option<&'a GpuImage>,
+    /// The depths when all is drawn, where something may have been drawn over the scene.
+    pub last_depths: Option<&'a TextureView>,
     pub samples: u32,
     pub faces: Vec<(Region, SeenFace<'a>)>,
 }
@@ -78,6 +82,11 @@ impl Work<'_> {
 
     pub fn is_scaled(&self) -> bool {
         self.faces.iter().any(|(region, _)| region.network_px() != region.rect_px.size())
+    }
+
+    /// Of all its regions.
+    pub fn pixels(&self) -> u64 {
+        self.faces.iter().map(|(region, _)| region.rect_px.size().as_u64vec2().element_product()).sum()
     }
 
     pub fn is_multisampled(&self) -> bool {
@@ -100,21 +109,20 @@ pub(crate) struct Seen<'w> {
     pub models: Res<'w, RenderAssets<PreparedPortraitModel>>,
     pub images: Res<'w, RenderAssets<GpuImage>>,
     pub fallback: Res<'w, FallbackImage>,
+    pub drawn_over: Res<'w, DrawnOver>,
     pub time: Res<'w, CpuTime>,
 }
 
 /// The faces a view sees, if it can be enhanced.
 pub(crate) fn find_work<'a>(
-    (entity, main_entity, settings, camera, view, layers, prepass, msaa, main_pass): <ViewItem as QueryData>::Item<
-        'a,
-        '_,
-    >,
+    item: <ViewItem as QueryData>::Item<'a, '_>,
     tier: QualityTier,
     gpu: GpuPortraitModel,
     seen: &'a Seen,
     is_excluding: bool,
     activations: ActivationFormat,
 ) -> Option<Work<'a>> {
+    let (entity, main_entity, settings, camera, view, layers, prepass, msaa, main_pass, depth) = item;
     if camera.schedule == Core2d.intern() {
         error_once!("portrait realism: a 2D camera is left as it is: `PortraitRealism` belongs on a `Camera3d`");
         return None;
@@ -136,6 +144,7 @@ pub(crate) fn find_work<'a>(
         Some(mask) => Some(seen.images.get(&mask.image).filter(|image| can_be_filtered(image))?),
         None => None,
     };
+    let last_depths = depth.filter(|_| seen.drawn_over.0.contains(&entity)).map(ViewDepthTexture::view);
     let view_from_world = view_from_world(view);
     let clip_from_world = view.clip_from_world.unwrap_or_else(|| view.clip_from_view * view_from_world);
     let viewport = view.viewport;
@@ -173,6 +182,7 @@ pub(crate) fn find_work<'a>(
         depths,
         motion,
         mask,
+        last_depths,
         samples,
         faces,
     };

@@ -13,6 +13,8 @@ use bevy_portrait_realism::prelude::*;
 use bevy_portrait_realism::region::{FaceBounds, Region, box_corners};
 
 const SHADER: Handle<Shader> = uuid_handle!("0b7a51e4-6c1c-4f6c-9d53-2f6f0d6b8a77");
+/// Frames that a camera which has rested needs until it is lit again.
+const LIT_AFTER: usize = 3;
 /// Pictures before the view's size is known, pixels.
 const FIRST_PX: u32 = 64;
 
@@ -220,11 +222,15 @@ fn show(
     face: Single<(&PortraitFace, &GlobalTransform)>,
     mut materials: ResMut<Assets<CompareMaterial>>,
     mut line: Single<&mut Node, With<Divider>>,
+    mut recent: Local<[View; LIT_AFTER]>,
 ) {
+    // The view before stays until the pictures of this one are right.
+    recent.rotate_left(1);
+    let view = std::mem::replace(&mut recent[LIT_AFTER - 1], shown.view);
     let (camera, place, portrait, status) = *camera;
     let region = status.tier.and_then(|tier| region(camera, place, *face, tier));
     let compare = Compare {
-        view: shown.view as u32,
+        view: view as u32,
         divider: shown.divider,
         masked: if portrait.mask.is_some() { 1.0 } else { 0.0 },
         ..region.map(as_compare).unwrap_or_default()
@@ -233,7 +239,7 @@ fn show(
     for (_, material) in materials.iter_mut() {
         material.compare = compare;
     }
-    line.display = if shown.view == View::Split { Display::Flex } else { Display::None };
+    line.display = if view == View::Split { Display::Flex } else { Display::None };
     line.left = percent(shown.divider * 100.0);
     line.margin.left = px(-1);
 }

@@ -1,15 +1,20 @@
 // How much of the effect a pixel may have, by the user's mask and by what is in front of the face.
 #define_import_path portrait::cover
+#import portrait::depths::depth_sum
 #import portrait::region::{Region, drawn_at, view_at}
 
 #ifdef MULTISAMPLED
 @group(0) @binding(4) var depths: texture_depth_multisampled_2d;
+@group(0) @binding(8) var last_depths: texture_depth_multisampled_2d;
 #else
 @group(0) @binding(4) var depths: texture_depth_2d;
+@group(0) @binding(8) var last_depths: texture_depth_2d;
 #endif
 @group(0) @binding(5) var mask: texture_2d<f32>;
 @group(0) @binding(6) var mask_sampler: sampler;
 @group(0) @binding(7) var<storage, read> boxes: array<ExcludedBox>;
+// `last_depths` before what is transparent was drawn, by `keep_depth.wgsl`.
+@group(0) @binding(9) var<storage, read> kept_depths: array<f32>;
 
 // Rust: `exclusion::ExcludedBox`.
 struct ExcludedBox {
@@ -19,6 +24,8 @@ struct ExcludedBox {
 }
 
 const SCREEN = 1u;
+// As a share of a depth: more than its sum may be off by.
+const DEPTH_ROUNDING = 1e-6;
 
 fn world_at(region: Region, place: vec2<f32>, depth: f32) -> vec3<f32> {
     return (region.world_from_view * vec4<f32>(view_at(region, place, depth), 1.0)).xyz;
@@ -83,10 +90,20 @@ fn is_seen_through(region: Region, place: vec2<f32>, depth: f32) -> bool {
     return false;
 }
 
+// Whether a gizmo, or something else of those that are drawn last but have a depth of their own, was drawn over the scene.
+fn is_drawn_over(region: Region, pixel: vec2<u32>, place: vec2<f32>) -> bool {
+    let inside = pixel - region.origin_px;
+    let before = kept_depths[region.kept_depths_at + inside.y * region.size_px.x + inside.x];
+    return depth_sum(last_depths, vec2<i32>(place)) > before * (1.0 + DEPTH_ROUNDING);
+}
+
 // 0: the pixel is left alone, 1: it gets the whole effect.
 fn cover(region: Region, pixel: vec2<u32>) -> f32 {
     // All places below are those of the prepasses.
     let place = drawn_at(region, vec2<f32>(pixel) + 0.5);
+    if region.is_drawn_over != 0u && is_drawn_over(region, pixel, place) {
+        return 0.0;
+    }
     if region.has_depth == 0u {
         return masked(region, place, 0.0);
     }

@@ -54,6 +54,9 @@ struct Region {
     excluded: u32,
     // Whether the camera has drawn depths.
     has_depth: u32,
+    // Whether something was drawn over the scene since its depths were kept, and where those begin.
+    is_drawn_over: u32,
+    kept_depths_at: u32,
 }
 
 // Where the prepasses drew what the frame shows at a place (whole numbers between pixels).

@@ -45,6 +45,7 @@ fn controls_at_their_defaults_and_at_zero_change_nothing() {
     for (name, settings) in [
         ("strength", with(&|settings| settings.strength = 0.0)),
         ("light and detail", with(&|settings| (settings.light, settings.detail) = (0.0, 0.0))),
+        ("light and detail below 0", with(&|settings| (settings.light, settings.detail) = (-1.0, -1.0))),
         ("likeness", with(&|settings| settings.likeness = 1.0)),
         ("no faces", with(&|settings| settings.max_faces = 0)),
     ] {
@@ -87,6 +88,11 @@ fn light_and_detail_are_the_two_parts_of_the_change() {
     let at = CENTER + UVec2::new(0, 14);
     let [all, broad, more] = [&whole, &light, &twice].map(|frame| difference(&first, frame, at)[1]);
     assert!((more - broad - 2 * (all - broad)).abs() <= 3, "{all} {broad} {more}");
+    // Equal factors scale the whole.
+    for (factor, frame) in [(0.5, set(0.5, 0.5)), (2.0, set(2.0, 2.0))] {
+        let scaled = difference(&first, &frame, at)[1];
+        assert!((scaled as f32 - factor * all as f32).abs() <= 2.0, "{factor}: {scaled} of {all}");
+    }
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn a_mouth_that_opens_in_three_frames_is_late_by_one_at_most() {
         for x in 8..40 {
             // On its way from the frame before to this one, and not further behind but for a tenth of the way.
             let way = [sharp[0][x], sharp[1][x]];
-            let (low, high) = (way[0].min(way[1]).saturating_sub(20), way[0].max(way[1]).saturating_add(20));
+            let (low, high) = (way[0].min(way[1]).saturating_sub(8), way[0].max(way[1]).saturating_add(8));
             let found = row[x];
             assert!(
                 (low..=high).contains(&found),

@@ -6,11 +6,12 @@ use bevy::render::render_resource::{ShaderType, TextureFormat};
 use bevy::shader::ShaderDefVal;
 use bevy_portrait_realism::gpu_state::RegionUniform;
 use bevy_portrait_realism::pipeline::{
-    CompositeKey, LayerKey, PackKey, ShapeKey, composite_defs, layer_defs, light_defs, pack_defs, shape_defs,
+    CompositeKey, LayerKey, PackKey, ShapeKey, composite_defs, keep_depth_defs, layer_defs, light_defs, pack_defs,
+    shape_defs,
 };
 use bevy_portrait_realism::plan::{Kernel, LayerParams};
 use bevy_portrait_realism::shaders::{
-    COMPOSITE, CONV, CONV_SMALL, JOIN, LIBRARY, LIGHT, PACK_PLANES, REARRANGE, SHAPE, ShaderFile,
+    COMPOSITE, CONV, CONV_SMALL, JOIN, KEEP_DEPTH, LIBRARY, LIGHT, PACK_PLANES, REARRANGE, SHAPE, ShaderFile,
 };
 use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant, TileRows};
 use bevy_portrait_realism::weight_layout::WeightFormat;
@@ -124,9 +125,10 @@ fn pack_and_composite_validate_and_agree_with_rust() {
     }
     for (multisampled, activations) in FORMATS.into_iter().flat_map(|format| [(false, format), (true, format)]) {
         let key = CompositeKey { target: TextureFormat::Rgba8Unorm, activations, multisampled };
-        assert_eq!(check(COMPOSITE, &composite_defs(key)), (region_bytes, (0..8).collect()));
+        assert_eq!(check(COMPOSITE, &composite_defs(key)), (region_bytes, (0..10).collect()));
         let key = ShapeKey { activations, multisampled };
         assert_eq!(check(SHAPE, &shape_defs(key)), (region_bytes, (0..7).collect()));
         assert_eq!(check(LIGHT, &light_defs(activations)), (region_bytes, vec![0, 1, 4]));
+        assert_eq!(check(KEEP_DEPTH, &keep_depth_defs(multisampled)), (region_bytes, vec![0, 1, 2]));
     }
 }

@@ -1,7 +1,8 @@
-//! What is drawn over faces: the user interface stays as it is; gizmos are part of the scene, unless a camera of their own
-//! draws them.
+//! What is drawn over faces stays as it is: the user interface, and gizmos.
 
+use bevy::camera::Hdr;
 use bevy::camera::visibility::RenderLayers;
+use bevy::core_pipeline::prepass::DepthPrepass;
 use bevy::prelude::*;
 
 use super::twins::{ADDED, Twins, difference_at};
@@ -64,17 +65,53 @@ fn line_pixels(twins: &mut Twins) -> Vec<UVec2> {
     pixels
 }
 
-#[test]
-fn gizmos_are_part_of_the_scene_and_are_enhanced_with_it() {
-    // Bevy draws them in the main pass, before tone mapping: nothing that comes later can tell them from the scene.
-    let mut twins = Twins::new(Msaa::Off, ());
-    let line = line_pixels(&mut twins);
+/// The line is the same in both, and the rest of the face is enhanced, that beside the line too.
+fn assert_left_alone(twins: &mut Twins, what: &str) {
+    println!("{what}");
+    let line = line_pixels(twins);
     let [first, second] = twins.frames();
-    for at in line {
+    for at in &line {
+        assert_eq!(difference_at(&first, &second, *at), 0.0, "{what}: {at} of the line");
+    }
+    for step in [-3, 3] {
+        let beside = line[line.len() / 2].saturating_add_signed(IVec2::new(0, step));
+        let added = difference_at(&first, &second, beside);
+        assert!((added - ADDED).abs() <= 2.0, "{what}: {beside} beside the line: {added} of 255 added");
+    }
+    let rect = twins.region().rect_px;
+    let enhanced = crate::stage::changed(&first, &second, SIZE.x).len() as u32;
+    assert!(enhanced * 3 > rect.width() * rect.height(), "{what}: {enhanced} pixels of {rect:?} changed");
+}
+
+#[test]
+fn gizmos_over_a_face_stay_bit_for_bit() {
+    for msaa in [Msaa::Off, Msaa::Sample4] {
+        assert_left_alone(&mut Twins::new(msaa, ()), &format!("{msaa:?}"));
+        assert_left_alone(&mut Twins::new(msaa, DepthPrepass), &format!("{msaa:?}, depth prepass"));
+        assert_left_alone(&mut Twins::new(msaa, Hdr), &format!("{msaa:?}, HDR"));
+    }
+}
+
+#[test]
+fn glass_over_a_face_is_enhanced_with_it_while_a_gizmo_is_drawn() {
+    // Glass has a depth that the prepass lacks, as a gizmo has, but is drawn before.
+    let mut twins = Twins::new(Msaa::Off, DepthPrepass);
+    let world = twins.app.world_mut();
+    let mesh = world.resource_mut::<Assets<Mesh>>().add(Rectangle::new(0.2, 0.2));
+    let glass = StandardMaterial { specular_transmission: 1.0, ..default() };
+    let glass = world.resource_mut::<Assets<StandardMaterial>>().add(glass);
+    world.spawn((Mesh3d(mesh), MeshMaterial3d(glass), Transform::from_xyz(0.0, 0.25, 0.6)));
+    let [before, _] = twins.frames();
+    twins.app.add_systems(Update, draw_line);
+    let [first, second] = twins.frames();
+    let line = crate::stage::changed(&before, &first, SIZE.x);
+    let middle = twins.region().rect_px.center();
+    let top = line.iter().map(|at| at.y).min().expect("the line is on screen");
+    // Above the line lies the glass, over the face.
+    for at in [UVec2::new(middle.x, top - 4), UVec2::new(middle.x, top - 6)] {
         let added = difference_at(&first, &second, at);
         assert!((added - ADDED).abs() <= 2.0, "{at}: {added} of 255 added");
     }
-    twins.assert_enhanced("with a gizmo", 2);
 }
 
 #[test]
