@@ -133,11 +133,11 @@ pub(crate) fn prepare_portrait_views(
         state.reserve_copy(work.view.target_format, size_px, &gpu.device);
     }
     let guided = work.iter().filter(|work| work.is_scaled()).map(|work| work.tier.most_px());
+    let drawn_over = work.iter().filter(|work| work.last_depths.is_some()).map(Work::pixels);
     if !work.is_empty() {
         Guide::reserve(&mut state.guide, guided.max().unwrap_or(0), &gpu.device);
+        KeptDepths::reserve(&mut state.kept_depths, drawn_over.max().unwrap_or(0), &gpu.device);
     }
-    let drawn_over = work.iter().filter(|work| work.last_depths.is_some()).map(Work::pixels);
-    KeptDepths::reserve(&mut state.kept_depths, drawn_over.max().unwrap_or(0), &gpu.device);
     let busy: HashSet<Entity> = work.iter().map(|work| work.entity).collect();
     for entity in prepared.iter().filter(|entity| !busy.contains(entity)) {
         commands.entity(entity).remove::<PortraitView>();
