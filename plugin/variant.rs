@@ -152,12 +152,14 @@ impl KernelVariant {
     }
 
     /// Of `out_tiles` tiles of a convolution's output channels, how many one invocation makes, a divisor: each further one
-    /// reads no pixels again, but makes the kernel longer to compile. On a GPU its sums would find no registers.
-    pub fn tiles(self, kernel: u32, out_tiles: u32) -> u32 {
-        let choices: &[u32] = match (self.rows, kernel) {
-            (TileRows::One | TileRows::Two, _) => &[],
-            (TileRows::Four, 1) => &[4, 2, 3],
-            (TileRows::Four, _) => &[4, 5, 3, 2],
+    /// reads no pixels again, but makes the kernel longer to compile. On a GPU its sums would find no registers. If the last tile
+    /// `is_partial`, the kernel that makes all of them knows it, and leaves out what nobody needs.
+    pub fn tiles(self, kernel: u32, out_tiles: u32, is_partial: bool) -> u32 {
+        let choices: &[u32] = match (self.rows, kernel, is_partial) {
+            (TileRows::One | TileRows::Two, _, _) => &[],
+            (TileRows::Four, 1, _) => &[4, 2, 3],
+            (TileRows::Four, _, true) => &[6, 4, 5, 3, 2],
+            (TileRows::Four, _, false) => &[4, 5, 3, 2],
         };
         choices.iter().copied().find(|tiles| out_tiles.is_multiple_of(*tiles)).unwrap_or(1)
     }

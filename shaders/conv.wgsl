@@ -3,7 +3,7 @@
 // Inputs:  planes of four channels; weights as `portrait_network::pack` orders them,
 //          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], f32 or (HALF_WEIGHTS) f16; f32 biases for whole tiles.
 // Outputs: planes of four channels, with their border of zeros.
-// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILES (1 to 5) tiles of OUT_TILE channels; z counts
+// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILES (1 to 6) tiles of OUT_TILE channels; z counts
 //          groups of OUT_TILES.
 // Memory:  for 3 x 3, stride 1, 4 rows and a tile: 36 texels and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds.
 //          Further tiles read their weights only. With SHARED_WEIGHTS a subgroup reads those weights once.
@@ -12,7 +12,7 @@
 // stay in registers through all taps; going through all pixels for each tap instead is a tenth slower on lavapipe.
 enable f16;
 #import portrait::conv::{
-    Eight, Four, Pixel, ROW_BLOCKS, Reach, Row, Sum, Tap, add, begin, biased_row, clear_borders, eight, end, first, fourth, grid_px, layer, load,
+    Eight, Four, Pixel, ROW_BLOCKS, Reach, Row, Sum, Tap, add, begin, biased_row, clear_borders, eight, end, first, first_tile, fourth, grid_px, layer, load,
     second, source_start, store, tap, third, tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
@@ -230,7 +230,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let corner = tile_corner(group.xy, index);
     // No lane leaves before its weights are handed on: one beyond the image works on the last tile, and stores nothing.
     let last = (grid_px() - 1u) / vec2<u32>(4u, #{TILE_ROWS}u) * vec2<u32>(4u, #{TILE_ROWS}u);
-    let out_tile = group.z * #{OUT_TILES}u;
+    let out_tile = first_tile(group.z);
     var tile0 = biased(out_tile);
 #if OUT_TILES > 1
     var tile1 = biased(out_tile + 1u);
@@ -243,6 +243,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
 #if OUT_TILES > 4
     var tile4 = biased(out_tile + 4u);
+#endif
+#if OUT_TILES > 5
+    var tile5 = biased(out_tile + 5u);
 #endif
 
     let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
@@ -270,6 +273,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #if OUT_TILES > 4
         tile4 = convolve(tile4, x, at + 4u * tile_weights, lane);
 #endif
+#if OUT_TILES > 5
+        tile5 = convolve(tile5, x, at + 5u * tile_weights, lane);
+#endif
         source_at += plane_texels;
         at += plane_weights;
     }
@@ -286,5 +292,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
 #if OUT_TILES > 4
     finish(out_tile + 4u, corner, tile4);
+#endif
+#if OUT_TILES > 5
+    finish(out_tile + 5u, corner, tile5);
 #endif
 }

@@ -4,7 +4,7 @@
 // Memory:  for 3 x 3 and stride 1: 18 texels and 1152 (f16: 576) bytes of weights for 1,152 multiply-adds.
 enable f16;
 #import portrait::conv::{
-    Four, Pixel, ROW_BLOCKS, Sum, Tap, add, begin, biased_row, clear_borders, end, first, fourth, grid_px, layer, load, second, source_start, store, tap,
+    Four, Pixel, ROW_BLOCKS, Sum, Tap, add, begin, biased_row, clear_borders, end, first, first_tile, fourth, grid_px, layer, load, second, source_start, store, tap,
     third, tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if any(corner >= grid_px()) {
         return;
     }
-    let out_tile = group.z;
+    let out_tile = first_tile(group.z);
     let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
     let row = row_texels(layer.source_size_px);
     let first_at = source_start(corner);

@@ -166,7 +166,12 @@ fn add(part: Eight, by: Tap, pixel: Pixel) -> Eight {
     return Eight(fma(by.w.low, x.wwww, low), fma(by.w.high, x.wwww, high));
 }
 
-// What lies under one row of the tile: from the column left of its first pixel on.
+// What lies under one row of the tile: from the column left of its first pixel on; for a 1 x 1 kernel the four pixels alone.
+#if KERNEL == 1
+struct Row {
+    a: Pixel, b: Pixel, c: Pixel, d: Pixel,
+}
+#else
 #if STRIDE == 1
 struct Row {
     a: Pixel, b: Pixel, c: Pixel, d: Pixel, e: Pixel, f: Pixel,
@@ -175,6 +180,7 @@ struct Row {
 struct Row {
     a: Pixel, b: Pixel, c: Pixel, d: Pixel, e: Pixel, f: Pixel, g: Pixel, h: Pixel, i: Pixel, j: Pixel,
 }
+#endif
 #endif
 
 #ifdef HALF_ACTIVATIONS
@@ -187,6 +193,48 @@ fn pixel_at(at: u32) -> Pixel {
 }
 #endif
 
+#if KERNEL == 1
+// A pixel of a block of two.
+#ifdef HALF_ACTIVATIONS
+#ifdef WIDE_WORDS
+fn left_of(block: u32) -> Pixel {
+    let word = source[block].x;
+    return pixel(vec2<u32>(u32(word), u32(word >> 32u)));
+}
+
+fn right_of(block: u32) -> Pixel {
+    let word = source[block].y;
+    return pixel(vec2<u32>(u32(word), u32(word >> 32u)));
+}
+#else
+fn left_of(block: u32) -> Pixel {
+    return pixel(source[block].xy);
+}
+
+fn right_of(block: u32) -> Pixel {
+    return pixel(source[block].zw);
+}
+#endif
+#else
+fn left_of(block: u32) -> Pixel {
+    return pixel_at(block * 2u);
+}
+
+fn right_of(block: u32) -> Pixel {
+    return pixel_at(block * 2u + 1u);
+}
+#endif
+
+// `at` counts texels and is even.
+fn load(at: u32) -> Row {
+    let block = at / 2u;
+#if STRIDE == 1
+    return Row(right_of(block), left_of(block + 1u), right_of(block + 1u), left_of(block + 2u));
+#else
+    return Row(right_of(block), right_of(block + 1u), right_of(block + 2u), right_of(block + 3u));
+#endif
+}
+#else
 // `at` counts texels and is even.
 fn load(at: u32) -> Row {
 #ifdef HALF_ACTIVATIONS
@@ -210,8 +258,18 @@ fn load(at: u32) -> Row {
 #endif
 #endif
 }
+#endif
 
 // What one pixel reads of a row; a 1 x 1 kernel the middle alone.
+#if KERNEL == 1
+struct Reach {
+    middle: Pixel,
+}
+fn first(x: Row) -> Reach { return Reach(x.a); }
+fn second(x: Row) -> Reach { return Reach(x.b); }
+fn third(x: Row) -> Reach { return Reach(x.c); }
+fn fourth(x: Row) -> Reach { return Reach(x.d); }
+#else
 struct Reach {
     left: Pixel,
     middle: Pixel,
@@ -228,6 +286,16 @@ fn second(x: Row) -> Reach { return Reach(x.c, x.d, x.e); }
 fn third(x: Row) -> Reach { return Reach(x.e, x.f, x.g); }
 fn fourth(x: Row) -> Reach { return Reach(x.g, x.h, x.i); }
 #endif
+#endif
+
+// The first of an invocation's tiles of channels; a constant where there is one group of tiles.
+fn first_tile(group: u32) -> u32 {
+#ifdef ONE_GROUP
+    return 0u;
+#else
+    return group * #{OUT_TILES}u;
+#endif
+}
 
 // Where an invocation's tile of 4 x TILE_ROWS pixels begins in the grid that is convolved.
 fn tile_corner(group: vec2<u32>, index: u32) -> vec2<u32> {
@@ -263,8 +331,29 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
     return select(x * layer.negative_slope, x, x > vec4<f32>(0.0));
 }
 
-fn store_texel(at: u32, sum: vec4<f32>) {
-    var value = activate(sum);
+// What is known of the target when the kernel is compiled: the compiler leaves out sums that nothing depends on.
+#ifdef TARGET_CHANNELS
+fn target_planes() -> u32 {
+    return (#{TARGET_CHANNELS}u + 3u) / 4u;
+}
+
+// Channels beyond the last one are zero.
+fn known(plane: u32, sum: vec4<f32>) -> vec4<f32> {
+    let left = #{TARGET_CHANNELS}u - 4u * min(plane, target_planes() - 1u);
+    return vec4<f32>(sum.x, select(0.0, sum.y, left > 1u), select(0.0, sum.z, left > 2u), select(0.0, sum.w, left > 3u));
+}
+#else
+fn target_planes() -> u32 {
+    return layer.target_planes;
+}
+
+fn known(plane: u32, sum: vec4<f32>) -> vec4<f32> {
+    return sum;
+}
+#endif
+
+fn store_texel(plane: u32, at: u32, sum: vec4<f32>) {
+    var value = activate(known(plane, sum));
 #ifdef ADDS
     value += added_at(at);
 #endif
@@ -276,26 +365,27 @@ fn store_texel(at: u32, sum: vec4<f32>) {
 fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
     let size = layer.target_size_px;
     let pixel = corner * 2u + vec2<u32>(0u, out_tile % 2u);
-    if out_tile / 2u >= layer.target_planes || pixel.y >= size.y {
+    if out_tile / 2u >= target_planes() || pixel.y >= size.y {
         return;
     }
-    let at = plane_index(out_tile / 2u, pixel, size);
-    if pixel.x < size.x { store_texel(at, value.a.low); store_texel(at + 1u, value.a.high); }
-    if pixel.x + 2u < size.x { store_texel(at + 2u, value.b.low); store_texel(at + 3u, value.b.high); }
-    if pixel.x + 4u < size.x { store_texel(at + 4u, value.c.low); store_texel(at + 5u, value.c.high); }
-    if pixel.x + 6u < size.x { store_texel(at + 6u, value.d.low); store_texel(at + 7u, value.d.high); }
+    let plane = out_tile / 2u;
+    let at = plane_index(plane, pixel, size);
+    if pixel.x < size.x { store_texel(plane, at, value.a.low); store_texel(plane, at + 1u, value.a.high); }
+    if pixel.x + 2u < size.x { store_texel(plane, at + 2u, value.b.low); store_texel(plane, at + 3u, value.b.high); }
+    if pixel.x + 4u < size.x { store_texel(plane, at + 4u, value.c.low); store_texel(plane, at + 5u, value.c.high); }
+    if pixel.x + 6u < size.x { store_texel(plane, at + 6u, value.d.low); store_texel(plane, at + 7u, value.d.high); }
 }
 #else
 fn store_row(plane: u32, corner: vec2<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
-    if plane >= layer.target_planes || corner.y >= layer.target_size_px.y {
+    if plane >= target_planes() || corner.y >= layer.target_size_px.y {
         return;
     }
     let at = plane_index(plane, corner, layer.target_size_px);
     let width = layer.target_size_px.x;
-    if corner.x < width { store_texel(at, a); }
-    if corner.x + 1u < width { store_texel(at + 1u, b); }
-    if corner.x + 2u < width { store_texel(at + 2u, c); }
-    if corner.x + 3u < width { store_texel(at + 3u, d); }
+    if corner.x < width { store_texel(plane, at, a); }
+    if corner.x + 1u < width { store_texel(plane, at + 1u, b); }
+    if corner.x + 2u < width { store_texel(plane, at + 2u, c); }
+    if corner.x + 3u < width { store_texel(plane, at + 3u, d); }
 }
 
 fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
@@ -308,7 +398,7 @@ fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
 // memory.
 fn clear_border(plane: u32, corner: vec2<u32>, extent: vec2<u32>) {
     let size = layer.target_size_px;
-    if plane >= layer.target_planes || any(corner >= size) {
+    if plane >= target_planes() || any(corner >= size) {
         return;
     }
     let above = select(0u, extent.x + 2u, corner.y == 0u);
