@@ -1,7 +1,8 @@
-//! `cargo xtask demo`, `test`, `bench`, `dataset`, `evaluate` and `reproduce`: everything a fresh machine needs, and then the thing itself.
+//! `cargo xtask demo`, `test`, `bench`, `dataset`, `package`, `evaluate` and `reproduce`: everything a fresh machine needs, and then the thing itself.
 
 mod evaluate;
 mod head_studio;
+mod package;
 mod packages;
 mod peers;
 mod pipeline;
@@ -77,6 +78,12 @@ enum Task {
         #[arg(long, conflicts_with = "light_groups")]
         clip: bool,
     },
+    /// Packs the crates for the registry and runs the README's program with what was packed.
+    Package {
+        /// Ask Bevy for what the README asks for, instead of what is compiled already: takes a while and about 9 GB.
+        #[arg(long)]
+        as_readme: bool,
+    },
     /// Measures weights as `portrait-train evaluate` does, and distances between face embeddings as well.
     Evaluate {
         /// What `portrait-train evaluate` takes.
@@ -101,6 +108,10 @@ fn main() -> Result<()> {
             vulkan::ensure()?;
             head_studio::render(&request)?;
             head_studio::first_images(&request)
+        }
+        Task::Package { as_readme } => {
+            vulkan::ensure()?;
+            package::package(as_readme)
         }
         Task::Evaluate { arguments } => evaluate::evaluate(&arguments),
         Task::Reproduce { out } => {
