@@ -36,6 +36,7 @@ const TRIAL_FEATURES: WgpuFeatures =
 /// Which kernels run. Insert it into the [`App`](bevy::app::App) before it runs, to measure or to compare;
 /// the weights and the image stay the same but for rounding.
 #[derive(Resource, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PortraitKernels {
     /// Those that suit the kind of device, until the fastest ones are known: when the app has started, a thread tries the
     /// [candidates](KernelVariant::candidates). Where compiling them takes long, on the CPU, small kernels run until then.
