@@ -42,7 +42,7 @@ enum Task {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Every test: network, plugin on a Vulkan device, data set, training, and a data set and weights made end to end.
+    /// Every test: network, plugin on a Vulkan device, the packed crates, data set, training, and a data set and weights made end to end.
     Test,
     /// Measures the network's passes on this machine's device, beside the device's own peak and the same network in other
     /// runtimes.
@@ -147,6 +147,7 @@ fn test() -> Result<()> {
     HEAD_STUDIO.ensure()?;
     LIKENESS.ensure()?;
     cargo("test", &[&BEVY_PACKAGES[..], &["--package", "portrait_network"]].concat())?;
+    package::package(false)?;
     cargo("test", &["--package", "portrait_training", "--package", "xtask"])?;
     // On their own: tract asks more of crates that Burn uses than Burn does.
     cargo("test", &["--package", "portrait_onnx", "--package", "portrait_peers"])?;

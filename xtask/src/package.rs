@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::packages;
 use crate::run::{cargo, cargo_in, run, target_folder, workspace_root};
 
 /// Largest packed crate; the registry takes 10 MB.
@@ -19,6 +20,9 @@ const PICTURE: &str = include_str!("../scratch_app/picture.rs");
 /// Packs, looks at what was packed, and runs the README's program with it. Bevy has the features of the workspace, where it is compiled
 /// already, or with `as_readme` those that the README asks for.
 pub fn package(as_readme: bool) -> Result<()> {
+    if as_readme {
+        ensure_libraries()?;
+    }
     let crates = ["portrait_network", "bevy_portrait_realism"];
     // The scratch app is what verifies. A registry is not needed for a crate that lies beside another one.
     let options = ["--quiet", "--no-verify", "--allow-dirty", "--package", crates[0], "--package", crates[1]];
@@ -41,6 +45,20 @@ pub fn package(as_readme: bool) -> Result<()> {
     cargo_in(&app, &target, "test", &["--test", "picture", "--", "--nocapture"])?;
     println!("the packed crate enhances the README's face: {}", app.join("after.png").display());
     Ok(())
+}
+
+/// What Bevy's default features are linked with.
+fn ensure_libraries() -> Result<()> {
+    let libraries = ["alsa", "libudev", "wayland-client"];
+    let found = Command::new("pkg-config").arg("--exists").args(libraries).status().is_ok_and(|it| it.success());
+    if !cfg!(target_os = "linux") || found {
+        return Ok(());
+    }
+    packages::install(
+        "Bevy's default features need ALSA, udev and Wayland",
+        &["pkg-config", "libasound2-dev", "libudev-dev", "libwayland-dev"],
+        "their development packages and pkg-config",
+    )
 }
 
 /// Unpacks a crate that cargo has packed.
