@@ -23,13 +23,13 @@
 //! Of Bevy the plugin asks for what it draws with (`bevy_core_pipeline`, `bevy_anti_alias` and what these need), and works
 //! with every further feature, the default ones among them. Watching weights files takes Bevy's `file_watcher`.
 //!
+//! Words: the *first rendered image* is what the camera shows without the plugin, the *second rendered image* what it
+//! shows with it.
+//!
 //! # Stability
 //!
 //! What the [`prelude`] and the crate's root name follows semantic versioning. The modules are the effect's own workings, public for
 //! tests, benchmarks and the curious: any release may change them.
-//!
-//! Words: the *first rendered image* is what the camera shows without the plugin, the *second rendered image* what it
-//! shows with it.
 
 mod auto_quality;
 mod bounds;

@@ -80,7 +80,7 @@ enum Task {
     },
     /// Packs the crates for the registry and runs the README's program with what was packed.
     Package {
-        /// Ask Bevy for what the README asks for, instead of what is compiled already: takes a while and about 9 GB.
+        /// Ask Bevy for what the README asks for, instead of what is compiled already: takes a while and several gigabytes.
         #[arg(long)]
         as_readme: bool,
     },
