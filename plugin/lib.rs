@@ -25,6 +25,11 @@
 //!
 //! Words: the *first rendered image* is what the camera shows without the plugin, the *second rendered image* what it
 //! shows with it.
+//!
+//! # Stability
+//!
+//! What the [`prelude`] and the crate's root name follows semantic versioning. The modules are the effect's own workings, public for
+//! tests, benchmarks and the curious: any release may change them.
 
 mod auto_quality;
 mod bounds;
@@ -82,6 +87,7 @@ use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, Render
 pub use marking::MarkPortraitFaces;
 pub use model_asset::{PortraitModel, PortraitModelLoader};
 pub use pass::portrait_realism;
+pub use portrait_network;
 pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
 pub use settings::{PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitRealism};
 pub use support::{PortraitRealismSupported, PortraitUnsupported};

@@ -15,6 +15,7 @@ use crate::region::MAX_NETWORK_PX;
 /// that is smaller on screen than a tier allows costs the same in every higher one.
 #[derive(Reflect, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[reflect(Default, Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum PortraitQuality {
     /// [`QualityTier::Fast`], always.
     Fast,
@@ -38,6 +39,7 @@ pub enum PortraitQuality {
 /// A size of the network's image.
 #[derive(Reflect, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[reflect(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum QualityTier {
     /// At most 128 pixels a side.
     Fast,
@@ -49,7 +51,7 @@ pub enum QualityTier {
 
 impl QualityTier {
     /// From the smallest to the largest.
-    pub const ALL: [Self; 3] = [Self::Fast, Self::Balanced, Self::Quality];
+    pub(crate) const ALL: [Self; 3] = [Self::Fast, Self::Balanced, Self::Quality];
 
     /// Most pixels a side that the network sees; larger regions are scaled down for it.
     pub const fn most_px(self) -> u32 {
@@ -65,6 +67,7 @@ impl QualityTier {
 /// frame late; it is added by itself.
 #[derive(Component, Reflect, Clone, Copy, Debug, Default, PartialEq)]
 #[reflect(Component, Default, Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct PortraitStatus {
     /// The tier in use, or `None` while nothing is enhanced.
     pub tier: Option<QualityTier>,

@@ -132,6 +132,7 @@ pub struct PortraitMask {
 /// What a mask is laid over; its upper left corner is (0, 0).
 #[derive(Reflect, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[reflect(Default, Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum PortraitMaskSpace {
     /// The camera's viewport.
     #[default]

@@ -1,6 +1,7 @@
 //! Which kernels run. The fastest ones are found by trying them in the background on a device of their own, so that neither
 //! compiling nor timing them holds a frame up, and are remembered for the adapter and its driver.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,7 @@ const TRIAL_FEATURES: WgpuFeatures =
 /// Which kernels run. Insert it into the [`App`](bevy::app::App) before it runs, to measure or to compare;
 /// the weights and the image stay the same but for rounding.
 #[derive(Resource, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PortraitKernels {
     /// Those that suit the kind of device, until the fastest ones are known: when the app has started, a thread tries the
     /// [candidates](KernelVariant::candidates). Where compiling them takes long, on the CPU, small kernels run until then.
@@ -51,8 +53,21 @@ pub enum PortraitKernels {
 
 impl Default for PortraitKernels {
     fn default() -> Self {
-        let folder = dirs::cache_dir().map(|folder| folder.join("bevy_portrait_realism"));
-        Self::Auto { remembered_in: folder.map(|folder| folder.join("kernels.json")) }
+        Self::Auto {
+            remembered_in: cache_folder().map(|folder| folder.join("bevy_portrait_realism").join("kernels.json")),
+        }
+    }
+}
+
+/// The user's folder for what can be made again, if the system has one.
+fn cache_folder() -> Option<PathBuf> {
+    let named = |variable| env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    if cfg!(target_os = "windows") {
+        named("LOCALAPPDATA")
+    } else if cfg!(target_vendor = "apple") {
+        env::home_dir().map(|home| home.join("Library/Caches"))
+    } else {
+        named("XDG_CACHE_HOME").or_else(|| env::home_dir().map(|home| home.join(".cache")))
     }
 }
 

@@ -1,7 +1,8 @@
-//! `cargo xtask demo`, `test`, `bench`, `dataset`, `evaluate` and `reproduce`: everything a fresh machine needs, and then the thing itself.
+//! `cargo xtask demo`, `test`, `bench`, `dataset`, `package`, `evaluate` and `reproduce`: everything a fresh machine needs, and then the thing itself.
 
 mod evaluate;
 mod head_studio;
+mod package;
 mod packages;
 mod peers;
 mod pipeline;
@@ -41,7 +42,7 @@ enum Task {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Every test: network, plugin on a Vulkan device, data set, training, and a data set and weights made end to end.
+    /// Every test: network, plugin on a Vulkan device, the packed crates, data set, training, and a data set and weights made end to end.
     Test,
     /// Measures the network's passes on this machine's device, beside the device's own peak and the same network in other
     /// runtimes.
@@ -77,6 +78,12 @@ enum Task {
         #[arg(long, conflicts_with = "light_groups")]
         clip: bool,
     },
+    /// Packs the crates for the registry and runs the README's program with what was packed.
+    Package {
+        /// Ask Bevy for what the README asks for, instead of what is compiled already: takes a while and several gigabytes.
+        #[arg(long)]
+        as_readme: bool,
+    },
     /// Measures weights as `portrait-train evaluate` does, and distances between face embeddings as well.
     Evaluate {
         /// What `portrait-train evaluate` takes.
@@ -101,6 +108,10 @@ fn main() -> Result<()> {
             vulkan::ensure()?;
             head_studio::render(&request)?;
             head_studio::first_images(&request)
+        }
+        Task::Package { as_readme } => {
+            vulkan::ensure()?;
+            package::package(as_readme)
         }
         Task::Evaluate { arguments } => evaluate::evaluate(&arguments),
         Task::Reproduce { out } => {
@@ -136,6 +147,7 @@ fn test() -> Result<()> {
     HEAD_STUDIO.ensure()?;
     LIKENESS.ensure()?;
     cargo("test", &[&BEVY_PACKAGES[..], &["--package", "portrait_network"]].concat())?;
+    package::package(false)?;
     cargo("test", &["--package", "portrait_training", "--package", "xtask"])?;
     // On their own: tract asks more of crates that Burn uses than Burn does.
     cargo("test", &["--package", "portrait_onnx", "--package", "portrait_peers"])?;

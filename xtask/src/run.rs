@@ -42,6 +42,11 @@ pub fn cargo_into(target: &Path, verb: &str, arguments: &[&str]) -> Result<()> {
     run(cargo_command(verb, arguments).env("CARGO_TARGET_DIR", target))
 }
 
+/// Runs cargo in another workspace.
+pub fn cargo_in(folder: &Path, target: &Path, verb: &str, arguments: &[&str]) -> Result<()> {
+    run(cargo_command(verb, arguments).current_dir(folder).env("CARGO_TARGET_DIR", target))
+}
+
 fn cargo_command(verb: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.arg(verb).args(arguments).current_dir(workspace_root());
