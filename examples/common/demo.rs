@@ -11,6 +11,7 @@ use bevy::prelude::*;
 use bevy_portrait_realism::prelude::*;
 use portrait_dataset::background::Backdrop;
 use portrait_dataset::linear_image::LinearImage;
+use portrait_dataset::pixels::{MAX_ENVIRONMENT_PX, Size};
 use portrait_dataset::scene::Scene;
 use portrait_dataset::{cameras, environment, lights, mipmaps};
 
@@ -55,7 +56,8 @@ pub fn assets_folder() -> PathBuf {
 pub fn load(app: &mut App) -> Result<()> {
     let heads = assets_folder().join("heads");
     let scene = Scene::read(&heads.join("demo.json")).context("the demo's scene")?;
-    let sky = LinearImage::read_exr(&heads.join(&scene.environment.file)).context("the demo's environment")?;
+    let sky = LinearImage::read_exr(&heads.join(&scene.environment.file), Size::AtMost(MAX_ENVIRONMENT_PX))
+        .context("the demo's environment")?;
     let backdrop = Backdrop::read(&heads, &scene).context("the demo's background")?;
     let mut images = app.world_mut().resource_mut::<Assets<Image>>();
     let maps = environment::filter(&sky).map(|map| images.add(map));

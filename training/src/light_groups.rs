@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use half::f16;
+use portrait_files::bounded;
 use rand::Rng;
 use safetensors::{Dtype, SafeTensors};
 
@@ -80,12 +81,18 @@ pub fn attach(folder: &Path, pairs: &mut [Pair]) -> Result<(), DatasetError> {
             Some(tables) => Arc::clone(tables),
             None => Arc::clone(tables.insert(Arc::new(ToneTables::read(folder)?))),
         };
-        let content = std::fs::read(&path)
+        let content = bounded::read(&path, most_bytes(pair.size_px))
             .map_err(|error| DatasetError::LightGroups { path: path.clone(), what: error.to_string() })?;
         let groups = LightGroups::parse(&content, pair.size_px, tables);
         pair.light_groups = Some(groups.map_err(|what| DatasetError::LightGroups { path, what })?);
     }
     Ok(())
+}
+
+/// Largest file of a pair of this size: 16 groups of two images, two masks and a background, all of half floats.
+fn most_bytes(size_px: usize) -> u64 {
+    let header = 1 << 20;
+    (size_px * size_px) as u64 * ((16 * 2 + 1) * 3 + 2) * 2 + header
 }
 
 impl LightGroups {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::background::Backdrop;
-use crate::error::DatasetError;
+use crate::error::FileError;
+use crate::pixels::{self, Format, Size};
 
 /// Linear Rec.709, `[H, W] RGBA f32`, row 0 on top.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,19 +24,16 @@ impl LinearImage {
     /// Reads an OpenEXR file; without an alpha channel, alpha is one.
     ///
     /// # Errors
-    /// When the file is unreadable, not OpenEXR, or holds values that are not finite.
-    pub fn read_exr(path: &Path) -> Result<Self, DatasetError> {
-        let content = std::fs::read(path).map_err(DatasetError::io(path))?;
-        let refuse = |reason: String| DatasetError::Image { path: path.into(), format: "OpenEXR", reason };
-        let decoded = image::load_from_memory_with_format(&content, image::ImageFormat::OpenExr)
-            .map_err(|error| refuse(error.to_string()))?
-            .into_rgba32f();
+    /// When the file is unreadable, not OpenEXR, of another size, or holds values that are not finite.
+    pub fn read_exr(path: &Path, size: Size) -> Result<Self, FileError> {
+        let decoded = pixels::read(path, Format::OpenExr, size)?.into_rgba32f();
         let size = [decoded.width(), decoded.height()];
         let pixels: Vec<[f32; 4]> = decoded.pixels().map(|pixel| pixel.0).collect();
         match pixels.iter().position(|pixel| pixel.iter().any(|value| !value.is_finite())) {
             Some(at) => {
                 let (x, y) = (at as u32 % size[0], at as u32 / size[0]);
-                Err(refuse(format!("the pixel at x {x}, y {y} is not finite")))
+                let reason = format!("the pixel at x {x}, y {y} is not finite");
+                Err(FileError::Image { path: path.into(), format: "OpenEXR", reason })
             }
             None => Ok(Self { size, pixels }),
         }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::error::DatasetError;
+use crate::bounded;
+use crate::error::FileError;
 use crate::linear_image::LinearImage;
 use crate::scene::{Background, Gradient, Scene};
 
@@ -20,7 +21,7 @@ impl Backdrop {
     ///
     /// # Errors
     /// When its image is missing, broken, or of another size than the scene's.
-    pub fn read(data: &Path, scene: &Scene) -> Result<Self, DatasetError> {
+    pub fn read(data: &Path, scene: &Scene) -> Result<Self, FileError> {
         let gain = scene.rendering.gain();
         let bright = |color: [f32; 3]| color.map(|value| value * gain);
         match &scene.background {
@@ -28,15 +29,11 @@ impl Backdrop {
                 Ok(Self::Gradient(Gradient { bottom_linear: bright(*bottom_linear), top_linear: bright(*top_linear) }))
             }
             Background::Image { file } => {
-                let path = data.join(file);
+                let path = bounded::inside(data, file, "scene.json")?;
                 if !path.exists() {
-                    return Err(DatasetError::FileMissing { path, needed_by: "scene.json" });
+                    return Err(FileError::Missing { path, needed_by: "scene.json" });
                 }
-                let image = LinearImage::read_exr(&path)?;
-                let expected = [scene.size_px; 2];
-                if image.size != expected {
-                    return Err(DatasetError::ImageSize { path, expected, said_by: "scene.json", found: image.size });
-                }
+                let image = LinearImage::read_exr(&path, scene.size())?;
                 Ok(Self::Image(image.brighter(gain)))
             }
         }

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::error::DatasetError;
+use crate::bounded;
+use crate::error::FileError;
+use crate::pixels::Size;
 use crate::rendering::Rendering;
 
 /// Versions of `scene.json` that are read. The first has no `rendering`.
@@ -145,16 +147,29 @@ impl Scene {
     ///
     /// # Errors
     /// When the file is unreadable, is not the JSON expected, or holds a value that cannot be rendered.
-    pub fn read(path: &Path) -> Result<Self, DatasetError> {
-        let text = std::fs::read(path).map_err(DatasetError::io(path))?;
-        let scene: Self = serde_json::from_slice(&text).map_err(DatasetError::json(path))?;
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let text = bounded::read_text(path).map_err(FileError::io(path))?;
+        Self::parse(&text, path)
+    }
+
+    /// As [`read`](Self::read), from a text; `path` is for messages only.
+    ///
+    /// # Errors
+    /// When it is not the JSON expected, or holds a value that cannot be rendered.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, FileError> {
+        let scene: Self = serde_json::from_str(text).map_err(FileError::json(path))?;
         scene.check(path)?;
         Ok(scene)
     }
 
-    fn check(&self, path: &Path) -> Result<(), DatasetError> {
+    /// What its images have to measure.
+    pub fn size(&self) -> Size {
+        Size::Edge { px: self.size_px, said_by: "scene.json" }
+    }
+
+    fn check(&self, path: &Path) -> Result<(), FileError> {
         let check = |fine: bool, field: &str, found: String, expected: &'static str| {
-            let error = || DatasetError::SceneValue { path: path.into(), field: field.into(), found, expected };
+            let error = || FileError::SceneValue { path: path.into(), field: field.into(), found, expected };
             if fine { Ok(()) } else { Err(error()) }
         };
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
@@ -167,7 +182,8 @@ impl Scene {
         check((length - 1.0).abs() < 1e-3, "camera.rotation_xyzw", found, "a unit quaternion")?;
         let fov = camera.fov_y_rad;
         check(fov > 0.01 && fov < 3.0, "camera.fov_y_rad", fov.to_string(), "0.01 to 3 radians")?;
-        check(camera.near_m > 1e-4, "camera.near_m", camera.near_m.to_string(), "more than 0.0001 m")?;
+        let near = camera.near_m;
+        check(near.is_finite() && near > 1e-4, "camera.near_m", near.to_string(), "more than 0.0001 m")?;
         let groups = self.light_groups.iter();
         for light in self.lights.iter().chain(groups.clone().flat_map(|groups| &groups.lights)) {
             let field = |name: &str| format!("lights[{}].{name}", light.name);

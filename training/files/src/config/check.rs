@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use portrait_network::SpecError;
 use thiserror::Error;
 
-use super::Config;
-use crate::flip_loss::RADIUS_PX;
+use super::{Config, FLIP_RADIUS_PX};
 use crate::seeds::FIRST_EVALUATION_SEED;
 
 /// Why a config cannot be used.
@@ -74,7 +73,8 @@ impl Config {
             loss.importance.skin,
             loss.importance.features,
         ];
-        let least_crop = 4 << self.critic.channels.len();
+        // More than 6 are refused below.
+        let least_crop = 4 << self.critic.channels.len().min(6);
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let not_negative = |value: f64| value.is_finite() && value >= 0.0;
         let fraction = |value: f64| (0.0..1.0).contains(&value);
@@ -94,7 +94,7 @@ impl Config {
             ("loss.l1_weight", "a number from 0", not_negative(loss.l1_weight), loss.l1_weight.to_string()),
             ("loss.edge_weight", "a number from 0", not_negative(loss.edge_weight), loss.edge_weight.to_string()),
             ("data.crop_px", "more than twice ꟻLIP's blur, 20, with `loss.flip_weight`",
-                loss.flip_weight == 0.0 || data.crop_px > 2 * RADIUS_PX, data.crop_px.to_string()),
+                loss.flip_weight == 0.0 || data.crop_px > 2 * FLIP_RADIUS_PX, data.crop_px.to_string()),
             ("loss.flip_weight", "a number from 0", not_negative(loss.flip_weight), loss.flip_weight.to_string()),
             ("loss.adv_weight", "a number from 0", not_negative(loss.adv_weight), loss.adv_weight.to_string()),
             ("loss.gp_weight", "a number from 0", not_negative(loss.gp_weight), loss.gp_weight.to_string()),

@@ -6,11 +6,15 @@ use portrait_network::{Graph, Plane, Spec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::bounded;
 use crate::seeds::Seeds;
 
 mod check;
 
 pub use check::ConfigError;
+
+/// Pixels that ꟻLIP's widest blur reaches to each side: three standard deviations.
+pub const FLIP_RADIUS_PX: usize = 10;
 
 /// Everything that decides what a run learns. Each field has a default, so a file names only what differs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -306,7 +310,7 @@ impl ConfigFile {
     /// # Errors
     /// When the file cannot be read or parsed, or a value is out of range.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.into(), source })?;
+        let text = bounded::read_text(path).map_err(|source| ConfigError::Io { path: path.into(), source })?;
         Self::parse(text, path)
     }
 
@@ -381,9 +385,29 @@ impl Config {
     }
 }
 
+impl Importance {
+    /// Weight of L1 for each mask value.
+    pub fn table(&self) -> [f32; 256] {
+        let knots = [(0.0, self.background), (64.0, self.hair_and_cloth), (160.0, self.skin), (255.0, self.features)];
+        std::array::from_fn(|mask| {
+            let mask = mask as f32;
+            let upper = knots.iter().position(|knot| knot.0 >= mask).unwrap_or(knots.len() - 1).max(1);
+            let ((x0, y0), (x1, y1)) = (knots[upper - 1], knots[upper]);
+            y0 + (y1 - y0) * (mask - x0) / (x1 - x0)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn importance_passes_through_its_four_values() {
+        let table = Importance::default().table();
+        assert_eq!([table[0], table[64], table[160], table[255]], [0.1, 0.5, 1.0, 2.0]);
+        assert!((table[112] - 0.75).abs() < 1e-6);
+    }
 
     #[test]
     fn learning_rates_fall_along_half_a_cosine() {
