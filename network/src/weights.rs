@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -315,13 +315,19 @@ impl Model {
     /// As [`Model::from_bytes`], or when the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, WeightsError> {
         let io = |source| WeightsError::Io { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(io)?;
-        let found = file.metadata().map_err(io)?.len();
+        // Asked before it is opened: opening a pipe waits for its writer, and a device may never end.
+        let metadata = std::fs::metadata(path).map_err(io)?;
+        if !metadata.is_file() {
+            let what = "expected a file, found a folder, device or pipe";
+            return Err(io(std::io::Error::new(ErrorKind::InvalidInput, what)));
+        }
+        let found = metadata.len();
         if found > MAX_FILE_BYTES {
             return Err(WeightsError::TooLarge { found });
         }
-        // One byte more than allowed is enough to know that it is too large: a device says 0 bytes and has no end.
+        // One byte more than allowed shows that it has grown since.
         let mut bytes = Vec::with_capacity(found as usize);
+        let file = File::open(path).map_err(io)?;
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
         Self::from_bytes(&bytes)
     }
