@@ -13,6 +13,11 @@ mod check;
 
 pub use check::ConfigError;
 
+/// Longest config, in bytes. The largest network has about 10,000; parsing takes a hundred times as much memory.
+pub const MAX_CONFIG_BYTES: usize = 1 << 16;
+/// Longest line that an error shows, in bytes.
+const MAX_SHOWN_LINE: usize = 500;
+
 /// Pixels that ꟻLIP's widest blur reaches to each side: three standard deviations.
 pub const FLIP_RADIUS_PX: usize = 10;
 
@@ -319,8 +324,16 @@ impl ConfigFile {
     /// # Errors
     /// When the text cannot be parsed, or a value is out of range.
     pub fn parse(text: String, path: &Path) -> Result<Self, ConfigError> {
-        let config: Config = toml::from_str(&text)
-            .map_err(|source| ConfigError::Toml { path: path.into(), source: Box::new(source) })?;
+        if text.len() > MAX_CONFIG_BYTES {
+            return Err(ConfigError::TooLong { path: path.into(), found: text.len() });
+        }
+        let config: Config = toml::from_str(&text).map_err(|mut source| {
+            // The message shows the line: not one that fills the screen.
+            if text.lines().any(|line| line.len() > MAX_SHOWN_LINE) {
+                source.set_input(None);
+            }
+            ConfigError::Toml { path: path.into(), source: Box::new(source) }
+        })?;
         config.validate()?;
         Ok(Self { config, text })
     }

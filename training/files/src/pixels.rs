@@ -90,6 +90,10 @@ impl Size {
         }
     }
 
+    fn check(self, found: [u32; 2]) -> Result<(), DecodeError> {
+        if self.allows(found) { Ok(()) } else { Err(DecodeError::Size { found }) }
+    }
+
     fn in_words(self) -> String {
         match self {
             Self::Edge { px, said_by } => format!("{:?} px as {said_by} says", [px; 2]),
@@ -109,22 +113,22 @@ impl Size {
 /// # Errors
 /// When it is not of this format and size, is damaged, or needs more memory than its size explains.
 pub fn decode(content: &[u8], format: Format, size: Size) -> Result<DynamicImage, DecodeError> {
-    if format == Format::OpenExr {
-        check_exr_header(content, size)?;
-    }
     let format = match format {
-        Format::Png => ImageFormat::Png,
-        Format::OpenExr => ImageFormat::OpenExr,
+        Format::Png => {
+            check_png_header(content, size)?;
+            ImageFormat::Png
+        }
+        Format::OpenExr => {
+            check_exr_header(content, size)?;
+            ImageFormat::OpenExr
+        }
     };
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(size.most_bytes());
     let mut reader = ImageReader::with_format(Cursor::new(content), format);
     reader.limits(limits);
     let decoder = reader.into_decoder()?;
-    let found = decoder.dimensions().into();
-    if !size.allows(found) {
-        return Err(DecodeError::Size { found });
-    }
+    size.check(decoder.dimensions().into())?;
     Ok(DynamicImage::from_decoder(decoder)?)
 }
 
@@ -140,17 +144,30 @@ pub fn read(path: &Path, format: Format, size: Size) -> Result<DynamicImage, Fil
     })
 }
 
+/// Width and height stand at a fixed place: they are compared before the decoder makes a buffer for a row.
+fn check_png_header(content: &[u8], size: Size) -> Result<(), DecodeError> {
+    match content.get(8..24).map(|header| header.as_chunks::<4>().0) {
+        Some([_, [b'I', b'H', b'D', b'R'], width, height]) => {
+            size.check([width, height].map(|px| u32::from_be_bytes(*px)))
+        }
+        // The decoder says what is wrong.
+        _ => Ok(()),
+    }
+}
+
 /// The decoder makes buffers for a whole layer, which may be larger than the picture it is seen in, and for whole blocks of
 /// it, as large as the header says.
 fn check_exr_header(content: &[u8], size: Size) -> Result<(), DecodeError> {
     let headers = match MetaData::read_from_buffered(content, false) {
         Ok(data) => data.headers,
-        // The decoder reads it again, and says what is wrong.
+        // The decoder says what is wrong.
         Err(_) => return Ok(()),
     };
     let [header] = headers.as_slice() else {
         return Err(DecodeError::Header { expected: "1 layer".into(), found: format!("{} layers", headers.len()) });
     };
+    let picture = header.shared_attributes.display_window.size;
+    size.check([picture.width(), picture.height()].map(|px| u32::try_from(px).unwrap_or(u32::MAX)))?;
     let layer = header.layer_size;
     let [width, height] = size.most();
     if layer.width() > width as usize || layer.height() > height as usize {

@@ -42,6 +42,7 @@ fn refused<T, E: ToString>(read: impl FnOnce() -> Result<T, E>, parts: &[&str]) 
     MEMORY.reset_peak_usage();
     let error = read().err().expect("it was accepted").to_string();
     let peak = MEMORY.peak_usage() - before;
+    assert!(error.len() < 2_000, "an error of {} bytes: {:.200}", error.len(), error);
     assert!(peak <= CAP_BYTES, "{peak} bytes at once for: {error}");
     for part in parts {
         assert!(error.contains(part), "{part:?} is not in: {error}");
@@ -105,14 +106,13 @@ fn exr() -> Vec<u8> {
     file.into_inner()
 }
 
-/// The same file with the value of an attribute of its header replaced.
+/// The same file with a window of its header replaced.
 fn exr_with(attribute: &str, value: &[u8]) -> Vec<u8> {
     let mut file = exr();
-    let name = format!("\0{attribute}\0");
-    let at = file.windows(name.len()).position(|window| window == name.as_bytes()).expect("such an attribute");
     // Name, type and length come before the value.
-    let kind = at + name.len();
-    let value_at = kind + file[kind..].iter().position(|byte| *byte == 0).unwrap() + 1 + 4;
+    let name = format!("{attribute}\0box2i\0");
+    let at = file.windows(name.len()).position(|window| window == name.as_bytes()).expect("such an attribute");
+    let value_at = at + name.len() + 4;
     file[value_at..value_at + value.len()].copy_from_slice(value);
     file
 }
@@ -125,12 +125,10 @@ fn window(right: i32, bottom: i32) -> Vec<u8> {
 #[test]
 fn png_headers_that_claim_huge_sizes_are_refused_with_both_sizes() {
     let _alone = alone();
-    for side in [17, 65_535, 0x7fff_ffff] {
+    for side in [0, 17, 65_535, 0x7fff_ffff, u32::MAX] {
         let claim = png(side, side, &[png_chunk(b"IDAT", &zeros(1))]);
         refused_png(&claim, &["[16, 16] px as pair.json says", &format!("found [{side}, {side}] px")]);
     }
-    refused_png(&png(0, 16, &[png_chunk(b"IDAT", &zeros(1))]), &["PNG"]);
-    refused_png(&png(u32::MAX, u32::MAX, &[png_chunk(b"IDAT", &zeros(1))]), &["PNG"]);
 }
 
 #[test]
@@ -170,17 +168,13 @@ fn other_formats_under_the_name_of_a_png_are_not_decoded() {
 fn exr_headers_that_claim_huge_sizes_are_refused_before_anything_is_decoded() {
     let _alone = alone();
     LinearImage::read_exr(&Folder::new("good.exr", &exr()).file("good.exr"), SIZE).unwrap();
-    for side in [16, 65_535, 0x3fff_ffff] {
+    for side in [16, 65_535, 1 << 28] {
         // What is seen, and what is stored.
         refused_exr(&exr_with("displayWindow", &window(side, side)), &["expected [16, 16] px as pair.json says"]);
         refused_exr(&exr_with("dataWindow", &window(side, side)), &["a layer of", "expected at most [16, 16]"]);
     }
-    refused_exr(&exr_with("dataWindow", &window(i32::MAX, i32::MAX)), &["OpenEXR"]);
+    refused_exr(&exr_with("dataWindow", &window(i32::MAX, i32::MAX)), &["exceeding integer maximum"]);
     refused_exr(&exr_with("dataWindow", &window(-1, -1)), &["OpenEXR"]);
-    if exr().windows(7).any(|name| name == b"\0tiles\0") {
-        let tiles = [u32::MAX.to_le_bytes(), u32::MAX.to_le_bytes()].concat();
-        refused_exr(&exr_with("tiles", &tiles), &["OpenEXR"]);
-    }
 }
 
 #[test]
@@ -208,7 +202,7 @@ fn files_that_are_huge_or_have_no_end_are_not_read() {
     let read = || pixels::read(&at("first.png"), Format::Png, SIZE);
     refused(read, &large("first.png"));
     refused(|| Scene::read(&at("scene.json")), &large("scene.json"));
-    refused(|| ConfigFile::load(&at("config.toml")), &large("config.toml"));
+    refused(|| ConfigFile::load(&at("config.toml")), &["config.toml", "1099511627776 bytes: expected at most"]);
     refused(|| Done::read(folder.path()), &large("done.json"));
     for endless in ["/dev/zero", "/dev"] {
         refused(|| Scene::read(endless.as_ref()), &["expected a file, found a folder, device or pipe"]);
@@ -308,7 +302,7 @@ fn scenes_with_numbers_that_cannot_be_rendered_are_refused_by_field() {
         let text = scene_with(pointer, value).to_string();
         refused(|| Scene::parse(&text, "scene.json".as_ref()), &[&["scene.json"], parts].concat());
     }
-    let deep = format!(r#"{{"expression":{}"#, r#"{"a":"#.repeat(100_000));
+    let deep = format!(r#"{{"background":{}"#, r#"{"a":"#.repeat(100_000));
     refused(|| Scene::parse(&deep, "scene.json".as_ref()), &["scene.json", "recursion limit"]);
 }
 
@@ -335,16 +329,17 @@ fn configs_that_are_deep_or_ask_for_too_much_are_refused() {
     let spec = |layers: &[String]| {
         format!("[network.spec]\nname = \"x\"\ninputs = [\"color\"]\nlayers = [{}]", layers.join(", "))
     };
-    let many: Vec<String> = (0..5_000).map(|at| layer(&format!("l{at}"), "input")).collect();
+    let many: Vec<String> = (0..500).map(|at| layer(&format!("l{at}"), "input")).collect();
     for (text, parts) in [
-        (format!("a = {}", "[".repeat(100_000)), &["config.toml"][..]),
-        (format!("a = {}", "{ a = ".repeat(100_000)), &["config.toml"]),
-        (format!("[{}a]", "a.".repeat(100_000)), &["config.toml"]),
-        (format!("{}a = 1", "a.".repeat(100_000)), &["config.toml"]),
+        (format!("a = {}", "[".repeat(60_000)), &["config.toml", "recursion"][..]),
+        (format!("a = {}", "{ a = ".repeat(10_000)), &["config.toml", "recurs"]),
+        (format!("[{}a]", "a.".repeat(30_000)), &["config.toml"]),
+        (format!("{}a = 1", "a.".repeat(30_000)), &["config.toml"]),
         (spec(&[layer("a", "a")]), &["layer `a` reads `a`", "no earlier layer"]),
         (spec(&[layer("a", "b"), layer("b", "a")]), &["layer `a` reads `b`"]),
         (spec(&[layer("a", "nowhere")]), &["layer `a` reads `nowhere`"]),
-        (spec(&many), &["5000 layers: expected 1 to 64"]),
+        (spec(&many), &["500 layers: expected 1 to 64"]),
+        ("#".repeat(65_537), &["65537 bytes: expected at most 65536"]),
         (format!("[critic]\nchannels = {:?}", [8; 64]), &["critic.channels", "1 to 6 widths"]),
         (format!("[critic]\nchannels = {:?}", [8; 5_000]), &["critic.channels", "1 to 6 widths"]),
         ("[critic]\nchannels = [9223372036854775807]".into(), &["critic.channels", "1 to 1024"]),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use portrait_network::SpecError;
 use thiserror::Error;
 
-use super::{Config, FLIP_RADIUS_PX};
+use super::{Config, FLIP_RADIUS_PX, MAX_CONFIG_BYTES};
 use crate::seeds::FIRST_EVALUATION_SEED;
 
 /// Why a config cannot be used.
@@ -19,6 +19,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// No config is so long.
+    #[error("config {path}: {found} bytes: expected at most {MAX_CONFIG_BYTES}; is it another file?")]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found: usize,
     },
     /// Not TOML, or an unknown or wrongly typed entry.
     #[error("config {path}: {source}")]
@@ -73,6 +81,10 @@ impl Config {
             loss.importance.skin,
             loss.importance.features,
         ];
+        let widths = match self.critic.channels.as_slice() {
+            few if few.len() <= 6 => format!("{few:?}"),
+            many => format!("{} widths", many.len()),
+        };
         // More than 6 are refused below.
         let least_crop = 4 << self.critic.channels.len().min(6);
         let positive = |value: f64| value.is_finite() && value > 0.0;
@@ -81,7 +93,7 @@ impl Config {
         #[rustfmt::skip]
         let checks = [
             ("critic.channels", "1 to 6 widths of 1 to 1024", (1..=6).contains(&self.critic.channels.len())
-                && self.critic.channels.iter().all(|width| (1..=1024).contains(width)), format!("{:?}", self.critic.channels)),
+                && self.critic.channels.iter().all(|width| (1..=1024).contains(width)), widths),
             ("critic.steps", "1 to 10", (1..=10).contains(&self.critic.steps), self.critic.steps.to_string()),
             ("data.crop_px", "at least 4 · 2^(number of critic channels), at most 4096",
                 (least_crop..=4096).contains(&data.crop_px), data.crop_px.to_string()),
