@@ -296,4 +296,24 @@ mod tests {
         let other = LightGroups::parse(&file("", FORMAT), 8, Arc::new(ToneTables::linear())).unwrap_err();
         assert!(other.contains("expected F16 [8, 8, 3]"), "{other}");
     }
+
+    #[test]
+    fn hostile_files_are_refused_by_name() {
+        let parse = |content: &[u8]| LightGroups::parse(content, SIDE, Arc::new(ToneTables::linear())).unwrap_err();
+        for value in [f16::NAN, f16::INFINITY] {
+            let mut content = file("", FORMAT);
+            let end = content.len();
+            content[end - 2..].copy_from_slice(&value.to_le_bytes());
+            assert!(parse(&content).contains("value 15 is not finite"), "{}", parse(&content));
+        }
+        let mut claim = file("", FORMAT);
+        claim[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(parse(&claim).to_lowercase().contains("header"), "{}", parse(&claim));
+        // The second tensor begins where the first does.
+        let text = String::from_utf8_lossy(&file("", FORMAT)).into_owned();
+        let offsets = text.find("[96,").unwrap();
+        let mut overlapping = file("", FORMAT);
+        overlapping[offsets + 1..offsets + 3].copy_from_slice(b" 0");
+        assert!(parse(&overlapping).contains("ffset"), "{}", parse(&overlapping));
+    }
 }

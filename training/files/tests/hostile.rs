@@ -6,6 +6,8 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
+use exr::image::write::WritableImage;
+use exr::image::{Image, SpecificChannels};
 use flate2::{Compress, Compression, FlushCompress};
 use peak_alloc::PeakAlloc;
 use portrait_files::FileError;
@@ -175,6 +177,25 @@ fn exr_headers_that_claim_huge_sizes_are_refused_before_anything_is_decoded() {
     }
     refused_exr(&exr_with("dataWindow", &window(i32::MAX, i32::MAX)), &["exceeding integer maximum"]);
     refused_exr(&exr_with("dataWindow", &window(-1, -1)), &["OpenEXR"]);
+}
+
+#[test]
+fn exrs_that_unpack_to_gigabytes_get_no_memory_for_it() {
+    let _alone = alone();
+    let pixels = SpecificChannels::rgba(|_| (0.5_f32, 0.5_f32, 0.5_f32, 1.0_f32));
+    let mut image = Image::from_channels((SIDE_PX as usize, SIDE_PX as usize), pixels);
+    image.layer_data.encoding.compression = exr::compression::Compression::ZIP16;
+    let mut file = Cursor::new(Vec::new());
+    image.write().to_buffered(&mut file).unwrap();
+    let file = file.into_inner();
+    LinearImage::read_exr(&Folder::new("good.exr", &file).file("good.exr"), SIZE).unwrap();
+    // The table of offsets has one entry: the only block, with its row, its length, and its content to the end of the file.
+    let block = (0..file.len() - 8).rev().find(|&at| file[at..at + 8] == (at as u64 + 8).to_le_bytes()).unwrap() + 8;
+    for megabytes in [1, 3, 900] {
+        let bomb = zeros(megabytes);
+        let length = (bomb.len() as i32).to_le_bytes();
+        refused_exr(&[&file[..block + 4], &length, &bomb].concat(), &["expected an OpenEXR image"]);
+    }
 }
 
 #[test]
