@@ -27,18 +27,18 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// When it is larger, no regular file, or cannot be read.
 pub fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
-    let found = file.metadata()?.len();
-    // One byte more than allowed shows that a file has grown since.
-    let mut content = Vec::with_capacity(found.min(most_bytes) as usize);
-    if found <= most_bytes {
-        file.take(most_bytes.saturating_add(1)).read_to_end(&mut content)?;
-    }
-    let found = found.max(content.len() as u64);
-    if found > most_bytes {
+    let too_large = |found: u64| {
         let what = format!("{found} bytes: expected at most {most_bytes}; it is damaged or another kind of file");
-        return Err(io::Error::new(ErrorKind::FileTooLarge, what));
+        Err(io::Error::new(ErrorKind::FileTooLarge, what))
+    };
+    let found = file.metadata()?.len();
+    if found > most_bytes {
+        return too_large(found);
     }
-    Ok(content)
+    // One byte more than allowed shows that it has grown since.
+    let mut content = Vec::with_capacity(found as usize);
+    file.take(most_bytes.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > most_bytes { too_large(content.len() as u64) } else { Ok(content) }
 }
 
 /// As [`read`], of a text in UTF-8 of at most [`MAX_TEXT_BYTES`].
