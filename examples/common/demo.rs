@@ -13,7 +13,7 @@ use portrait_dataset::background::Backdrop;
 use portrait_dataset::linear_image::LinearImage;
 use portrait_dataset::pixels::{MAX_ENVIRONMENT_PX, Size};
 use portrait_dataset::scene::Scene;
-use portrait_dataset::{cameras, environment, lights, mipmaps};
+use portrait_dataset::{cameras, environment, lights, mipmaps, rendering};
 
 /// Metres around the head that the lights' cones and shadows cover.
 const LIT_RADIUS_M: f32 = 0.45;
@@ -130,7 +130,7 @@ pub fn camera(demo: &Demo) -> impl Bundle + use<> {
         Hdr,
         Msaa::Sample4,
         lights::unit_exposure(),
-        demo.scene.rendering.tonemapping(),
+        rendering::tonemapping(demo.scene.rendering.tone_mapping),
         ShadowFilteringMethod::Gaussian,
         EnvironmentMapLight {
             diffuse_map,
