@@ -63,7 +63,7 @@ pub enum FileError {
         expected: &'static str,
     },
     /// An image that does not decode.
-    #[error("{path}: expected an {format} image: {reason}; make it again with head_studio")]
+    #[error("{path}: expected an image in {format}: {reason}; make it again with head_studio")]
     Image {
         /// The file.
         path: PathBuf,

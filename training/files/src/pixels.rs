@@ -6,7 +6,8 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use exr::meta::MetaData;
+use exr::meta::attribute::TileDescription;
+use exr::meta::{BlockDescription, MetaData};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use thiserror::Error;
 
@@ -17,6 +18,8 @@ use crate::error::FileError;
 pub const MAX_ENVIRONMENT_PX: [u32; 2] = [8192, 4096];
 /// Most that a pixel takes, in a file or in memory: four channels of 32-bit floats.
 const MOST_BYTES_PER_PX: u64 = 16;
+/// Largest tile of an OpenEXR image, pixels.
+const MAX_TILE_PX: usize = 8192;
 /// For headers, colour profiles and tables of offsets.
 const OVERHEAD_BYTES: u64 = 1 << 20;
 
@@ -175,6 +178,14 @@ fn check_exr_header(content: &[u8], size: Size) -> Result<(), DecodeError> {
         return Err(DecodeError::Header {
             expected: format!("at most {expected:?}"),
             found: format!("a layer of {found:?} pixels"),
+        });
+    }
+    if let BlockDescription::Tiles(TileDescription { tile_size: tile, .. }) = header.blocks
+        && tile.width().max(tile.height()) > MAX_TILE_PX
+    {
+        return Err(DecodeError::Header {
+            expected: format!("at most {:?}", [MAX_TILE_PX; 2]),
+            found: format!("tiles of {:?} pixels", [tile.width(), tile.height()]),
         });
     }
     let block_bytes = header.max_block_byte_size() as u64;

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use exr::image::write::WritableImage;
-use exr::image::{Image, SpecificChannels};
+use exr::image::{Blocks, Encoding, Image, SpecificChannels};
+use exr::math::Vec2;
 use flate2::{Compress, Compression, FlushCompress};
 use peak_alloc::PeakAlloc;
 use portrait_files::FileError;
@@ -119,6 +120,15 @@ fn exr_with(attribute: &str, value: &[u8]) -> Vec<u8> {
     file
 }
 
+fn encoded_exr(encoding: Encoding) -> Vec<u8> {
+    let pixels = SpecificChannels::rgba(|_| (0.5_f32, 0.5_f32, 0.5_f32, 1.0_f32));
+    let mut image = Image::from_channels((SIDE_PX as usize, SIDE_PX as usize), pixels);
+    image.layer_data.encoding = encoding;
+    let mut file = Cursor::new(Vec::new());
+    image.write().to_buffered(&mut file).unwrap();
+    file.into_inner()
+}
+
 /// A window from (0, 0) to these pixels.
 fn window(right: i32, bottom: i32) -> Vec<u8> {
     [0, 0, right, bottom].iter().flat_map(|at: &i32| at.to_le_bytes()).collect()
@@ -162,7 +172,7 @@ fn other_formats_under_the_name_of_a_png_are_not_decoded() {
     let jpeg = b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00";
     let hdr = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 2147483647 +X 2147483647\n";
     for content in [&jpeg[..], hdr, &exr(), b"", b"\x89PNG"] {
-        refused_png(content, &["expected an PNG image"]);
+        refused_png(content, &["expected an image in PNG"]);
     }
 }
 
@@ -180,21 +190,30 @@ fn exr_headers_that_claim_huge_sizes_are_refused_before_anything_is_decoded() {
 }
 
 #[test]
+fn exr_tiles_that_are_larger_than_any_image_are_refused() {
+    let _alone = alone();
+    let tiled = encoded_exr(Encoding { blocks: Blocks::Tiles(Vec2(8, 8)), ..Encoding::UNCOMPRESSED });
+    LinearImage::read_exr(&Folder::new("good.exr", &tiled).file("good.exr"), SIZE).unwrap();
+    let name = b"tiles\0tiledesc\0";
+    let at = tiled.windows(name.len()).position(|window| window == name).unwrap() + name.len() + 4;
+    for side in [8193_u32, 1 << 30, i32::MAX as u32, u32::MAX] {
+        let mut claim = tiled.clone();
+        claim[at..at + 8].copy_from_slice(&[side.to_le_bytes(), side.to_le_bytes()].concat());
+        refused_exr(&claim, &["OpenEXR"]);
+    }
+}
+
+#[test]
 fn exrs_that_unpack_to_gigabytes_get_no_memory_for_it() {
     let _alone = alone();
-    let pixels = SpecificChannels::rgba(|_| (0.5_f32, 0.5_f32, 0.5_f32, 1.0_f32));
-    let mut image = Image::from_channels((SIDE_PX as usize, SIDE_PX as usize), pixels);
-    image.layer_data.encoding.compression = exr::compression::Compression::ZIP16;
-    let mut file = Cursor::new(Vec::new());
-    image.write().to_buffered(&mut file).unwrap();
-    let file = file.into_inner();
+    let file = encoded_exr(Encoding { compression: exr::compression::Compression::ZIP16, ..Encoding::UNCOMPRESSED });
     LinearImage::read_exr(&Folder::new("good.exr", &file).file("good.exr"), SIZE).unwrap();
     // The table of offsets has one entry: the only block, with its row, its length, and its content to the end of the file.
     let block = (0..file.len() - 8).rev().find(|&at| file[at..at + 8] == (at as u64 + 8).to_le_bytes()).unwrap() + 8;
     for megabytes in [1, 3, 900] {
         let bomb = zeros(megabytes);
         let length = (bomb.len() as i32).to_le_bytes();
-        refused_exr(&[&file[..block + 4], &length, &bomb].concat(), &["expected an OpenEXR image"]);
+        refused_exr(&[&file[..block + 4], &length, &bomb].concat(), &["expected an image in OpenEXR"]);
     }
 }
 
