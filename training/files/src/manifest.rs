@@ -1,4 +1,4 @@
-//! Finished or not: fingerprints, `done.json` (written by head_studio) and `pair.json` (written here, last).
+//! Finished or not: fingerprints, `done.json` (written by head_studio) and `pair.json` (written by portrait_dataset, last).
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -19,7 +19,7 @@ pub const DONE: &str = "done.json";
 pub const PAIR: &str = "pair.json";
 /// What head_studio writes for each seed.
 pub const SCENE_FILES: [&str; 4] = ["scene.glb", "scene.json", "reference.exr", "mask.png"];
-/// What this crate writes for each seed.
+/// What portrait_dataset writes for each seed.
 pub const PAIR_FILES: [&str; 4] = ["first.png", "reference.png", "normal.png", "depth.png"];
 /// Version of `pair.json`. Raise it when the rendering changes, so that old pairs are made again.
 pub const PAIR_FORMAT: u32 = 3;
