@@ -13,6 +13,7 @@ use bevy::reflect::TypePath;
 use bevy::render::render_asset::{PrepareAssetError, RenderAsset};
 use bevy::render::render_resource::{Buffer, BufferInitDescriptor, BufferUsages};
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
+use bevy::tasks::futures_lite::AsyncReadExt;
 use portrait_network::{MAX_FILE_BYTES, Model, WeightsError};
 
 use crate::support::PortraitRealismSupported;
@@ -96,9 +97,9 @@ impl AssetLoader for PortraitModelLoader {
         _settings: &(),
         load_context: &mut LoadContext<'_>,
     ) -> Result<PortraitModel, WeightsError> {
-        // One byte more than allowed is enough to know that the file is too large.
+        // One byte more than allowed is enough to know that the file is too large; a stream may have no end.
         let mut bytes = Vec::new();
-        let read = reader.read_to_end(&mut bytes).await;
+        let read = reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).await;
         read.map_err(|source| WeightsError::Io { path: load_context.path().path().to_path_buf(), source })?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(WeightsError::TooLarge { found: bytes.len() as u64 });

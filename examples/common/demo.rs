@@ -11,8 +11,9 @@ use bevy::prelude::*;
 use bevy_portrait_realism::prelude::*;
 use portrait_dataset::background::Backdrop;
 use portrait_dataset::linear_image::LinearImage;
+use portrait_dataset::pixels::{MAX_ENVIRONMENT_PX, Size};
 use portrait_dataset::scene::Scene;
-use portrait_dataset::{cameras, environment, lights, mipmaps};
+use portrait_dataset::{cameras, environment, lights, mipmaps, rendering};
 
 /// Metres around the head that the lights' cones and shadows cover.
 const LIT_RADIUS_M: f32 = 0.45;
@@ -55,7 +56,8 @@ pub fn assets_folder() -> PathBuf {
 pub fn load(app: &mut App) -> Result<()> {
     let heads = assets_folder().join("heads");
     let scene = Scene::read(&heads.join("demo.json")).context("the demo's scene")?;
-    let sky = LinearImage::read_exr(&heads.join(&scene.environment.file)).context("the demo's environment")?;
+    let sky = LinearImage::read_exr(&heads.join(&scene.environment.file), Size::AtMost(MAX_ENVIRONMENT_PX))
+        .context("the demo's environment")?;
     let backdrop = Backdrop::read(&heads, &scene).context("the demo's background")?;
     let mut images = app.world_mut().resource_mut::<Assets<Image>>();
     let maps = environment::filter(&sky).map(|map| images.add(map));
@@ -128,7 +130,7 @@ pub fn camera(demo: &Demo) -> impl Bundle + use<> {
         Hdr,
         Msaa::Sample4,
         lights::unit_exposure(),
-        demo.scene.rendering.tonemapping(),
+        rendering::tonemapping(demo.scene.rendering.tone_mapping),
         ShadowFilteringMethod::Gaussian,
         EnvironmentMapLight {
             diffuse_map,

@@ -1,6 +1,8 @@
 //! A network with its weights, and the safetensors file that holds both.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -147,6 +149,14 @@ pub enum WeightsError {
         /// Its type in the file.
         found: String,
     },
+    /// A figure that the file's header cannot hold.
+    #[error("metric `{name}` is {value}: expected a finite number, the only ones that the header holds")]
+    Metric {
+        /// The figure.
+        name: String,
+        /// The value.
+        value: f64,
+    },
     /// A weight that is NaN or infinite.
     #[error(
         "tensor `{name}` holds {value} at {index}: expected finite numbers; the training run diverged or the file is damaged"
@@ -264,8 +274,11 @@ impl Model {
     /// The weights file, in memory.
     ///
     /// # Errors
-    /// When the container cannot be written.
+    /// When a figure is not finite, or the container cannot be written.
     pub fn to_bytes(&self, dtype: Dtype) -> Result<Vec<u8>, WeightsError> {
+        if let Some((name, &value)) = self.provenance.metrics.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(WeightsError::Metric { name: name.clone(), value });
+        }
         let encode = |values: &[f32]| -> Vec<u8> {
             match dtype {
                 Dtype::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -302,11 +315,21 @@ impl Model {
     /// As [`Model::from_bytes`], or when the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, WeightsError> {
         let io = |source| WeightsError::Io { path: path.to_path_buf(), source };
-        let found = std::fs::metadata(path).map_err(io)?.len();
+        // Asked before it is opened: opening a pipe waits for its writer, and a device may never end.
+        let metadata = std::fs::metadata(path).map_err(io)?;
+        if !metadata.is_file() {
+            let what = "expected a file, found a folder, device or pipe";
+            return Err(io(std::io::Error::new(ErrorKind::InvalidInput, what)));
+        }
+        let found = metadata.len();
         if found > MAX_FILE_BYTES {
             return Err(WeightsError::TooLarge { found });
         }
-        Self::from_bytes(&std::fs::read(path).map_err(io)?)
+        // One byte more than allowed shows that it has grown since.
+        let mut bytes = Vec::with_capacity(found as usize);
+        let file = File::open(path).map_err(io)?;
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+        Self::from_bytes(&bytes)
     }
 
     /// Writes a weights file: whole, or not at all.

@@ -42,6 +42,7 @@ fn write_files(folder: &Path) -> Vec<(&'static str, Vec<&'static str>)> {
         "spec.safetensors",
         &with_header(&good, |header| header.replace("\\\"mid1\\\",\\\"down2\\\"", "\\\"mid1\\\",\\\"nose\\\"")),
     );
+    std::os::unix::fs::symlink("/dev/zero", folder.join("endless.safetensors")).expect("a link");
     let mut nan = good.clone();
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -57,6 +58,7 @@ fn write_files(folder: &Path) -> Vec<(&'static str, Vec<&'static str>)> {
         ("shape.safetensors", vec!["expected shape [12, 12, 3, 3]", "found [6, 24, 3, 3]", ".weight"]),
         ("spec.safetensors", vec!["layer `mid_sum` reads `nose`", "no earlier layer"]),
         ("nan.safetensors", vec!["holds NaN", "expected finite numbers"]),
+        ("endless.safetensors", vec!["268435457 bytes", "expected at most 268435456"]),
     ]
 }
 

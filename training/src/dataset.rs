@@ -14,30 +14,18 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
+use portrait_files::bounded;
+use portrait_files::pixels::{self, DecodeError, Format, Size};
 use portrait_network::Plane;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use portrait_files::manifest::{PAIR_FORMAT, PairInfo};
 
 use crate::light_groups::LightGroups;
 use crate::seeds::Seeds;
 
-/// Version of `pair.json` that this crate reads.
-pub const PAIR_FORMAT: u32 = 3;
 /// Mask value from which a pixel belongs to the face.
 pub const FACE_MASK: u8 = 160;
-
-/// What `pair.json` says. Other entries are ignored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PairInfo {
-    /// [`PAIR_FORMAT`].
-    pub format: u32,
-    /// Seed of the scene, also the folder's name.
-    pub seed: u64,
-    /// Whose face it is: a number or a name.
-    pub identity: serde_json::Value,
-    /// Width and height of every image, in pixels.
-    pub size_px: usize,
-}
 
 /// Images of one scene. All are square, row-major, `size_px` wide, and 8- or 16-bit as in the files.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,13 +93,21 @@ pub enum DatasetError {
         /// Expected and found.
         what: String,
     },
+    /// An image that cannot be read.
+    #[error("{path}: {source}; render the pair again with `portrait-dataset render`")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// An image that cannot be decoded.
     #[error("{path} cannot be decoded: {source}; render the pair again with `portrait-dataset render`")]
     Image {
         /// The file.
         path: PathBuf,
         /// What the decoder says.
-        source: image::ImageError,
+        source: DecodeError,
     },
     /// An image of another size.
     #[error(
@@ -122,7 +118,7 @@ pub enum DatasetError {
         /// The file.
         path: PathBuf,
         /// Side in `pair.json`.
-        expected: usize,
+        expected: u32,
         /// Width and height of the image.
         found: (u32, u32),
     },
@@ -203,28 +199,24 @@ pub fn load_pair(folder: &Path, seed: u64, planes: &[Plane]) -> Result<Pair, Dat
     };
     let info_path = present("pair.json")?;
     let wrong = |what: String| DatasetError::Info { path: info_path.clone(), what };
-    let text = std::fs::read_to_string(&info_path).map_err(|error| wrong(error.to_string()))?;
-    let info: PairInfo = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if info.format != PAIR_FORMAT {
-        return Err(wrong(format!("format {}: expected {PAIR_FORMAT}", info.format)));
-    }
-    if info.seed != seed || info.size_px == 0 {
-        return Err(wrong(format!("seed {} and size {}: expected seed {seed}, size above 0", info.seed, info.size_px)));
-    }
+    let text = bounded::read_text(&info_path).map_err(|error| wrong(error.to_string()))?;
+    let info = PairInfo::parse(&text, seed).map_err(wrong)?;
+    let size = Size::Edge { px: info.size_px, said_by: "pair.json" };
     let read = |name: &str| -> Result<DynamicImage, DatasetError> {
         let path = present(name)?;
-        let image = image::open(&path).map_err(|source| DatasetError::Image { path: path.clone(), source })?;
-        let side = info.size_px as u32;
-        if (image.width(), image.height()) != (side, side) {
-            let found = (image.width(), image.height());
-            return Err(DatasetError::Size { path, expected: info.size_px, found });
-        }
-        Ok(image)
+        let content = bounded::read(&path, size.most_bytes())
+            .map_err(|source| DatasetError::File { path: path.clone(), source })?;
+        pixels::decode(&content, Format::Png, size).map_err(|error| match error {
+            DecodeError::Size { found: [width, height] } => {
+                DatasetError::Size { path, expected: info.size_px, found: (width, height) }
+            }
+            source => DatasetError::Image { path, source },
+        })
     };
     Ok(Pair {
         seed,
         identity: info.identity.as_str().map_or_else(|| info.identity.to_string(), str::to_string),
-        size_px: info.size_px,
+        size_px: info.size_px as usize,
         first: read("first.png")?.into_rgb8().into_raw(),
         reference: read("reference.png")?.into_rgb8().into_raw(),
         mask: read("mask.png")?.into_luma8().into_raw(),

@@ -8,10 +8,10 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
 
+pub use crate::config::FLIP_RADIUS_PX as RADIUS_PX;
+
 /// At which the images are looked at, the value that ꟻLIP's figures are measured at.
 const PIXELS_PER_DEGREE: f64 = 67.0;
-/// Pixels that the widest blur reaches to each side: three standard deviations.
-pub const RADIUS_PX: usize = 10;
 /// Contrast sensitivity of luminance, red–green and blue–yellow: Gaussians a·√(π/b)·exp(−π²x²/b), x in degrees (Table 1).
 const SENSITIVITY: [&[(f64, f64)]; 3] = [&[(1.0, 0.0047)], &[(1.0, 0.0053)], &[(34.1, 0.04), (13.5, 0.025)]];
 /// Exponent of the distance, and the two numbers of the remapping to 0–1.

@@ -11,7 +11,6 @@
 pub mod backend;
 pub mod batch;
 pub mod checkpoint;
-pub mod config;
 pub mod conv;
 pub mod convergence;
 pub mod critic;
@@ -26,10 +25,11 @@ pub mod metrics;
 pub mod model;
 pub mod picture;
 pub mod report;
-pub mod seeds;
 pub mod tone_tables;
 pub mod toy;
 pub mod train;
 pub mod trainer;
 pub mod validate;
 pub mod workers;
+
+pub use portrait_files::{config, seeds};

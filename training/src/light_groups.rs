@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use half::f16;
+use portrait_files::bounded;
 use rand::Rng;
 use safetensors::{Dtype, SafeTensors};
 
@@ -80,12 +81,18 @@ pub fn attach(folder: &Path, pairs: &mut [Pair]) -> Result<(), DatasetError> {
             Some(tables) => Arc::clone(tables),
             None => Arc::clone(tables.insert(Arc::new(ToneTables::read(folder)?))),
         };
-        let content = std::fs::read(&path)
+        let content = bounded::read(&path, most_bytes(pair.size_px))
             .map_err(|error| DatasetError::LightGroups { path: path.clone(), what: error.to_string() })?;
         let groups = LightGroups::parse(&content, pair.size_px, tables);
         pair.light_groups = Some(groups.map_err(|what| DatasetError::LightGroups { path, what })?);
     }
     Ok(())
+}
+
+/// Largest file of a pair of this size: 16 groups of two images, two masks and a background, all of half floats.
+fn most_bytes(size_px: usize) -> u64 {
+    let header = 1 << 20;
+    (size_px * size_px) as u64 * ((16 * 2 + 1) * 3 + 2) * 2 + header
 }
 
 impl LightGroups {
@@ -288,5 +295,25 @@ mod tests {
         assert!(!parse(b"nothing of the kind").is_empty());
         let other = LightGroups::parse(&file("", FORMAT), 8, Arc::new(ToneTables::linear())).unwrap_err();
         assert!(other.contains("expected F16 [8, 8, 3]"), "{other}");
+    }
+
+    #[test]
+    fn hostile_files_are_refused_by_name() {
+        let parse = |content: &[u8]| LightGroups::parse(content, SIDE, Arc::new(ToneTables::linear())).unwrap_err();
+        for value in [f16::NAN, f16::INFINITY] {
+            let mut content = file("", FORMAT);
+            let end = content.len();
+            content[end - 2..].copy_from_slice(&value.to_le_bytes());
+            assert!(parse(&content).contains("value 15 is not finite"), "{}", parse(&content));
+        }
+        let mut claim = file("", FORMAT);
+        claim[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(parse(&claim).to_lowercase().contains("header"), "{}", parse(&claim));
+        // The second tensor begins where the first does.
+        let text = String::from_utf8_lossy(&file("", FORMAT)).into_owned();
+        let offsets = text.find("[96,").unwrap();
+        let mut overlapping = file("", FORMAT);
+        overlapping[offsets + 1..offsets + 3].copy_from_slice(b" 0");
+        assert!(parse(&overlapping).contains("ffset"), "{}", parse(&overlapping));
     }
 }

@@ -8,7 +8,7 @@ use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use crate::config::{Importance, LossConfig, Penalty};
+use crate::config::{LossConfig, Penalty};
 use crate::critic::{Critic, JUDGED};
 use crate::flip_loss::{color_difference, inner};
 
@@ -72,32 +72,12 @@ pub fn adversarial_weight(config: &LossConfig, step: u64) -> f64 {
     config.adv_weight * ramped.min(1.0)
 }
 
-impl Importance {
-    /// Weight of L1 for each mask value.
-    pub fn table(&self) -> [f32; 256] {
-        let knots = [(0.0, self.background), (64.0, self.hair_and_cloth), (160.0, self.skin), (255.0, self.features)];
-        std::array::from_fn(|mask| {
-            let mask = mask as f32;
-            let upper = knots.iter().position(|knot| knot.0 >= mask).unwrap_or(knots.len() - 1).max(1);
-            let ((x0, y0), (x1, y1)) = (knots[upper - 1], knots[upper]);
-            y0 + (y1 - y0) * (mask - x0) / (x1 - x0)
-        })
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use burn::tensor::{ElementConversion, TensorData};
 
     use super::*;
-
-    #[test]
-    fn importance_passes_through_its_four_values() {
-        let table = Importance::default().table();
-        assert_eq!([table[0], table[64], table[160], table[255]], [0.1, 0.5, 1.0, 2.0]);
-        assert!((table[112] - 0.75).abs() < 1e-6);
-    }
 
     #[test]
     fn edges_count_what_differs_from_pixel_to_pixel() {

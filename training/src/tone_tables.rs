@@ -5,11 +5,14 @@
 
 use std::path::Path;
 
+use portrait_files::bounded;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::dataset::DatasetError;
 
 const FILE: &str = "tone_mapping.safetensors";
+/// Largest file; the one that `portrait-dataset` writes has 1.7 MB.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// One or more tone mappers.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +31,7 @@ impl ToneTables {
     pub fn read(folder: &Path) -> Result<Self, DatasetError> {
         let path = folder.join(FILE);
         let refuse = |what: String| DatasetError::ToneTables { path: path.clone(), what };
-        let content = std::fs::read(&path).map_err(|error| refuse(error.to_string()))?;
+        let content = bounded::read(&path, MAX_BYTES).map_err(|error| refuse(error.to_string()))?;
         Self::parse(&content).map_err(refuse)
     }
 

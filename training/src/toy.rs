@@ -108,12 +108,7 @@ pub fn write(folder: &Path, pair: &Pair) -> Result<(), ImageError> {
     if let Some(depth) = ImageBuffer::<Luma<u16>, _>::from_raw(side, side, pair.depth.clone()) {
         depth.save(folder.join("depth.png"))?;
     }
-    let info = PairInfo {
-        format: PAIR_FORMAT,
-        seed: pair.seed,
-        identity: pair.identity.clone().into(),
-        size_px: pair.size_px,
-    };
+    let info = PairInfo { format: PAIR_FORMAT, seed: pair.seed, identity: pair.identity.clone().into(), size_px: side };
     std::fs::write(folder.join("pair.json"), serde_json::json!(info).to_string())?;
     Ok(())
 }

@@ -148,7 +148,7 @@ fn test() -> Result<()> {
     LIKENESS.ensure()?;
     cargo("test", &[&BEVY_PACKAGES[..], &["--package", "portrait_network"]].concat())?;
     package::package(false)?;
-    cargo("test", &["--package", "portrait_training", "--package", "xtask"])?;
+    cargo("test", &["--package", "portrait_training", "--package", "portrait_files", "--package", "xtask"])?;
     // On their own: tract asks more of crates that Burn uses than Burn does.
     cargo("test", &["--package", "portrait_onnx", "--package", "portrait_peers"])?;
     HEAD_STUDIO.test()?;

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use portrait_files::FileError;
+use portrait_files::pixels::Size;
+
 use crate::error::DatasetError;
 use crate::linear_image::{LinearImage, luminance};
 use crate::scene::Scene;
@@ -44,15 +47,10 @@ impl Calibration {
 pub fn calibrate(studio: &mut Studio, data: &Path, kind: &'static str) -> Result<Calibration, DatasetError> {
     let files = ["json", "exr", "glb"].map(|ending| data.join(format!("{kind}.{ending}")));
     if let Some(path) = files.iter().find(|path| !path.exists()) {
-        return Err(DatasetError::FileMissing { path: path.clone(), needed_by: "a calibration" });
+        return Err(FileError::Missing { path: path.clone(), needed_by: "a calibration" }.into());
     }
     let scene = Scene::read(&files[0])?;
-    let reference = LinearImage::read_exr(&files[1])?;
-    let expected = [scene.size_px; 2];
-    if reference.size != expected {
-        let [_, path, _] = files;
-        return Err(DatasetError::ImageSize { path, expected, said_by: "its .json", found: reference.size });
-    }
+    let reference = LinearImage::read_exr(&files[1], Size::Edge { px: scene.size_px, said_by: "its .json" })?;
     let radiance = studio.shoot_radiance(&scene, &format!("{kind}.glb"))?;
     let mean = |image: &LinearImage| mean_inside(image, &reference);
     Ok(Calibration { kind, bevy: mean(&radiance), cycles: mean(&reference) })

@@ -15,7 +15,7 @@ use half::f16;
 use crate::background::Backdrop;
 use crate::lights;
 use crate::linear_image::LinearImage;
-use crate::rendering::Rendering;
+use crate::rendering::{self, Rendering};
 use crate::scene::Scene;
 
 const HEAD_LAYER: usize = 0;
@@ -73,7 +73,7 @@ pub fn spawn_beauty(world: &mut World, stage: Entity, scene: &Scene, backdrop: O
         beauty_layers(),
         ChildOf(stage),
     ));
-    scene.rendering.apply(&mut entity);
+    rendering::apply(&scene.rendering, &mut entity);
     let entity = match backdrop {
         Some(backdrop) => {
             let entity = entity.id();
@@ -185,7 +185,7 @@ pub fn spawn_display(world: &mut World, stage: Entity, image: &LinearImage, rend
         Transform::from_xyz(0.0, 0.0, 1.0),
         Projection::Orthographic(projection),
         Msaa::Off,
-        rendering.tonemapping(),
+        rendering::tonemapping(rendering.tone_mapping),
         DebandDither::Disabled,
         layer,
         ChildOf(stage),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use portrait_files::FileError;
+
 /// A failure of the data set tool; each message says what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -31,74 +33,6 @@ pub enum DatasetError {
         /// How many seeds were asked for.
         wanted: usize,
     },
-    /// One seed has no folder.
-    #[error("{0}: no such folder; make this seed with `python -m head_studio render`")]
-    SceneMissing(PathBuf),
-    /// A scene without `done.json`.
-    #[error("{0}: no done.json, so the scene is unfinished; run `python -m head_studio render` again")]
-    SceneUnfinished(PathBuf),
-    /// A file that the scene needs is absent.
-    #[error("{path}: missing, though {needed_by} names it; run `python -m head_studio render` again for this seed")]
-    FileMissing {
-        /// The absent file.
-        path: PathBuf,
-        /// The file that names it.
-        needed_by: &'static str,
-    },
-    /// A file differs from what its manifest says.
-    #[error("{path}: expected {expected} by {manifest}, found {found}; run `python -m head_studio render` again")]
-    FileChanged {
-        /// The broken file.
-        path: PathBuf,
-        /// The manifest.
-        manifest: &'static str,
-        /// Size or digest written in the manifest.
-        expected: String,
-        /// Size or digest of the file.
-        found: String,
-    },
-    /// A JSON file that does not parse or misses a field.
-    #[error("{path}: {source}; the file is broken or of another version, so make this seed again")]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// What serde says.
-        source: serde_json::Error,
-    },
-    /// A number in `scene.json` that makes no sense.
-    #[error("{path}: `{field}` is {found}; expected {expected}")]
-    SceneValue {
-        /// The file.
-        path: PathBuf,
-        /// Dotted path of the field.
-        field: String,
-        /// What was found.
-        found: String,
-        /// What is accepted.
-        expected: &'static str,
-    },
-    /// An image that does not decode.
-    #[error("{path}: expected an {format} image: {reason}; make it again with head_studio")]
-    Image {
-        /// The file.
-        path: PathBuf,
-        /// Expected format.
-        format: &'static str,
-        /// What the decoder says.
-        reason: String,
-    },
-    /// An image of another size.
-    #[error("{path}: expected {expected:?} px as {said_by} says, found {found:?} px; make this seed again")]
-    ImageSize {
-        /// The file.
-        path: PathBuf,
-        /// Width and height wanted.
-        expected: [u32; 2],
-        /// Where the wanted size is written.
-        said_by: &'static str,
-        /// Width and height found.
-        found: [u32; 2],
-    },
     /// A glTF file that Bevy does not load.
     #[error("{path}: Bevy cannot load this glTF file: {reason}; make this seed again")]
     Gltf {
@@ -123,26 +57,7 @@ pub enum DatasetError {
     /// A pair that has not been rendered.
     #[error("{0}: no finished pair; run `portrait-dataset render` first")]
     PairMissing(PathBuf),
-    /// Reading or writing failed.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-}
-
-impl DatasetError {
-    /// For `map_err` on file operations.
-    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { path, source }
-    }
-
-    /// For `map_err` on JSON.
-    pub(crate) fn json(path: impl Into<PathBuf>) -> impl FnOnce(serde_json::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Json { path, source }
-    }
+    /// A file that cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
 }

@@ -6,23 +6,20 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod background;
 pub mod calibrate;
 pub mod cameras;
 pub mod environment;
 mod error;
 pub mod light_groups;
 pub mod lights;
-pub mod linear_image;
-pub mod manifest;
 pub mod mipmaps;
 pub mod pair;
 pub mod readback;
 pub mod rendering;
-pub mod scene;
 pub mod seeds;
 pub mod studio;
 pub mod tone_tables;
 pub mod verify;
 
 pub use error::DatasetError;
+pub use portrait_files::{FileError, background, linear_image, manifest, pixels, scene};

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use half::f16;
+use portrait_files::{FileError, bounded};
 use safetensors::{Dtype, View};
 
 use crate::background::Backdrop;
@@ -76,15 +77,11 @@ pub fn encode(
     let mut tensors = BTreeMap::new();
     for (name, first) in groups.names().zip(&first.groups) {
         let name = name.to_lowercase();
-        let path = folder.join(format!("group_{name}.exr"));
+        let path = bounded::inside(folder, &format!("group_{name}.exr"), "scene.json")?;
         if !path.exists() {
-            return Err(DatasetError::FileMissing { path, needed_by: "scene.json" });
+            return Err(FileError::Missing { path, needed_by: "scene.json" }.into());
         }
-        let reference = LinearImage::read_exr(&path)?;
-        let expected = [scene.size_px; 2];
-        if reference.size != expected {
-            return Err(DatasetError::ImageSize { path, expected, said_by: "scene.json", found: reference.size });
-        }
+        let reference = LinearImage::read_exr(&path, scene.size())?;
         tensors.insert(format!("first.{name}"), Halves::of(first, 3));
         tensors.insert(format!("reference.{name}"), Halves::of(&reference, 3));
     }
@@ -98,7 +95,7 @@ pub fn encode(
     }
     let irradiance: BTreeMap<String, f32> =
         groups.names().map(|name| (name.to_lowercase(), groups.irradiance[name])).collect();
-    let irradiance = serde_json::to_string(&irradiance).map_err(DatasetError::json(folder))?;
+    let irradiance = serde_json::to_string(&irradiance).map_err(FileError::json(folder))?;
     let header = HashMap::from([("format".into(), FORMAT.to_string()), ("irradiance".into(), irradiance)]);
     safetensors::serialize(tensors, Some(header))
         .map_err(|error| DatasetError::Renderer(format!("{}: {LIGHT_GROUPS}: {error}", folder.display())))

@@ -88,13 +88,7 @@ pub fn make(studio: &mut Studio, data: &Path, seed: u64) -> Result<Outcome, Data
 /// # Errors
 /// When the file is not OpenEXR, or of another size.
 pub fn read_reference(folder: &Path, scene: &Scene) -> Result<LinearImage, DatasetError> {
-    let path = folder.join("reference.exr");
-    let reference = LinearImage::read_exr(&path)?;
-    let expected = [scene.size_px; 2];
-    if reference.size != expected {
-        return Err(DatasetError::ImageSize { path, expected, said_by: "scene.json", found: reference.size });
-    }
-    Ok(reference)
+    Ok(LinearImage::read_exr(&folder.join("reference.exr"), scene.size())?)
 }
 
 /// Intersection over union of what Bevy drew and what covers the reference; 1 where both are empty.

@@ -21,6 +21,8 @@ use bevy::render::{RenderApp, RenderPlugin, mesh::RenderMesh};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
 use bevy::world_serialization::WorldAssetRoot;
+use portrait_files::pixels::{MAX_ENVIRONMENT_PX, Size};
+use portrait_files::{FileError, bounded};
 
 use crate::background::Backdrop;
 use crate::cameras;
@@ -79,7 +81,7 @@ impl Studio {
     /// # Panics
     /// Bevy itself panics, with a message that says so, where no graphics adapter is found.
     pub fn new(data: &Path) -> Result<Self, DatasetError> {
-        let data = std::path::absolute(data).map_err(DatasetError::io(data))?;
+        let data = std::path::absolute(data).map_err(FileError::io(data))?;
         if !data.is_dir() {
             return Err(DatasetError::DataFolderMissing { path: data });
         }
@@ -277,7 +279,7 @@ impl Studio {
         let path = self.data.join(glb);
         let refuse = |reason: String| DatasetError::Gltf { path: path.clone(), reason };
         let mut magic = [0; 4];
-        let mut file = std::fs::File::open(&path).map_err(DatasetError::io(&path))?;
+        let mut file = std::fs::File::open(&path).map_err(FileError::io(&path))?;
         if std::io::Read::read_exact(&mut file, &mut magic).is_err() || magic != *b"glTF" {
             return Err(refuse(format!("it starts with {magic:?}, not with \"glTF\"")));
         }
@@ -365,11 +367,11 @@ impl Studio {
         if self.environments.contains_key(file) {
             return Ok(());
         }
-        let path = self.data.join(file);
+        let path = bounded::inside(&self.data, file, "scene.json")?;
         if !path.exists() {
-            return Err(DatasetError::FileMissing { path, needed_by: "scene.json" });
+            return Err(FileError::Missing { path, needed_by: "scene.json" }.into());
         }
-        let maps = environment::filter(&LinearImage::read_exr(&path)?);
+        let maps = environment::filter(&LinearImage::read_exr(&path, Size::AtMost(MAX_ENVIRONMENT_PX))?);
         let mut images = self.app.world_mut().resource_mut::<Assets<Image>>();
         self.environments.insert(file.to_owned(), maps.map(|map| images.add(map)));
         Ok(())

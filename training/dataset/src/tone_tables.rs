@@ -53,7 +53,7 @@ pub fn ensure(studio: &mut Studio, data: &Path) -> Result<(), DatasetError> {
         .collect();
     let header = HashMap::from([("slope".into(), SLOPE.to_string()), ("largest".into(), LARGEST.to_string())]);
     let content = safetensors::serialize(views.map_err(refuse)?, Some(header)).map_err(refuse)?;
-    write_atomically(&path, &content)
+    Ok(write_atomically(&path, &content)?)
 }
 
 /// The linear value of entry `index`.

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use image::Rgb32FImage;
+
 use crate::error::DatasetError;
 use crate::linear_image::{LinearImage, luminance};
 use crate::manifest::PAIR;
 use crate::pair::{self, SILHOUETTE_ALPHA};
+use crate::pixels::{self, Format};
 use crate::scene::Scene;
 use crate::seeds::seed_folder;
 
@@ -36,10 +39,11 @@ pub fn measure(data: &Path, seed: u64) -> Result<PairReport, DatasetError> {
     }
     let scene = Scene::read(&folder.join("scene.json"))?;
     let reference = pair::read_reference(&folder, &scene)?;
-    let depth = read_png(&folder.join("depth.png"), scene.size_px)?.into_luma16();
+    let read = |name: &str| pixels::read(&folder.join(name), Format::Png, scene.size());
+    let depth = read("depth.png")?.into_luma16();
     let drawn = depth.pixels().map(|pixel| pixel.0[0] > 0);
     let silhouette_iou = pair::silhouette_iou(drawn, &reference);
-    let mean = |name: &str| mean_luminance(&folder.join(name), &reference);
+    let mean = |name: &str| Ok::<_, DatasetError>(mean_luminance(&read(name)?.into_rgb32f(), &reference));
     Ok(PairReport {
         seed,
         silhouette_iou,
@@ -48,20 +52,8 @@ pub fn measure(data: &Path, seed: u64) -> Result<PairReport, DatasetError> {
     })
 }
 
-fn read_png(path: &Path, size_px: u32) -> Result<image::DynamicImage, DatasetError> {
-    let content = std::fs::read(path).map_err(DatasetError::io(path))?;
-    let decoded = image::load_from_memory_with_format(&content, image::ImageFormat::Png)
-        .map_err(|error| DatasetError::Image { path: path.into(), format: "PNG", reason: error.to_string() })?;
-    let (expected, found) = ([size_px; 2], [decoded.width(), decoded.height()]);
-    if found != expected {
-        return Err(DatasetError::ImageSize { path: path.into(), expected, said_by: "scene.json", found });
-    }
-    Ok(decoded)
-}
-
-fn mean_luminance(path: &Path, reference: &LinearImage) -> Result<f32, DatasetError> {
-    let image = read_png(path, reference.size[0])?.into_rgb32f();
+fn mean_luminance(image: &Rgb32FImage, reference: &LinearImage) -> f32 {
     let inside = image.pixels().zip(&reference.pixels).filter(|(_, pixel)| pixel[3] >= SILHOUETTE_ALPHA);
     let (sum, count) = inside.fold((0.0, 0), |(sum, count), (pixel, _)| (sum + luminance(pixel.0), count + 1));
-    Ok(sum / (count.max(1) as f32))
+    sum / (count.max(1) as f32)
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
+use portrait_files::bounded;
 use portrait_network::{Model, Plane};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -282,7 +283,7 @@ fn stillness<B: Backend>(
 
 /// What head_studio says of the skin; other data sets say nothing.
 fn melanin(scene: &Path) -> Option<f64> {
-    let scene: Value = serde_json::from_slice(&std::fs::read(scene).ok()?).ok()?;
+    let scene: Value = serde_json::from_str(&bounded::read_text(scene).ok()?).ok()?;
     scene["identity_parameters"]["melanin"].as_f64()
 }
 

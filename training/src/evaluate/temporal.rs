@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use portrait_files::bounded;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{FACE_MASK, Pair};
@@ -51,7 +52,7 @@ pub struct Temporal {
 impl Frame {
     /// Reads `scene.json`; nothing where it does not describe a frame.
     pub fn read(scene: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(scene).ok()?).ok()
+        serde_json::from_str(&bounded::read_text(scene).ok()?).ok()
     }
 
     /// Depth along the view axis, metres, of a value of `depth.png`, if something was drawn within its range.

@@ -1,0 +1,437 @@
+//! A training run as a TOML file: network, data, losses, optimisers and when to stop.
+
+use std::path::Path;
+
+use portrait_network::{Graph, Plane, Spec};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::bounded;
+use crate::seeds::Seeds;
+
+mod check;
+
+pub use check::ConfigError;
+
+/// Longest config, in bytes. The largest network has about 10,000; parsing takes a hundred times as much memory.
+pub const MAX_CONFIG_BYTES: usize = 1 << 16;
+/// Longest line that an error shows, in bytes.
+const MAX_SHOWN_LINE: usize = 500;
+
+/// Pixels that ꟻLIP's widest blur reaches to each side: three standard deviations.
+pub const FLIP_RADIUS_PX: usize = 10;
+
+/// Everything that decides what a run learns. Each field has a default, so a file names only what differs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The network to train.
+    pub network: NetworkConfig,
+    /// Which pairs, and how batches are made of them.
+    pub data: DataConfig,
+    /// The generator's and the critic's losses.
+    pub loss: LossConfig,
+    /// The critic's size and number of steps.
+    pub critic: CriticConfig,
+    /// Both Adam optimisers and the moving average of the weights.
+    pub optimizer: OptimizerConfig,
+    /// Length of the run, and how often it measures and saves.
+    pub run: RunConfig,
+}
+
+/// The network: a preset, or a whole spec.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// A network that `portrait_network` ships. Default: `quality`, when there is no `spec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// Input planes of the preset. Default: the preset's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Vec<Plane>>,
+    /// A network of one's own, instead of a preset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Spec>,
+}
+
+/// A shipped network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// [`Spec::quality`].
+    Quality,
+    /// [`Spec::fast`].
+    Fast,
+    /// [`Spec::tiny`].
+    Tiny,
+}
+
+/// Which pairs, and how batches are made of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Seeds to train on, all below 1,000,000. Default `0..160`.
+    pub train_seeds: Seeds,
+    /// Seeds to validate on; no identity may be in both. Default `900000..900080`.
+    pub validation_seeds: Seeds,
+    /// Side of the square crops, in pixels. Default 128.
+    pub crop_px: usize,
+    /// Crops for each step. Default 4.
+    pub batch: usize,
+    /// Share of the crops, 0–1, whose middle is a pixel of the face, as far as the image's edge allows. Default 0.5.
+    pub on_face: f64,
+    /// Mirror half of the crops. Default true.
+    pub flip: bool,
+    /// Both images of a crop are multiplied (in sRGB) by 1 ± up to this. Default 0.1.
+    pub gain_jitter: f32,
+    /// Each colour channel of both images is multiplied by 1 ± up to this. Default 0.04.
+    pub white_balance_jitter: f32,
+    /// Share of the crops, 0–1, that are lit anew if their pair has light groups. Default 0.75.
+    pub relight: f64,
+}
+
+/// The losses. Generator: `l1_weight`·L1 + `edge_weight`·L_E + `flip_weight`·L_F + `adv_weight`·L_G. Critic: W + `gp_weight`·GP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Weight of the mean absolute difference (0–1 per channel), itself weighted by `importance`. Default 0.1.
+    pub l1_weight: f64,
+    /// Weight of L_E, the mean absolute difference of pixel-to-pixel differences, with the same `importance`. Default 0.
+    pub edge_weight: f64,
+    /// Weight of L_F, the mean of ꟻLIP's colour difference, with the same `importance`. Default 0.
+    pub flip_weight: f64,
+    /// Weight of L_G = −mean critic score of the second rendered image. Default 0.1.
+    pub adv_weight: f64,
+    /// Weight of the critic's gradient penalty. Default 1.
+    pub gp_weight: f64,
+    /// Unit in which the penalty measures the gradient. Default `rms`.
+    pub penalty: Penalty,
+    /// Steps at the start in which `adv_weight` is 0 (the critic already learns). Default 150.
+    pub warm_up_steps: u64,
+    /// Steps after the warm-up in which `adv_weight` grows to its value. Default 50.
+    pub ramp_steps: u64,
+    /// How much L1 counts at each kind of pixel.
+    pub importance: Importance,
+}
+
+/// How the norm of the critic's gradient with respect to an image of N values is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Penalty {
+    /// (√N·‖∇‖ − 1)²: the balance of L1 and critic is the same at any crop size.
+    Rms,
+    /// (‖∇‖ − 1)² (Gulrajani et al. 2017, literally). At 128² the critic's gradient then outweighs L1's 2,200 : 1.
+    L2,
+}
+
+/// Weight of L1 by the pixel's value in `mask.png`; values between are interpolated. All are divided by their mean
+/// over the training set, so that L1 keeps the scale of a plain mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Importance {
+    /// Mask 0. Default 0.1: it counts a little, so that the background stays as it is.
+    pub background: f32,
+    /// Mask 64. Default 0.5.
+    pub hair_and_cloth: f32,
+    /// Mask 160. Default 1.
+    pub skin: f32,
+    /// Mask 255: brows, eyes and lips. Default 2.
+    pub features: f32,
+}
+
+/// The critic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CriticConfig {
+    /// Channels of the 4×4 convolutions with stride 2; two 3×3 convolutions follow. Default 32, 64, 128.
+    pub channels: Vec<usize>,
+    /// Critic steps for each generator step. Default 1.
+    pub steps: usize,
+    /// Step at which it starts to learn, at the latest when it is listened to: a long `loss.warm_up_steps` is half the
+    /// price without it. Default 0.
+    pub first_step: u64,
+    /// The critic also sees the first rendered image, and so judges whether the second one belongs to it (Isola et al.
+    /// 2017). Default false.
+    pub conditioned: bool,
+}
+
+/// Adam for both networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Default 5e-4.
+    pub generator_learning_rate: f64,
+    /// Default 5e-4.
+    pub critic_learning_rate: f64,
+    /// Share of both learning rates at `run.max_steps`; they fall towards it along half a cosine. Default 1: constant.
+    pub final_rate: f64,
+    /// Default 0.5.
+    pub beta1: f32,
+    /// Default 0.9.
+    pub beta2: f32,
+    /// Default 1e-5.
+    pub epsilon: f32,
+    /// Decay of the moving average of the generator's weights, the ones that are exported. Default 0.995.
+    pub ema: f32,
+}
+
+/// Length of the run, and how often it measures and saves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Seed of the initial weights and of every random choice. Default 1.
+    pub seed: u64,
+    /// Replicas that train together, each on a device of its own (on the CPU: a thread) and on its equal share of
+    /// every batch; `data.batch` counts them all. It changes the speed, not what is learnt. Default 1.
+    pub workers: usize,
+    /// The run stops here at the latest. Default 20,000.
+    pub max_steps: u64,
+    /// The run stops after this many minutes, if given (of this process, not of earlier ones).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_minutes: Option<f64>,
+    /// Steps between lines in `metrics.jsonl`. Default 10.
+    pub log_every: u64,
+    /// Steps between validations. Default 250.
+    pub validate_every: u64,
+    /// Most pairs that a validation looks at. Default 20.
+    pub validation_pairs: usize,
+    /// Steps between checkpoints. Default 250.
+    pub checkpoint_every: u64,
+    /// Steps between pictures of validation faces. Default 500.
+    pub picture_every: u64,
+    /// Steps in a row that may be rejected for NaN or infinite values before the run fails. Default 20.
+    pub max_rejected: u64,
+    /// When the parameters count as converged.
+    pub convergence: ConvergenceConfig,
+}
+
+/// Converged: after `min_steps`, the best smoothed validation L1 is less than `min_improvement` (relative) better than
+/// it was `window` validations ago.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConvergenceConfig {
+    /// Validations that are averaged. Default 3.
+    pub smoothing: usize,
+    /// Validations to look back. Default 10.
+    pub window: usize,
+    /// Relative improvement, 0–1. Default 0.01.
+    pub min_improvement: f64,
+    /// Earliest step. Default 3,000.
+    pub min_steps: u64,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            train_seeds: Seeds::from(0..160),
+            validation_seeds: Seeds::from(900_000..900_080),
+            crop_px: 128,
+            batch: 4,
+            on_face: 0.5,
+            flip: true,
+            gain_jitter: 0.1,
+            white_balance_jitter: 0.04,
+            relight: 0.75,
+        }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self {
+            l1_weight: 0.1,
+            adv_weight: 0.1,
+            gp_weight: 1.0,
+            penalty: Penalty::Rms,
+            edge_weight: 0.0,
+            flip_weight: 0.0,
+            warm_up_steps: 150,
+            ramp_steps: 50,
+            importance: Importance::default(),
+        }
+    }
+}
+
+impl Default for Importance {
+    fn default() -> Self {
+        Self { background: 0.1, hair_and_cloth: 0.5, skin: 1.0, features: 2.0 }
+    }
+}
+
+impl Default for CriticConfig {
+    fn default() -> Self {
+        Self { channels: vec![32, 64, 128], steps: 1, first_step: 0, conditioned: false }
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            generator_learning_rate: 5e-4,
+            critic_learning_rate: 5e-4,
+            final_rate: 1.0,
+            beta1: 0.5,
+            beta2: 0.9,
+            epsilon: 1e-5,
+            ema: 0.995,
+        }
+    }
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            workers: 1,
+            max_steps: 20_000,
+            max_minutes: None,
+            log_every: 10,
+            validate_every: 250,
+            validation_pairs: 20,
+            checkpoint_every: 250,
+            picture_every: 500,
+            max_rejected: 20,
+            convergence: ConvergenceConfig::default(),
+        }
+    }
+}
+
+impl Default for ConvergenceConfig {
+    fn default() -> Self {
+        Self { smoothing: 3, window: 10, min_improvement: 0.01, min_steps: 3_000 }
+    }
+}
+
+/// A config, and the text it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigFile {
+    config: Config,
+    text: String,
+}
+
+impl ConfigFile {
+    /// Reads and checks a config.
+    ///
+    /// # Errors
+    /// When the file cannot be read or parsed, or a value is out of range.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = bounded::read_text(path).map_err(|source| ConfigError::Io { path: path.into(), source })?;
+        Self::parse(text, path)
+    }
+
+    /// As [`load`](Self::load), from a text; `path` is for messages only.
+    ///
+    /// # Errors
+    /// When the text cannot be parsed, or a value is out of range.
+    pub fn parse(text: String, path: &Path) -> Result<Self, ConfigError> {
+        if text.len() > MAX_CONFIG_BYTES {
+            return Err(ConfigError::TooLong { path: path.into(), found: text.len() });
+        }
+        let config: Config = toml::from_str(&text).map_err(|mut source| {
+            // The message shows the line: not one that fills the screen.
+            if text.lines().any(|line| line.len() > MAX_SHOWN_LINE) {
+                source.set_input(None);
+            }
+            ConfigError::Toml { path: path.into(), source: Box::new(source) }
+        })?;
+        config.validate()?;
+        Ok(Self { config, text })
+    }
+
+    /// The checked config.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The file as it is.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// SHA-256 of the file, hexadecimal.
+    pub fn sha256(&self) -> String {
+        Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Config {
+    /// Factor on both learning rates after so many steps: 1 at first, `final_rate` from `max_steps` on (Loshchilov and
+    /// Hutter 2017, without restarts).
+    pub fn rate_share(&self, step: u64) -> f64 {
+        let done = (step as f64 / self.run.max_steps as f64).min(1.0);
+        let last = self.optimizer.final_rate;
+        last + (1.0 - last) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+    }
+
+    /// The network to train.
+    ///
+    /// # Errors
+    /// When the spec is not valid, or both a preset and a spec are given.
+    pub fn graph(&self) -> Result<Graph, ConfigError> {
+        let network = &self.network;
+        let mut spec = match (&network.spec, network.preset) {
+            (Some(_), Some(preset)) => {
+                return Err(ConfigError::Value {
+                    name: "network",
+                    expected: "either `preset` or `spec`",
+                    found: format!("`spec` and preset {preset:?}"),
+                });
+            }
+            (Some(spec), None) => spec.clone(),
+            (None, Some(Preset::Tiny)) => Spec::tiny(&[Plane::Color]),
+            (None, Some(Preset::Fast)) => Spec::fast(),
+            (None, Some(Preset::Quality) | None) => Spec::quality(),
+        };
+        if let Some(inputs) = &network.inputs {
+            spec.inputs.clone_from(inputs);
+        }
+        Ok(spec.validate()?)
+    }
+
+    /// Whether a run with `other` may go on with this config: everything but lengths and intervals is the same.
+    pub fn continues(&self, other: &Self) -> bool {
+        let core = |config: &Self| {
+            let run = RunConfig { seed: config.run.seed, ..RunConfig::default() };
+            Self { run, ..config.clone() }
+        };
+        core(self) == core(other)
+    }
+}
+
+impl Importance {
+    /// Weight of L1 for each mask value.
+    pub fn table(&self) -> [f32; 256] {
+        let knots = [(0.0, self.background), (64.0, self.hair_and_cloth), (160.0, self.skin), (255.0, self.features)];
+        std::array::from_fn(|mask| {
+            let mask = mask as f32;
+            let upper = knots.iter().position(|knot| knot.0 >= mask).unwrap_or(knots.len() - 1).max(1);
+            let ((x0, y0), (x1, y1)) = (knots[upper - 1], knots[upper]);
+            y0 + (y1 - y0) * (mask - x0) / (x1 - x0)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn importance_passes_through_its_four_values() {
+        let table = Importance::default().table();
+        assert_eq!([table[0], table[64], table[160], table[255]], [0.1, 0.5, 1.0, 2.0]);
+        assert!((table[112] - 0.75).abs() < 1e-6);
+    }
+
+    #[test]
+    fn learning_rates_fall_along_half_a_cosine() {
+        let mut config = Config::default();
+        assert_eq!(config.rate_share(7_000), 1.0);
+        config.optimizer.final_rate = 0.1;
+        config.run.max_steps = 100;
+        let shares = [0, 50, 100, 900].map(|step| config.rate_share(step));
+        assert!(
+            shares.iter().zip([1.0, 0.55, 0.1, 0.1]).all(|(found, wanted)| (found - wanted).abs() < 1e-12),
+            "{shares:?}"
+        );
+    }
+}

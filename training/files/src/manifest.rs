@@ -1,0 +1,222 @@
+//! Finished or not: fingerprints, `done.json` (written by head_studio) and `pair.json` (written by portrait_dataset, last).
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::io::{Read, Write};
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::bounded;
+use crate::error::FileError;
+use crate::rendering::Rendering;
+
+/// The manifest of a finished scene.
+pub const DONE: &str = "done.json";
+/// The manifest of a finished pair.
+pub const PAIR: &str = "pair.json";
+/// What head_studio writes for each seed.
+pub const SCENE_FILES: [&str; 4] = ["scene.glb", "scene.json", "reference.exr", "mask.png"];
+/// What portrait_dataset writes for each seed.
+pub const PAIR_FILES: [&str; 4] = ["first.png", "reference.png", "normal.png", "depth.png"];
+/// Version of `pair.json`. Raise it when the rendering changes, so that old pairs are made again.
+pub const PAIR_FORMAT: u32 = 3;
+/// Width and height that a pair may have, in pixels.
+pub const SIZES_PX: RangeInclusive<u32> = 1..=8192;
+
+/// Size and digest of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Length.
+    pub bytes: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Fingerprint {
+    fn of(content: &[u8]) -> Self {
+        Self { bytes: content.len() as u64, sha256: hexadecimal(Sha256::new().chain_update(content)) }
+    }
+}
+
+/// `done.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// Version, 1.
+    pub format: u32,
+    /// Every file of the scene.
+    pub files: BTreeMap<String, Fingerprint>,
+}
+
+/// `pair.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pair {
+    /// Version, [`PAIR_FORMAT`].
+    pub format: u32,
+    /// The seed.
+    pub seed: u64,
+    /// The identity, for splits that keep a person on one side.
+    pub identity: u64,
+    /// Edge of every image, pixels.
+    pub size_px: u32,
+    /// How it was drawn and shown.
+    pub rendering: Rendering,
+    /// Overlap of the two silhouettes, 0 to 1.
+    pub silhouette_iou: f32,
+    /// Every image written.
+    pub files: BTreeMap<String, Fingerprint>,
+    /// Digests of the scene it was made from, as `done.json` gave them.
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// What training wants to know of `pair.json`. Other entries are ignored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairInfo {
+    /// [`PAIR_FORMAT`].
+    pub format: u32,
+    /// Seed of the scene, also the folder's name.
+    pub seed: u64,
+    /// Whose face it is: a number or a name.
+    pub identity: serde_json::Value,
+    /// Width and height of every image, in pixels, one of [`SIZES_PX`].
+    pub size_px: u32,
+}
+
+impl PairInfo {
+    /// Reads and checks the text of the pair of a seed.
+    ///
+    /// # Errors
+    /// In words, what is wrong with it.
+    pub fn parse(text: &str, seed: u64) -> Result<Self, String> {
+        let info: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if info.format != PAIR_FORMAT {
+            return Err(format!("format {}: expected {PAIR_FORMAT}", info.format));
+        }
+        if info.seed != seed || !SIZES_PX.contains(&info.size_px) {
+            let found = format!("seed {} and size {}", info.seed, info.size_px);
+            return Err(format!("{found}: expected seed {seed} and a size of {SIZES_PX:?} pixels"));
+        }
+        Ok(info)
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    let text = bounded::read_text(path).map_err(FileError::io(path))?;
+    serde_json::from_str(&text).map_err(FileError::json(path))
+}
+
+/// Whether each file is as its fingerprint says. Files are digested as they are read, however large.
+fn check_files(folder: &Path, manifest: &'static str, files: &BTreeMap<String, Fingerprint>) -> Result<(), FileError> {
+    for (name, expected) in files {
+        let path = bounded::inside(folder, name, manifest)?;
+        let file = match bounded::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(FileError::Missing { path, needed_by: manifest });
+            }
+            Err(source) => return Err(FileError::Io { path, source }),
+        };
+        let changed =
+            |expected: String, found: String| FileError::Changed { path: path.clone(), manifest, expected, found };
+        let bytes = file.metadata().map_err(FileError::io(&path))?.len();
+        if bytes != expected.bytes {
+            return Err(changed(format!("{} bytes", expected.bytes), format!("{bytes} bytes")));
+        }
+        let mut digest = Sha256::new();
+        std::io::copy(&mut file.take(bytes), &mut digest).map_err(FileError::io(&path))?;
+        let found = hexadecimal(digest);
+        if found != expected.sha256 {
+            return Err(changed(format!("sha256 {}", expected.sha256), found));
+        }
+    }
+    Ok(())
+}
+
+fn hexadecimal(digest: Sha256) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Done {
+    /// The manifest of the scene in `folder`, which names all of [`SCENE_FILES`].
+    ///
+    /// # Errors
+    /// When the folder, the manifest or an entry in it is absent, or the manifest does not parse.
+    pub fn read(folder: &Path) -> Result<Self, FileError> {
+        if !folder.is_dir() {
+            return Err(FileError::SceneMissing(folder.into()));
+        }
+        let path = folder.join(DONE);
+        if !path.exists() {
+            return Err(FileError::SceneUnfinished(folder.into()));
+        }
+        let done: Self = read_json(&path)?;
+        match SCENE_FILES.iter().find(|name| !done.files.contains_key(**name)) {
+            Some(name) => Err(FileError::Missing { path: folder.join(name), needed_by: "the file format" }),
+            None => Ok(done),
+        }
+    }
+
+    /// Whether every file is there and whole.
+    ///
+    /// # Errors
+    /// Names the first file that is not.
+    pub fn check(&self, folder: &Path) -> Result<(), FileError> {
+        check_files(folder, DONE, &self.files)
+    }
+
+    fn digests(&self) -> BTreeMap<String, String> {
+        self.files.iter().map(|(name, print)| (name.clone(), print.sha256.clone())).collect()
+    }
+}
+
+impl Pair {
+    /// The finished pair in `folder`, if all its files are whole and it was made from the scene that `done` lists.
+    pub fn finished(folder: &Path, done: &Done) -> Option<Self> {
+        let pair: Self = read_json(&folder.join(PAIR)).ok()?;
+        let whole = pair.format == PAIR_FORMAT
+            && pair.inputs == done.digests()
+            && PAIR_FILES.iter().all(|name| pair.files.contains_key(*name))
+            && check_files(folder, PAIR, &pair.files).is_ok();
+        whole.then_some(pair)
+    }
+
+    /// Writes the images `(name, content)` and then the manifest, each atomically.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(mut self, folder: &Path, images: &[(&'static str, Vec<u8>)], done: &Done) -> Result<Self, FileError> {
+        for (name, content) in images {
+            write_atomically(&folder.join(name), content)?;
+            self.files.insert((*name).to_owned(), Fingerprint::of(content));
+        }
+        self.inputs = done.digests();
+        let path = folder.join(PAIR);
+        let mut text = serde_json::to_vec_pretty(&self).map_err(FileError::json(&path))?;
+        text.push(b'\n');
+        write_atomically(&path, &text)?;
+        Ok(self)
+    }
+}
+
+/// Writes beside `path`, then renames: a reader sees the whole file or none.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(".").suffix(".part").permissions(mode()).tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().map(drop).map_err(FileError::io(path))
+}
+
+/// Readable by everyone that the umask lets, as any file a program writes.
+fn mode() -> Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    Permissions::from_mode(0o666)
+}
