@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod model;
 pub mod picture;
 pub mod report;
+mod run_folder;
 pub mod seeds;
 pub mod tone_tables;
 pub mod toy;

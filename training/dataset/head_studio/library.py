@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from . import soft_boxes, storage
-from .exr import read_exr, write_exr
+from .exr import UNREADABLE, read_exr, write_exr
 from .skin import SkinTextures, make_skin
 
 ENVIRONMENT_HEIGHT_PX = 256
@@ -24,7 +24,7 @@ def environment_file(out, name):
     try:
         read_exr(path)
         return relative
-    except (OSError, ValueError, IndexError, KeyError):
+    except UNREADABLE:
         path.parent.mkdir(parents=True, exist_ok=True)
     if name.startswith(soft_boxes.PREFIX):
         image = soft_boxes.make(int(name.removeprefix(soft_boxes.PREFIX)))

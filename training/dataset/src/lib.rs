@@ -8,6 +8,7 @@
 
 pub mod background;
 pub mod calibrate;
+pub mod claim;
 pub mod cameras;
 pub mod environment;
 mod error;
