@@ -115,9 +115,10 @@ fn partial_path(path: &Path) -> PathBuf {
 
 /// Whether a file of this name is what [`partial_path`] makes for `path`.
 fn is_partial_of(path: &Path, name: &str) -> bool {
-    let digits = path.file_name().and_then(|whole| whole.to_str()).and_then(|whole| {
-        name.strip_prefix('.')?.strip_prefix(whole)?.strip_prefix('.')?.strip_suffix(PARTIAL)
-    });
+    let digits = path
+        .file_name()
+        .and_then(|whole| whole.to_str())
+        .and_then(|whole| name.strip_prefix('.')?.strip_prefix(whole)?.strip_prefix('.')?.strip_suffix(PARTIAL));
     digits.is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 

@@ -74,7 +74,10 @@ mod tests {
         let others = [take("20..40", 1).unwrap(), take("1..20", 4).unwrap()];
         for (range, stride) in [("0..20", 4), ("16..18", 1), ("0..100", 8)] {
             let message = take(range, stride).unwrap_err().to_string();
-            assert!(message.contains("seeds 0..20 with --stride 4") && message.contains("seeds of its own"), "{message}");
+            assert!(
+                message.contains("seeds 0..20 with --stride 4") && message.contains("seeds of its own"),
+                "{message}"
+            );
             assert!(message.contains(data.path().to_str().unwrap()), "{message}");
         }
         drop(first);

@@ -8,8 +8,8 @@
 
 pub mod background;
 pub mod calibrate;
-pub mod claim;
 pub mod cameras;
+pub mod claim;
 pub mod environment;
 mod error;
 pub mod light_groups;

@@ -71,7 +71,8 @@ fn rendering_that_is_killed_leaves_whole_pairs_and_goes_on_to_the_same_pixels() 
         child.wait().unwrap();
         let after = finished(data);
         assert!(after.is_superset(&before), "finished pairs were lost: {before:?}, then {after:?}");
-        let partial = |seed| !seed_folder(data, seed).join(PAIR).exists() && seed_folder(data, seed).join(PAIR_FILES[0]).exists();
+        let partial =
+            |seed| !seed_folder(data, seed).join(PAIR).exists() && seed_folder(data, seed).join(PAIR_FILES[0]).exists();
         while_writing += usize::from(SEEDS.into_iter().any(partial));
         before = after;
     }
