@@ -15,7 +15,7 @@ use portrait_dataset::pair;
 use portrait_dataset::seeds::seed_folder;
 
 const KILLS: u64 = 8;
-const SEEDS: std::ops::Range<u64> = SEED..SEED + 24;
+const SEEDS: std::ops::Range<u64> = SEED..SEED + 40;
 
 /// A data folder with the same scene for each seed.
 fn scenes() -> tempfile::TempDir {
@@ -61,8 +61,8 @@ fn rendering_that_is_killed_leaves_whole_pairs_and_goes_on_to_the_same_pixels() 
     let delays_ms = (1..=KILLS).map(|round| (round as f64 * 0.618_034).fract() * 120.0);
     for delay_ms in delays_ms {
         let mut child = render(data).spawn().unwrap();
-        // Until it has begun to draw.
-        let next = seed_folder(data, SEEDS.start + before.len() as u64).join(PAIR_FILES[0]);
+        // Until it has made one more.
+        let next = seed_folder(data, SEEDS.start + before.len() as u64).join(PAIR);
         while !next.exists() && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(5));
         }
