@@ -10,7 +10,7 @@ use safetensors::tensor::{SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Graph, Spec, SpecError};
+use crate::{Graph, Spec, SpecError, files};
 
 /// Largest weights file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -340,10 +340,8 @@ impl Model {
         if path.exists() && !overwrite {
             return Err(WeightsError::Exists { path: path.to_path_buf() });
         }
-        let io = |source| WeightsError::Io { path: path.to_path_buf(), source };
-        let partial = path.with_extension("safetensors.partial");
-        std::fs::write(&partial, self.to_bytes(dtype)?).map_err(io)?;
-        std::fs::rename(&partial, path).map_err(io)
+        files::write_whole(path, &self.to_bytes(dtype)?)
+            .map_err(|source| WeightsError::Io { path: path.to_path_buf(), source })
     }
 }
 

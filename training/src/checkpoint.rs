@@ -1,12 +1,13 @@
-//! Checkpoints: folders `step_00000250` that hold a whole training state. They are written under another name first
-//! and renamed, so a folder with that name is always whole.
+//! Checkpoints: folders `step_00000250` that hold a whole training state. They are written and synced under another name,
+//! then renamed, and renamed back before they are deleted, so a folder with that name is always whole.
 
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::Optimizer;
-use burn::record::{FullPrecisionSettings, NamedMpkFileRecorder, Recorder, RecorderError};
+use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, NamedMpkFileRecorder, Recorder, RecorderError};
 use burn::tensor::backend::AutodiffBackend;
+use portrait_network::files::{sync_folder, write_whole};
 use portrait_network::{Dtype, Graph, Model, Provenance, WeightsError};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ const GENERATOR: &str = "generator";
 const CRITIC: &str = "critic";
 const GENERATOR_ADAM: &str = "generator_adam";
 const CRITIC_ADAM: &str = "critic_adam";
+/// Begins the names of folders that are being written or deleted.
+const PARTIAL: &str = "partial_";
 
 /// What a run knows besides its networks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -106,9 +109,10 @@ pub enum CheckpointError {
 }
 
 /// Writes the checkpoint `folder/step_…`, unless this step has one, and deletes older ones: [`KEPT`] and the best stay.
+/// Only one process may do so at a time.
 ///
 /// # Errors
-/// When something cannot be written.
+/// When something cannot be written; older checkpoints are as they were.
 pub fn save<B: AutodiffBackend>(
     folder: &Path,
     trainer: &Trainer<B>,
@@ -116,33 +120,49 @@ pub fn save<B: AutodiffBackend>(
     config: &ConfigFile,
 ) -> Result<PathBuf, CheckpointError> {
     let whole = folder.join(name(trainer.step));
-    if whole.exists() {
+    if whole.join(STATE).is_file() {
         return Ok(whole);
     }
-    let partial = folder.join(format!("partial_{}", name(trainer.step)));
-    if partial.exists() {
-        std::fs::remove_dir_all(&partial).map_err(io(&partial))?;
+    std::fs::create_dir_all(folder).map_err(io(folder))?;
+    delete_partial(folder)?;
+    let partial = partial(folder, trainer.step);
+    if let Err(error) = write_state(&partial, trainer, progress, config) {
+        // A full disk has its room back.
+        let _ = std::fs::remove_dir_all(&partial);
+        return Err(error);
     }
-    std::fs::create_dir_all(&partial).map_err(io(&partial))?;
-    write::<B, _>(&partial, GENERATOR, trainer.generator.clone().into_record())?;
-    write::<B, _>(&partial, CRITIC, trainer.critic.clone().into_record())?;
-    write::<B, _>(&partial, GENERATOR_ADAM, trainer.generator_adam.to_record())?;
-    write::<B, _>(&partial, CRITIC_ADAM, trainer.critic_adam.to_record())?;
-    trainer.average_model(Provenance::default())?.save(&partial.join(AVERAGE), Dtype::F32, false)?;
-    std::fs::write(partial.join(CONFIG), config.text()).map_err(io(&partial))?;
-    let path = partial.join(STATE);
-    let state = State { step: trainer.step, rng: trainer.rng.clone(), progress: progress.clone() };
-    let text = serde_json::to_string(&state).map_err(|source| CheckpointError::State { path: path.clone(), source })?;
-    std::fs::write(&path, text).map_err(io(&path))?;
     std::fs::rename(&partial, &whole).map_err(io(&whole))?;
+    sync_folder(folder).map_err(io(folder))?;
 
     let best = progress.best.as_ref().map(|best| best.step);
     let older = steps(folder)?.into_iter().rev().filter(|&step| step < trainer.step && Some(step) != best);
     for step in older.skip(KEPT - 1) {
         let path = folder.join(name(step));
-        std::fs::remove_dir_all(&path).map_err(io(&path))?;
+        std::fs::rename(&path, self::partial(folder, step)).map_err(io(&path))?;
     }
+    delete_partial(folder)?;
     Ok(whole)
+}
+
+/// Writes all files of a checkpoint.
+fn write_state<B: AutodiffBackend>(
+    folder: &Path,
+    trainer: &Trainer<B>,
+    progress: &Progress,
+    config: &ConfigFile,
+) -> Result<(), CheckpointError> {
+    std::fs::create_dir(folder).map_err(io(folder))?;
+    write::<B, _>(folder, GENERATOR, trainer.generator.clone().into_record())?;
+    write::<B, _>(folder, CRITIC, trainer.critic.clone().into_record())?;
+    write::<B, _>(folder, GENERATOR_ADAM, trainer.generator_adam.to_record())?;
+    write::<B, _>(folder, CRITIC_ADAM, trainer.critic_adam.to_record())?;
+    trainer.average_model(Provenance::default())?.save(&folder.join(AVERAGE), Dtype::F32, false)?;
+    let path = folder.join(CONFIG);
+    write_whole(&path, config.text().as_bytes()).map_err(io(&path))?;
+    let path = folder.join(STATE);
+    let state = State { step: trainer.step, rng: trainer.rng.clone(), progress: progress.clone() };
+    let text = serde_json::to_string(&state).map_err(|source| CheckpointError::State { path: path.clone(), source })?;
+    write_whole(&path, text.as_bytes()).map_err(io(&path))
 }
 
 /// Reads a checkpoint into a trainer that has the same networks.
@@ -226,12 +246,35 @@ fn name(step: u64) -> String {
     format!("step_{step:08}")
 }
 
+/// Where the checkpoint of a step is written, and where it is deleted.
+fn partial(folder: &Path, step: u64) -> PathBuf {
+    folder.join(format!("{PARTIAL}{}", name(step)))
+}
+
+/// Deletes what this run, or one that was killed, has written in part or deleted in part.
+fn delete_partial(folder: &Path) -> Result<(), CheckpointError> {
+    for entry in std::fs::read_dir(folder).map_err(io(folder))? {
+        let entry = entry.map_err(io(folder))?;
+        let step = entry.file_name().to_str().and_then(|entry| step_of(entry.strip_prefix(PARTIAL)?));
+        if step.is_some() {
+            let path = entry.path();
+            std::fs::remove_dir_all(&path).map_err(io(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The step that a checkpoint's folder is named by.
+fn step_of(name: &str) -> Option<u64> {
+    name.strip_prefix("step_")?.parse().ok()
+}
+
 /// Steps that have a checkpoint, in order.
 fn steps(folder: &Path) -> Result<Vec<u64>, CheckpointError> {
     let mut steps = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io(folder))? {
         let entry = entry.map_err(io(folder))?.file_name();
-        let step = entry.to_str().and_then(|entry| entry.strip_prefix("step_")).and_then(|step| step.parse().ok());
+        let step = entry.to_str().and_then(step_of);
         steps.extend(step.filter(|&step| folder.join(name(step)).join(STATE).is_file()));
     }
     steps.sort_unstable();
@@ -251,9 +294,14 @@ fn write<B: AutodiffBackend, R: burn::record::Record<B>>(
     name: &str,
     record: R,
 ) -> Result<(), CheckpointError> {
-    let path = folder.join(name);
-    let recorder = FileRecorder::default();
-    Recorder::<B>::record(&recorder, record, path.clone()).map_err(|source| CheckpointError::Record { path, source })
+    // Where `FileRecorder` reads it.
+    let path = folder.join(name).with_extension("mpk");
+    // Burn's own writer to files hides what goes wrong when it is closed, such as a full disk.
+    let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+    match Recorder::<B>::record(&recorder, record, ()) {
+        Ok(content) => write_whole(&path, &content).map_err(io(&path)),
+        Err(source) => Err(CheckpointError::Record { path, source }),
+    }
 }
 
 fn read<B: AutodiffBackend, R: burn::record::Record<B>>(

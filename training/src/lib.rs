@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod model;
 pub mod picture;
 pub mod report;
+mod run_folder;
 pub mod tone_tables;
 pub mod toy;
 pub mod train;

@@ -266,6 +266,9 @@ impl Console {
                 validation.first_face_l1,
                 validation.face_sharpness
             )),
+            Event::Repaired { lines, .. } => {
+                self.line(format!("metrics.jsonl: {lines} line(s) that a killed run wrote in part were dropped"));
+            }
             _ => {}
         }
     }

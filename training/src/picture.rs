@@ -1,9 +1,11 @@
 //! Grids of images for people to look at.
 
+use std::io::Cursor;
 use std::path::Path;
 
 use image::imageops::{FilterType, resize};
-use image::{ImageError, Rgb, RgbImage};
+use image::{EncodableLayout, ImageBuffer, ImageError, ImageFormat, PixelWithColorType, Rgb, RgbImage};
+use portrait_network::files::write_whole;
 
 /// Display-referred sRGB `[3, H, W]` planar → 8-bit `[H, W, 3]`, clamped and rounded.
 pub fn quantize(planar: &[f32]) -> Vec<u8> {
@@ -25,7 +27,21 @@ pub fn side_by_side(images: &[&[u8]], zoom: u32) -> RgbImage {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_grid(path: &Path, rows: &[Vec<&[u8]>]) -> Result<(), ImageError> {
-    grid(rows).save(path)
+    write_png(path, &grid(rows))
+}
+
+/// Writes a PNG, whole or not at all.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_png<P>(path: &Path, image: &ImageBuffer<P, Vec<P::Subpixel>>) -> Result<(), ImageError>
+where
+    P: PixelWithColorType,
+    [P::Subpixel]: EncodableLayout,
+{
+    let mut content = Cursor::new(Vec::new());
+    image.write_to(&mut content, ImageFormat::Png)?;
+    Ok(write_whole(path, content.get_ref())?)
 }
 
 fn grid(rows: &[Vec<&[u8]>]) -> RgbImage {

@@ -61,6 +61,13 @@ pub enum Event {
         /// Its folder.
         path: PathBuf,
     },
+    /// Lines of the log that a killed run wrote in part were dropped.
+    Repaired {
+        /// Steps done.
+        step: u64,
+        /// How many lines.
+        lines: usize,
+    },
     /// The run ended.
     Finished(Summary),
 }

@@ -5,11 +5,13 @@
 
 use std::path::Path;
 
-use image::{ImageBuffer, ImageError, Luma, Rgb};
+use image::{EncodableLayout, ImageBuffer, ImageError, Luma, PixelWithColorType, Rgb};
+use portrait_network::files::write_whole;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::dataset::{FACE_MASK, PAIR_FORMAT, Pair, PairInfo, pair_folder};
+use crate::picture::write_png;
 
 const COLOR_CAST: [f32; 3] = [0.85, 0.95, 1.0];
 
@@ -96,19 +98,23 @@ pub fn write(folder: &Path, pair: &Pair) -> Result<(), ImageError> {
     let folder = pair_folder(folder, pair.seed);
     std::fs::create_dir_all(&folder)?;
     let side = pair.size_px as u32;
-    let rgb = |name: &str, values: &[u8]| {
-        image::save_buffer(folder.join(name), values, side, side, image::ExtendedColorType::Rgb8)
-    };
-    rgb("first.png", &pair.first)?;
-    rgb("reference.png", &pair.reference)?;
-    image::save_buffer(folder.join("mask.png"), &pair.mask, side, side, image::ExtendedColorType::L8)?;
-    if let Some(normal) = ImageBuffer::<Rgb<u16>, _>::from_raw(side, side, pair.normal.clone()) {
-        normal.save(folder.join("normal.png"))?;
-    }
-    if let Some(depth) = ImageBuffer::<Luma<u16>, _>::from_raw(side, side, pair.depth.clone()) {
-        depth.save(folder.join("depth.png"))?;
-    }
+    save::<Rgb<u8>>(&folder.join("first.png"), side, &pair.first)?;
+    save::<Rgb<u8>>(&folder.join("reference.png"), side, &pair.reference)?;
+    save::<Luma<u8>>(&folder.join("mask.png"), side, &pair.mask)?;
+    save::<Rgb<u16>>(&folder.join("normal.png"), side, &pair.normal)?;
+    save::<Luma<u16>>(&folder.join("depth.png"), side, &pair.depth)?;
     let info = PairInfo { format: PAIR_FORMAT, seed: pair.seed, identity: pair.identity.clone().into(), size_px: side };
-    std::fs::write(folder.join("pair.json"), serde_json::json!(info).to_string())?;
-    Ok(())
+    Ok(write_whole(&folder.join("pair.json"), serde_json::json!(info).to_string().as_bytes())?)
+}
+
+/// Writes a square image; one without values is left out.
+fn save<P>(path: &Path, side: u32, values: &[P::Subpixel]) -> Result<(), ImageError>
+where
+    P: PixelWithColorType,
+    [P::Subpixel]: EncodableLayout,
+{
+    match ImageBuffer::<P, _>::from_raw(side, side, values.to_vec()) {
+        Some(image) => write_png(path, &image),
+        None => Ok(()),
+    }
 }

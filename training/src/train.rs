@@ -1,6 +1,6 @@
 //! A training run: data, steps, validation, pictures, checkpoints, and when to stop.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
+use portrait_network::files::explained;
 use portrait_network::{Graph, Provenance, WeightsError};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
@@ -22,13 +23,13 @@ use crate::light_groups;
 use crate::model::Generator;
 use crate::picture::write_grid;
 use crate::report::{Event, Summary, Validation};
+use crate::run_folder::{METRICS, begin, is_begun, lock_folder, open_metrics};
 use crate::trainer::{Losses, Rejection, Trainer};
 use crate::validate::{second_image, validate};
 use crate::workers::{Session, Worker, WorkersError};
 
 /// Faces in a picture.
 const PICTURE_ROWS: usize = 4;
-const METRICS: &str = "metrics.jsonl";
 
 /// What to train.
 #[derive(Clone, Debug)]
@@ -64,6 +65,12 @@ pub enum TrainError {
     /// The folder has files, and nobody asked to go on.
     #[error("{path} exists and is not empty: add --resume to go on with the run in it, or name another folder")]
     Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process trains in the folder.
+    #[error("another run is writing to {path}: wait for its end or stop it, or name another folder")]
+    Running {
         /// The folder.
         path: PathBuf,
     },
@@ -141,17 +148,20 @@ pub fn train<B: AutodiffBackend>(
     let config = options.config.config();
     config.validate()?;
     let graph = config.graph()?;
+    let begun = is_begun(options.out);
+    let lock = if begun { Some(lock_folder(options.out)?) } else { None };
     let newest = checkpoint::latest(&checkpoint::folder(options.out))?;
     let checkpoint = match (options.resume, newest) {
         (false, _) if !is_empty(options.out) => return Err(TrainError::Exists { path: options.out.into() }),
-        (true, None) => return Err(TrainError::NothingToResume { path: options.out.into() }),
+        (true, None) if !begun => return Err(TrainError::NothingToResume { path: options.out.into() }),
         (true, Some(checkpoint)) => {
             if !config.continues(checkpoint::snapshot(&checkpoint)?.config.config()) {
                 return Err(TrainError::OtherConfig { path: checkpoint });
             }
             Some(checkpoint)
         }
-        (false, _) => None,
+        // A run that was killed before its first checkpoint begins again.
+        (_, None) | (false, _) => None,
     };
     let planes = &graph.spec().inputs;
     let mut train = dataset::load(options.data, &config.data.train_seeds, planes)?;
@@ -183,7 +193,8 @@ pub fn train<B: AutodiffBackend>(
         replicas.push((trainer, device));
     }
     let (trainer, device) = replicas.remove(0);
-    let metrics = open_metrics(options.out, trainer.step)?;
+    let _lock = lock.map_or_else(|| begin(options.out), Ok)?;
+    let (metrics, repaired) = open_metrics(options.out, trainer.step)?;
     std::thread::scope(|scope| {
         let (draw, train, weights, graph) = (&draw as &Draw, &train[..], &weights, &graph);
         let (mut go, mut others) = (Vec::new(), Vec::new());
@@ -195,7 +206,7 @@ pub fn train<B: AutodiffBackend>(
         let place = trainer.worker.join::<B::InnerBackend>(&device);
         let run =
             Run { options, trainer, progress, graph, train, validation, weights, draw, go, device, metrics, watch };
-        let outcome = place.map_err(TrainError::from).and_then(|_place| run.run());
+        let outcome = place.map_err(TrainError::from).and_then(|_place| run.run(repaired));
         // One that panicked has said why, and the first one has missed it.
         others.into_iter().for_each(|other| drop(other.join()));
         outcome
@@ -220,7 +231,8 @@ fn follow<B: AutodiffBackend>(
 }
 
 impl<B: AutodiffBackend> Run<'_, B> {
-    fn run(mut self) -> Result<Summary, TrainError> {
+    /// `repaired` lines of the log were dropped.
+    fn run(mut self, repaired: usize) -> Result<Summary, TrainError> {
         let config = self.options.config.config();
         let begin = Instant::now();
         self.tell(Event::Started {
@@ -232,6 +244,9 @@ impl<B: AutodiffBackend> Run<'_, B> {
             backend: B::name(&self.device),
             parameters: self.graph.parameter_count(),
         })?;
+        if repaired > 0 {
+            self.tell(Event::Repaired { step: self.trainer.step, lines: repaired })?;
+        }
         let mut in_a_row = 0;
         let mut logged = (Losses::default(), 0_u64, 0.0);
         let mut plateau = None;
@@ -349,6 +364,8 @@ impl<B: AutodiffBackend> Run<'_, B> {
     }
 
     fn save(&mut self) -> Result<PathBuf, TrainError> {
+        // The log of a step is on the disk when its checkpoint is.
+        self.metrics.sync_data().map_err(|error| write_error(&self.options.out.join(METRICS), &error))?;
         let folder = checkpoint::folder(self.options.out);
         let path = checkpoint::save(&folder, &self.trainer, &self.progress, self.options.config)?;
         self.tell(Event::Saved { step: self.trainer.step, path: path.clone() })?;
@@ -359,30 +376,13 @@ impl<B: AutodiffBackend> Run<'_, B> {
         let path = self.options.out.join(METRICS);
         let mut line = serde_json::to_string(&event).map_err(|error| write_error(&path, &error))?;
         line.push('\n');
-        self.metrics.write_all(line.as_bytes()).map_err(|error| write_error(&path, &error))?;
+        self.metrics.write_all(line.as_bytes()).map_err(|error| write_error(&path, &explained(error)))?;
         (self.watch)(&event);
         Ok(())
     }
 }
 
-/// Opens `metrics.jsonl` for new lines, without the lines of steps that will be done again.
-fn open_metrics(out: &Path, step: u64) -> Result<File, TrainError> {
-    let path = out.join(METRICS);
-    let failed = |error: std::io::Error| write_error(&path, &error);
-    std::fs::create_dir_all(out).map_err(failed)?;
-    if path.exists() {
-        let text = std::fs::read_to_string(&path).map_err(failed)?;
-        let done = |line: &&str| {
-            let entry: Option<serde_json::Value> = serde_json::from_str(line).ok();
-            entry.and_then(|entry| entry["step"].as_u64()).is_some_and(|at| at <= step)
-        };
-        let kept: String = text.lines().filter(done).flat_map(|line| [line, "\n"]).collect();
-        std::fs::write(&path, kept).map_err(failed)?;
-    }
-    OpenOptions::new().create(true).append(true).open(&path).map_err(failed)
-}
-
-fn write_error(path: &Path, error: &dyn std::error::Error) -> TrainError {
+pub(crate) fn write_error(path: &Path, error: &dyn std::error::Error) -> TrainError {
     TrainError::Write { path: path.into(), what: error.to_string() }
 }
 

@@ -3,11 +3,10 @@
 
 mod common;
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Workshop, step_losses, toy_config, toy_config_with};
+use common::{Workshop, logged_steps, step_losses, toy_config, toy_config_with};
 use portrait_network::{Dtype, Model};
 use portrait_training::backend::{Inner, Training, device};
 use portrait_training::batch::Batch;
@@ -127,18 +126,6 @@ fn a_resumed_run_repeats_the_uninterrupted_one() {
         Model::load(&path).unwrap()
     };
     assert_eq!(weights("whole", "a.safetensors").convs(), weights("halves", "b.safetensors").convs());
-}
-
-/// The log's step lines, without what a clock says.
-fn logged_steps(log: &Path) -> Vec<serde_json::Value> {
-    let text = std::fs::read_to_string(log).unwrap();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let mut steps: Vec<_> = lines.filter(|line| line["event"] == "step").collect();
-    for step in &mut steps {
-        let timeless = step.as_object_mut().unwrap();
-        assert!(timeless.remove("seconds_per_step").is_some() && timeless.remove("max_steps").is_some());
-    }
-    steps
 }
 
 #[test]

@@ -37,6 +37,10 @@ pub fn shipped(folder: &Path) -> Recipe<'static> {
     }
 }
 
+fn holds_files(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
+
 /// Runs a recipe; its data, runs, weights and report lie in `folder`. Returns the default model's weights.
 pub fn make(recipe: &Recipe, folder: &Path) -> Result<PathBuf> {
     for request in &recipe.sets {
@@ -59,7 +63,7 @@ pub fn make(recipe: &Recipe, folder: &Path) -> Result<PathBuf> {
             .arg(&data)
             .arg("--out")
             .arg(&run_folder)
-            .args(run_folder.exists().then_some("--resume")))?;
+            .args(holds_files(&run_folder).then_some("--resume")))?;
         run(Command::new(&train)
             .args(["export", "--overwrite", "--dtype", "f16", "--last", "--checkpoint"])
             .arg(&run_folder)

@@ -37,14 +37,19 @@ def _within(option, value, low, high):
 
 
 def _render(arguments):
-    from .pairs import is_made, make_pair
-    from .reference import use_device
-
     seeds = storage.parse_seed_range(arguments.seeds, arguments.stride)
     _within("--size", arguments.size, 32, 4096)
     _within("--samples", arguments.samples, 1, 65536)
     _within("--identity-textures", arguments.identity_textures, 64, 8192)
     out = storage.output_folder(arguments.out)
+    with storage.claim(out, seeds):
+        return _render_seeds(arguments, out, seeds)
+
+
+def _render_seeds(arguments, out, seeds):
+    from .pairs import is_made, make_pair
+    from .reference import use_device
+
     pending = [seed for seed in seeds if not is_made(out, seed, arguments.size, arguments.samples,
                                                                    arguments.light_groups)]
     print(f"{len(seeds)} seeds, {len(seeds) - len(pending)} already finished", flush=True)
@@ -58,6 +63,8 @@ def _render(arguments):
             failed.append(seed)
             traceback.print_exc()
             print(f"seed {seed} failed: {error}", file=sys.stderr, flush=True)
+            if getattr(error, "errno", None) in storage.NO_ROOM:
+                break
         mean_s, mean_cpu_s = (time.time() - start) / count, (time.process_time() - cpu) / count
         print(f"[{count}/{len(pending)}] seed {seed}: {mean_s:.1f} s and {mean_cpu_s:.1f} CPU-s a seed, "
               f"{mean_s * (len(pending) - count) / 60:.1f} min left", flush=True)
@@ -72,14 +79,15 @@ def main():
         if arguments.verb == "render":
             return _render(arguments)
         out = storage.output_folder(arguments.out)
-        if arguments.verb == "calibration":
-            from .calibration import make_calibration
+        with storage.claim(out, storage.ALL_SEEDS):
+            if arguments.verb == "calibration":
+                from .calibration import make_calibration
 
-            return make_calibration(out)
-        from .demo import make_demo
+                return make_calibration(out)
+            from .demo import make_demo
 
-        _within("--seed", arguments.seed, 0, 10**8 - 1)
-        return make_demo(out, arguments.seed)
+            _within("--seed", arguments.seed, 0, 10**8 - 1)
+            return make_demo(out, arguments.seed)
     except UsageError as error:
         print(f"head_studio: {error}", file=sys.stderr)
         return 2

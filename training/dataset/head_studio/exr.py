@@ -11,6 +11,8 @@ import numpy as np
 
 MAGIC = 20000630
 ROWS_PER_BLOCK = {0: 1, 2: 1, 3: 16}
+# What `read_exr` raises for a file that is missing or damaged.
+UNREADABLE = (OSError, ValueError, IndexError, KeyError, struct.error, zlib.error)
 SAMPLE_TYPES = {1: np.dtype("<f2"), 2: np.dtype("<f4")}
 
 

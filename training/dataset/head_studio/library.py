@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from . import soft_boxes, storage
-from .exr import read_exr, write_exr
+from .exr import UNREADABLE, read_exr, write_exr
 from .skin import SkinTextures, make_skin
 
 ENVIRONMENT_HEIGHT_PX = 256
@@ -24,7 +24,7 @@ def environment_file(out, name):
     try:
         read_exr(path)
         return relative
-    except (OSError, ValueError, IndexError, KeyError):
+    except UNREADABLE:
         path.parent.mkdir(parents=True, exist_ok=True)
     if name.startswith(soft_boxes.PREFIX):
         image = soft_boxes.make(int(name.removeprefix(soft_boxes.PREFIX)))
@@ -58,6 +58,11 @@ def _to_bytes(values):
     return (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
+def _width_px(path):
+    with Image.open(path) as image:
+        return image.width
+
+
 def identity_textures(out, identity, size_px):
     """The skin textures of an identity, from `out/identities/<number>/` or made now.
 
@@ -67,7 +72,7 @@ def identity_textures(out, identity, size_px):
     from .export import to_srgb
 
     folder = out / f"identities/{identity.number:07d}"
-    if not storage.is_finished(folder, TEXTURE_FILES) or Image.open(folder / TEXTURE_FILES[0]).size[0] != size_px:
+    if not storage.is_finished(folder, TEXTURE_FILES) or _width_px(folder / TEXTURE_FILES[0]) != size_px:
         folder.mkdir(parents=True, exist_ok=True)
         made = make_skin(identity, size_px)
         surface = np.stack([np.ones_like(made.roughness), made.roughness, made.feature], 2)

@@ -151,4 +151,5 @@ def make_pair(out, seed, size_px, samples, texture_px, clip=False, light_groups=
         groups, image = (), reference.render(folder, "reference.exr", size_px, samples, seed, mask_name="mask.png")
     if not np.isfinite(image).all() or image[..., 3].max() < 0.5:
         raise RuntimeError("the reference image is empty or not finite")
-    storage.finish(folder, FILES + groups)
+    surroundings = ("background.exr",) if background["kind"] == "image" else ()
+    storage.finish(folder, FILES + surroundings + groups)

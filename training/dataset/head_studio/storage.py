@@ -1,13 +1,21 @@
-"""Finished or not: atomic files, `done.json` manifests, and verification. Nothing is ever deleted."""
+"""Finished or not: whole files, `done.json` manifests, verification, and who works on which seeds. Nothing is ever
+deleted but what killed writers left."""
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
-from contextlib import contextmanager
+import re
+import secrets
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MANIFEST = "done.json"
 FORMAT = 1
+LOCKS = ".locks"
+ALL_SEEDS = range(10**8)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UsageError(Exception):
@@ -41,15 +49,79 @@ def output_folder(path):
 
 
 @contextmanager
-def replacing(path):
-    """Yields a temporary path beside `path`, with the same ending; renames it on success."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+def claim(out, seeds):
+    """Holds the seeds of a data folder for this process, however it ends; refuses where another process has one of them.
+    Processes with seeds of their own share a folder."""
+    folder = out / LOCKS
+    folder.mkdir(exist_ok=True)
+    with open(folder / "head_studio.guard", "w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        for path in folder.iterdir():
+            found = re.fullmatch(r"head_studio (\d+)\.\.(\d+) by ([1-9]\d*)", path.name)
+            if found and _overlap(seeds, range(*map(int, found.groups()))):
+                with open(path, "w") as other:
+                    if not _lock(other):
+                        raise UsageError(
+                            f"--out: {out}: another head_studio is at work on seeds {found[1]}..{found[2]} with --stride "
+                            f"{found[3]}, some of which were asked for; give each process seeds of its own, or wait for "
+                            "its end or stop it")
+        mine = open(folder / f"head_studio {seeds.start}..{seeds.stop} by {seeds.step}", "w")
+        _lock(mine)
+    with mine:
+        yield
+
+
+def _overlap(a, b):
+    shorter, longer = sorted((a, b), key=len)
+    return any(seed in longer for seed in shorter)
+
+
+def _lock(stream):
+    """Whether no other process has the lock of this file; this one has it then, until it ends or closes the file."""
     try:
-        yield temporary
-        os.replace(temporary, path)
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+
+
+@contextmanager
+def replacing(path):
+    """Yields a temporary path beside `path`, with the same ending; syncs and renames it on success. Whoever opens `path`,
+    even after a crash, finds the old file or the new one, whole."""
+    path = Path(path)
+    _delete_abandoned(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(8)}.part{path.suffix}")
+    try:
+        with open(temporary, "xb") as stream:
+            with suppress(OSError):    # Where a file system has no locks, what was abandoned just stays.
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield temporary
+            os.fsync(stream)
+            os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise OSError(error.errno, f"{error.strerror}: the disk is full, or a quota or file size limit (`ulimit -f`) is "
+                          "too small; make room and run the same command again: what was finished is whole and is kept",
+                          str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _delete_abandoned(path):
+    """Deletes what killed writers of this file left; a lock says that the writer lives."""
+    ours = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]{{16}}\.part{re.escape(path.suffix)}")
+    for other in path.parent.iterdir():
+        if ours.fullmatch(other.name):
+            with suppress(OSError), open(other, "ab") as stream:
+                if _lock(stream):
+                    other.unlink()
 
 
 def write_bytes(path, content):

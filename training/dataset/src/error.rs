@@ -33,6 +33,19 @@ pub enum DatasetError {
         /// How many seeds were asked for.
         wanted: usize,
     },
+    /// Another process makes some of the seeds.
+    #[error(
+        "{folder}: another `portrait-dataset render` is at work on seeds {range} with --stride {stride}, some of which were \
+         asked for; give each process seeds of its own, or wait for its end or stop it"
+    )]
+    Claimed {
+        /// The data folder.
+        folder: PathBuf,
+        /// The other process's range, `A..B`.
+        range: String,
+        /// Its stride.
+        stride: u32,
+    },
     /// A glTF file that Bevy does not load.
     #[error("{path}: Bevy cannot load this glTF file: {reason}; make this seed again")]
     Gltf {

@@ -8,6 +8,7 @@
 
 pub mod calibrate;
 pub mod cameras;
+pub mod claim;
 pub mod environment;
 mod error;
 pub mod light_groups;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_dataset::DatasetError;
 use portrait_dataset::calibrate::{KINDS, TOLERANCE, calibrate};
+use portrait_dataset::claim::Claim;
 use portrait_dataset::pair::{self, Outcome};
 use portrait_dataset::seeds::{SeedRange, seed_folder};
 use portrait_dataset::studio::Studio;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
 
 fn render(arguments: &Seeds) -> Result<bool> {
     let seeds = arguments.list()?;
+    let _claim = Claim::take(&arguments.data, &arguments.seeds, arguments.stride)?;
     let style = ProgressStyle::with_template("{bar:32} {pos}/{len} pairs, {elapsed} gone, {eta} left {msg}")?;
     let bar = ProgressBar::new(seeds.len() as u64).with_style(style);
     // Bevy starts only when there is something to draw.

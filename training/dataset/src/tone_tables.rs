@@ -13,11 +13,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use portrait_network::files::write_whole;
 use safetensors::{Dtype, tensor::TensorView};
 
 use crate::error::DatasetError;
 use crate::linear_image::LinearImage;
-use crate::manifest::write_atomically;
 use crate::rendering::{Rendering, ToneMapping};
 use crate::studio::Studio;
 
@@ -53,7 +53,7 @@ pub fn ensure(studio: &mut Studio, data: &Path) -> Result<(), DatasetError> {
         .collect();
     let header = HashMap::from([("slope".into(), SLOPE.to_string()), ("largest".into(), LARGEST.to_string())]);
     let content = safetensors::serialize(views.map_err(refuse)?, Some(header)).map_err(refuse)?;
-    Ok(write_atomically(&path, &content)?)
+    write_whole(&path, &content).map_err(DatasetError::io(path))
 }
 
 /// The linear value of entry `index`.

@@ -1,11 +1,11 @@
 //! Finished or not: fingerprints, `done.json` (written by head_studio) and `pair.json` (written by portrait_dataset, last).
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use portrait_network::files::write_whole;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -182,41 +182,21 @@ impl Pair {
         whole.then_some(pair)
     }
 
-    /// Writes the images `(name, content)` and then the manifest, each atomically.
+    /// Writes the images `(name, content)` and then the manifest, each whole or not at all.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn write(mut self, folder: &Path, images: &[(&'static str, Vec<u8>)], done: &Done) -> Result<Self, FileError> {
         for (name, content) in images {
-            write_atomically(&folder.join(name), content)?;
+            let path = folder.join(name);
+            write_whole(&path, content).map_err(FileError::io(path))?;
             self.files.insert((*name).to_owned(), Fingerprint::of(content));
         }
         self.inputs = done.digests();
         let path = folder.join(PAIR);
         let mut text = serde_json::to_vec_pretty(&self).map_err(FileError::json(&path))?;
         text.push(b'\n');
-        write_atomically(&path, &text)?;
+        write_whole(&path, &text).map_err(FileError::io(path))?;
         Ok(self)
     }
-}
-
-/// Writes beside `path`, then renames: a reader sees the whole file or none.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::Builder::new().prefix(".").suffix(".part").permissions(mode()).tempfile_in(folder)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)
-    };
-    write().map(drop).map_err(FileError::io(path))
-}
-
-/// Readable by everyone that the umask lets, as any file a program writes.
-fn mode() -> Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    Permissions::from_mode(0o666)
 }

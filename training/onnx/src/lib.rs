@@ -11,7 +11,7 @@ mod proto;
 
 use std::path::{Path, PathBuf};
 
-use portrait_network::Model;
+use portrait_network::{Model, files};
 use thiserror::Error;
 
 pub use graph::encode;
@@ -44,8 +44,5 @@ pub fn save(model: &Model, path: &Path, overwrite: bool) -> Result<(), OnnxError
     if path.exists() && !overwrite {
         return Err(OnnxError::Exists { path: path.into() });
     }
-    let io = |source| OnnxError::Io { path: path.into(), source };
-    let partial = path.with_extension("onnx.partial");
-    std::fs::write(&partial, encode(model)).map_err(io)?;
-    std::fs::rename(&partial, path).map_err(io)
+    files::write_whole(path, &encode(model)).map_err(|source| OnnxError::Io { path: path.into(), source })
 }

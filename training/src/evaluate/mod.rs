@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
 use portrait_files::bounded;
+use portrait_network::files::write_whole;
 use portrait_network::{Model, Plane};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -20,7 +21,7 @@ use crate::export::commit;
 use crate::lut::Lut;
 use crate::metrics::compare;
 use crate::model::Generator;
-use crate::picture::{side_by_side, write_grid};
+use crate::picture::{side_by_side, write_grid, write_png};
 use crate::seeds::Seeds;
 use crate::validate::second_image;
 
@@ -221,9 +222,9 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
     std::fs::create_dir_all(out).map_err(|error| write(out, error.to_string()))?;
     let path = out.join("report.json");
     let text = serde_json::to_string_pretty(&report.json()).map_err(|error| write(&path, error.to_string()))?;
-    std::fs::write(&path, text + "\n").map_err(|error| write(&path, error.to_string()))?;
+    write_whole(&path, (text + "\n").as_bytes()).map_err(|error| write(&path, error.to_string()))?;
     let path = out.join("report.html");
-    std::fs::write(&path, html::page(&report, &measured)).map_err(|error| write(&path, error.to_string()))?;
+    write_whole(&path, html::page(&report, &measured).as_bytes()).map_err(|error| write(&path, error.to_string()))?;
     let path = out.join("pairs.png");
     let rows: Vec<Vec<&[u8]>> = spread(&measured, PICTURE_ROWS)
         .map(|m| vec![&m.pair.first[..], &m.graded, &m.seconds[0], &m.pair.reference])
@@ -232,7 +233,7 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
     for m in spread(&measured, BLIND_PAIRS) {
         let path = out.join(format!("blind_{:08}.png", m.pair.seed));
         let picture = side_by_side(&[&m.pair.first, &m.seconds[0]], BLIND_ZOOM);
-        picture.save(&path).map_err(|error| write(&path, error.to_string()))?;
+        write_png(&path, &picture).map_err(|error| write(&path, error.to_string()))?;
     }
     Ok(report)
 }

@@ -1,7 +1,7 @@
 //! A toy dataset and run in a temporary folder.
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by test binaries that each use a part")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use portrait_training::backend::{Training, devices};
@@ -91,4 +91,16 @@ pub fn toy_config_with(max_steps: u64, checkpoint_every: u64, changes: &[(&str, 
         text = text.replace(&line, &format!("{entry}{value}"));
     }
     ConfigFile::parse(text, TOY_CONFIG.as_ref()).unwrap()
+}
+
+/// The log's step lines, without what a clock says.
+pub fn logged_steps(log: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut steps: Vec<_> = lines.filter(|line| line["event"] == "step").collect();
+    for step in &mut steps {
+        let timeless = step.as_object_mut().unwrap();
+        assert!(timeless.remove("seconds_per_step").is_some() && timeless.remove("max_steps").is_some());
+    }
+    steps
 }

@@ -63,6 +63,24 @@ class Folders(unittest.TestCase):
         self.assertEqual((self.folder / "a.bin").read_bytes(), b"old")
         self.assertEqual([p.name for p in self.folder.iterdir()], ["a.bin"])
 
+    def test_what_killed_writers_left_is_deleted_and_nothing_of_a_living_one_or_a_user(self):
+        (self.folder / ".a.0123456789abcdef.part.bin").write_bytes(b"half")
+        mine = [".a.part.bin", ".a.0123.part.bin", ".a.0123456789abcdef.part.txt", ".b.0123456789abcdef.part.bin"]
+        for name in mine:
+            (self.folder / name).write_bytes(b"mine")
+        with storage.replacing(self.folder / "a.bin") as living:
+            storage.write_bytes(self.folder / "a.bin", b"content")
+            self.assertEqual({p.name for p in self.folder.iterdir()}, {*mine, living.name, "a.bin"})
+
+    def test_seeds_are_claimed_once_and_other_seeds_beside_them(self):
+        with storage.claim(self.folder, range(0, 20, 4)), storage.claim(self.folder, range(1, 20, 4)):
+            for seeds in (range(0, 20, 4), range(16, 18), storage.ALL_SEEDS):
+                with self.assertRaises(storage.UsageError) as caught, storage.claim(self.folder, seeds):
+                    pass
+                self.assertRegex(str(caught.exception), f"{self.folder}: .*seeds [01]..20 with --stride 4.* of its own")
+        with storage.claim(self.folder, storage.ALL_SEEDS):
+            pass
+
 
 if __name__ == "__main__":
     unittest.main()
