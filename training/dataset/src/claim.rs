@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use portrait_files::FileError;
 use portrait_network::files::{Lock, explained};
 
 use crate::error::DatasetError;
@@ -26,7 +27,7 @@ impl Claim {
     /// When another process has one of them, or the data folder cannot be written or has no file locks.
     pub fn take(data: &Path, range: &SeedRange, stride: u32) -> Result<Self, DatasetError> {
         let folder = data.join(LOCKS);
-        let failed = |error| DatasetError::Io { path: folder.clone(), source: explained(error) };
+        let failed = |error| FileError::Io { path: folder.clone(), source: explained(error) };
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let _guard = Lock::wait(&folder.join(GUARD)).map_err(failed)?;
         let refuse = |range: &SeedRange, stride| DatasetError::Claimed {

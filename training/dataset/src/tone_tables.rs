@@ -16,6 +16,8 @@ use std::path::Path;
 use portrait_network::files::write_whole;
 use safetensors::{Dtype, tensor::TensorView};
 
+use portrait_files::FileError;
+
 use crate::error::DatasetError;
 use crate::linear_image::LinearImage;
 use crate::rendering::{Rendering, ToneMapping};
@@ -53,7 +55,7 @@ pub fn ensure(studio: &mut Studio, data: &Path) -> Result<(), DatasetError> {
         .collect();
     let header = HashMap::from([("slope".into(), SLOPE.to_string()), ("largest".into(), LARGEST.to_string())]);
     let content = safetensors::serialize(views.map_err(refuse)?, Some(header)).map_err(refuse)?;
-    write_whole(&path, &content).map_err(DatasetError::io(path))
+    Ok(write_whole(&path, &content).map_err(FileError::io(path))?)
 }
 
 /// The linear value of entry `index`.
