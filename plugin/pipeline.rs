@@ -348,7 +348,7 @@ pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
     let mut defs = vec![define("WORKGROUP_SIDE", WORKGROUP_SIDE)];
     defs.extend(activation_def(variant.activations));
     match kernel {
-        Kernel::Conv { kernel, stride, shuffles, adds, tiles, known_channels, one_group } => {
+        Kernel::Conv { kernel, stride, shuffles, adds, tiles, known_planes } => {
             let rows = variant.rows.px();
             defs.extend([
                 define("TILE_ROWS", rows),
@@ -362,8 +362,7 @@ pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
             defs.extend((weights == WeightFormat::F16).then(|| "HALF_WEIGHTS".into()));
             defs.extend(shuffles.then(|| "SHUFFLES".into()));
             defs.extend(adds.then(|| "ADDS".into()));
-            defs.extend(known_channels.map(|channels| define("TARGET_CHANNELS", channels)));
-            defs.extend(one_group.then(|| "ONE_GROUP".into()));
+            defs.extend(known_planes.map(|planes| define("TARGET_PLANES", planes)));
             defs.extend(variant.shares_weights.then(|| "SHARED_WEIGHTS".into()));
             defs.extend(variant.wide_words.then(|| "WIDE_WORDS".into()));
             defs.extend(variant.half_products.then(|| "HALF_PRODUCTS".into()));

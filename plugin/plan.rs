@@ -5,7 +5,7 @@
 
 use bevy::math::UVec2;
 use bevy::render::render_resource::ShaderType;
-use portrait_network::pack::{OUT_TILE, OutOrder, vec4_planes};
+use portrait_network::pack::{OutOrder, vec4_planes};
 use portrait_network::{Graph, Op, Source, Upsampling};
 
 use crate::fusion::{epilogues, input_is_unshuffled};
@@ -38,10 +38,8 @@ pub enum Kernel {
         adds: bool,
         /// Tiles of output channels that one invocation makes.
         tiles: u32,
-        /// Channels of the target, where a kernel that knows them has less to do: they fill up no whole tiles.
-        known_channels: Option<u32>,
-        /// Whether an invocation makes all of them.
-        one_group: bool,
+        /// Planes of the target, where a kernel that knows them has less to do: half of its last tile is none.
+        known_planes: Option<u32>,
     },
     /// Pixels to channels.
     SpaceToDepth,
@@ -260,11 +258,9 @@ impl Plan {
                     let (weight_at, bias_at) = weights.next().unwrap_or_default();
                     let order = if epilogue.shuffles { OutOrder::Shuffled } else { OutOrder::Natural };
                     let out_tiles = order.tiles(out_channels) as u32;
-                    let target_channels = if epilogue.shuffles { out_channels / 4 } else { out_channels };
-                    let is_partial = !target_channels.is_multiple_of(if epilogue.shuffles { 4 } else { OUT_TILE });
-                    let tiles = variant.tiles(kernel as u32, out_tiles, is_partial);
-                    let one_group = is_partial && tiles == out_tiles;
-                    let is_known = one_group || (is_partial && target_channels < 4);
+                    let planes = vec4_planes(out_channels) as u32;
+                    let is_half_empty = order == OutOrder::Natural && !planes.is_multiple_of(2);
+                    let tiles = variant.tiles(kernel as u32, out_tiles, is_half_empty);
                     let added = epilogue.adds.map(|other| scratch.tensor(Source::Layer(other)).0);
                     steps.push(Step {
                         kernel: Kernel::Conv {
@@ -273,8 +269,7 @@ impl Plan {
                             shuffles: epilogue.shuffles,
                             adds: added.is_some(),
                             tiles,
-                            known_channels: is_known.then_some(target_channels as u32),
-                            one_group,
+                            known_planes: (is_half_empty && tiles == out_tiles).then_some(planes),
                         },
                         sources: [first, added.unwrap_or(first)],
                         tile_groups: out_tiles / tiles,

@@ -153,9 +153,9 @@ impl KernelVariant {
 
     /// Of `out_tiles` tiles of a convolution's output channels, how many one invocation makes, a divisor: each further one
     /// reads no pixels again, but makes the kernel longer to compile. On a GPU its sums would find no registers. If the last tile
-    /// `is_partial`, the kernel that makes all of them knows it, and leaves out what nobody needs.
-    pub fn tiles(self, kernel: u32, out_tiles: u32, is_partial: bool) -> u32 {
-        let choices: &[u32] = match (self.rows, kernel, is_partial) {
+    /// `is_half_empty`, the kernel that makes all of them leaves that half out.
+    pub fn tiles(self, kernel: u32, out_tiles: u32, is_half_empty: bool) -> u32 {
+        let choices: &[u32] = match (self.rows, kernel, is_half_empty) {
             (TileRows::One | TileRows::Two, _, _) => &[],
             (TileRows::Four, 1, _) => &[4, 2, 3],
             (TileRows::Four, _, true) => &[6, 4, 5, 3, 2],

@@ -288,9 +288,10 @@ fn fourth(x: Row) -> Reach { return Reach(x.g, x.h, x.i); }
 #endif
 #endif
 
-// The first of an invocation's tiles of channels; a constant where there is one group of tiles.
+// The first of an invocation's tiles of channels.
 fn first_tile(group: u32) -> u32 {
-#ifdef ONE_GROUP
+#ifdef TARGET_PLANES
+    // There is one group.
     return 0u;
 #else
     return group * #{OUT_TILES}u;
@@ -331,29 +332,17 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
     return select(x * layer.negative_slope, x, x > vec4<f32>(0.0));
 }
 
-// What is known of the target when the kernel is compiled: the compiler leaves out sums that nothing depends on.
-#ifdef TARGET_CHANNELS
+// Where the number of planes is known when the kernel is compiled, sums that no plane takes are left out.
 fn target_planes() -> u32 {
-    return (#{TARGET_CHANNELS}u + 3u) / 4u;
-}
-
-// Channels beyond the last one are zero.
-fn known(plane: u32, sum: vec4<f32>) -> vec4<f32> {
-    let left = #{TARGET_CHANNELS}u - 4u * min(plane, target_planes() - 1u);
-    return vec4<f32>(sum.x, select(0.0, sum.y, left > 1u), select(0.0, sum.z, left > 2u), select(0.0, sum.w, left > 3u));
-}
+#ifdef TARGET_PLANES
+    return #{TARGET_PLANES}u;
 #else
-fn target_planes() -> u32 {
     return layer.target_planes;
-}
-
-fn known(plane: u32, sum: vec4<f32>) -> vec4<f32> {
-    return sum;
-}
 #endif
+}
 
-fn store_texel(plane: u32, at: u32, sum: vec4<f32>) {
-    var value = activate(known(plane, sum));
+fn store_texel(at: u32, sum: vec4<f32>) {
+    var value = activate(sum);
 #ifdef ADDS
     value += added_at(at);
 #endif
@@ -368,12 +357,11 @@ fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
     if out_tile / 2u >= target_planes() || pixel.y >= size.y {
         return;
     }
-    let plane = out_tile / 2u;
-    let at = plane_index(plane, pixel, size);
-    if pixel.x < size.x { store_texel(plane, at, value.a.low); store_texel(plane, at + 1u, value.a.high); }
-    if pixel.x + 2u < size.x { store_texel(plane, at + 2u, value.b.low); store_texel(plane, at + 3u, value.b.high); }
-    if pixel.x + 4u < size.x { store_texel(plane, at + 4u, value.c.low); store_texel(plane, at + 5u, value.c.high); }
-    if pixel.x + 6u < size.x { store_texel(plane, at + 6u, value.d.low); store_texel(plane, at + 7u, value.d.high); }
+    let at = plane_index(out_tile / 2u, pixel, size);
+    if pixel.x < size.x { store_texel(at, value.a.low); store_texel(at + 1u, value.a.high); }
+    if pixel.x + 2u < size.x { store_texel(at + 2u, value.b.low); store_texel(at + 3u, value.b.high); }
+    if pixel.x + 4u < size.x { store_texel(at + 4u, value.c.low); store_texel(at + 5u, value.c.high); }
+    if pixel.x + 6u < size.x { store_texel(at + 6u, value.d.low); store_texel(at + 7u, value.d.high); }
 }
 #else
 fn store_row(plane: u32, corner: vec2<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
@@ -382,10 +370,10 @@ fn store_row(plane: u32, corner: vec2<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<
     }
     let at = plane_index(plane, corner, layer.target_size_px);
     let width = layer.target_size_px.x;
-    if corner.x < width { store_texel(plane, at, a); }
-    if corner.x + 1u < width { store_texel(plane, at + 1u, b); }
-    if corner.x + 2u < width { store_texel(plane, at + 2u, c); }
-    if corner.x + 3u < width { store_texel(plane, at + 3u, d); }
+    if corner.x < width { store_texel(at, a); }
+    if corner.x + 1u < width { store_texel(at + 1u, b); }
+    if corner.x + 2u < width { store_texel(at + 2u, c); }
+    if corner.x + 3u < width { store_texel(at + 3u, d); }
 }
 
 fn store(out_tile: u32, corner: vec2<u32>, value: Four) {

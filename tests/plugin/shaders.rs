@@ -83,21 +83,20 @@ fn every_layer_kernel_validates_and_agrees_with_rust() {
         let shapes = [(1, 1), (1, 2), (3, 1), (3, 2)].into_iter().flat_map(|shape| ends.map(|end| (shape, end)));
         for ((kernel, stride), (shuffles, adds)) in shapes {
             let bindings: &[u32] = if adds { &[0, 1, 2, 3, 4] } else { &[0, 1, 2, 3] };
-            let all = (1..=6).flat_map(|tiles| [false, true].map(|partial| (tiles, partial)));
-            let mut kinds: Vec<(u32, Option<u32>, bool)> = all
-                .map(|(out_tiles, is_partial)| {
-                    let tiles = variant.tiles(kernel, out_tiles, is_partial);
-                    let one_group = is_partial && tiles == out_tiles;
-                    (tiles, is_partial.then_some(out_tiles * 8 - 5), one_group)
+            let all = (1..=6).flat_map(|tiles| [false, true].map(|half_empty| (tiles, half_empty)));
+            let mut kinds: Vec<(u32, Option<u32>)> = all
+                .map(|(out_tiles, is_half_empty)| {
+                    let tiles = variant.tiles(kernel, out_tiles, is_half_empty);
+                    (tiles, (is_half_empty && !shuffles && tiles == out_tiles).then_some(out_tiles * 2 - 1))
                 })
                 .collect();
             kinds.sort_unstable();
             kinds.dedup();
             let formats = [WeightFormat::F32, WeightFormat::F16];
-            for ((tiles, known_channels, one_group), weights) in
+            for ((tiles, known_planes), weights) in
                 kinds.into_iter().flat_map(|kind| formats.map(|weights| (kind, weights)))
             {
-                let kernel = Kernel::Conv { kernel, stride, shuffles, adds, tiles, known_channels, one_group };
+                let kernel = Kernel::Conv { kernel, stride, shuffles, adds, tiles, known_planes };
                 check_layer(file, kernel, variant, weights, bindings);
             }
         }
