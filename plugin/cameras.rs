@@ -63,18 +63,19 @@ pub(crate) fn equip_cameras(
         if needed == before {
             continue;
         }
+        // Somebody may have it despawned in the same frame.
         let mut camera = commands.entity(camera);
         change::<NormalPrepass>(&mut camera, before.normals, needed.normals);
         change::<DepthPrepass>(&mut camera, before.depth, needed.depth);
         change::<MotionVectorPrepass>(&mut camera, before.motion, needed.motion);
-        camera.insert(needed);
+        camera.try_insert(needed);
     }
 }
 
 fn change<Prepass: Component + Default>(camera: &mut EntityCommands, before: bool, needed: bool) {
     match (before, needed) {
-        (false, true) => _ = camera.insert(Prepass::default()),
-        (true, false) => _ = camera.remove::<Prepass>(),
+        (false, true) => _ = camera.try_insert(Prepass::default()),
+        (true, false) => _ = camera.try_remove::<Prepass>(),
         _ => {}
     }
 }

@@ -44,11 +44,10 @@ pub fn epilogues(graph: &Graph) -> Vec<Option<Epilogue>> {
     found
 }
 
-/// Order of each convolution's output channels.
+/// Order of each convolution's output channels, in the order of [`Graph::convs`].
 pub fn out_orders(graph: &Graph) -> Vec<OutOrder> {
-    let layers = graph.spec().layers.iter().zip(epilogues(graph));
-    let convs = layers.filter(|(layer, _)| matches!(layer.op, Op::Conv { .. }));
-    let shuffles = convs.map(|(_, epilogue)| epilogue.is_some_and(|epilogue| epilogue.shuffles));
+    let epilogues = epilogues(graph);
+    let shuffles = graph.convs().map(|conv| epilogues[conv.layer].is_some_and(|epilogue| epilogue.shuffles));
     shuffles.map(|shuffles| if shuffles { OutOrder::Shuffled } else { OutOrder::Natural }).collect()
 }
 

@@ -32,6 +32,7 @@
 //! tests, benchmarks and the curious: any release may change them.
 
 mod auto_quality;
+mod background_motion;
 mod bounds;
 mod cameras;
 mod diagnostics;
@@ -194,6 +195,7 @@ impl Plugin for PortraitRealismPlugin {
             .add_systems(
                 Render,
                 (
+                    background_motion::remove_stale_pipelines.in_set(RenderSystems::Prepare),
                     overlays::find_overlays.after(RenderSystems::PhaseSort).before(RenderSystems::PrepareResources),
                     (tuning::tune_kernels, prepare::prepare_portrait_views)
                         .chain()

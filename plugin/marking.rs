@@ -96,12 +96,12 @@ pub(crate) fn mark_faces(
                 let appeared = name.is_changed() || wanted.is_changed();
                 let said = if appeared { extras.of(entity) } else { None };
                 if let Some(face) = said.and_then(|said| face_that_extras_mark(&said, &name)) {
-                    commands.entity(entity).insert(face);
+                    commands.entity(entity).try_insert(face);
                     any_face = true;
                     continue;
                 }
                 if appeared && wanted.matches(&name) {
-                    commands.entity(entity).insert(PortraitFace::default());
+                    commands.entity(entity).try_insert(PortraitFace::default());
                     any_face = true;
                     continue;
                 }

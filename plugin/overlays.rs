@@ -58,6 +58,11 @@ pub(crate) struct KeptDepths {
 }
 
 impl KeptDepths {
+    /// Whether this device can bind the depths of so many pixels.
+    pub fn can_hold(pixels: u64, device: &RenderDevice) -> bool {
+        pixels * size_of::<f32>() as u64 <= device.limits().max_storage_buffer_binding_size
+    }
+
     /// Room for the depths of so many pixels; 0 where nothing is drawn over a scene. A buffer there has to be.
     pub fn reserve(held: &mut Option<Self>, pixels: u64, device: &RenderDevice) {
         let size = pixels.max(1) * size_of::<f32>() as u64;

@@ -140,7 +140,7 @@ pub(crate) fn prepare_portrait_views(
     }
     let busy: HashSet<Entity> = work.iter().map(|work| work.entity).collect();
     for entity in prepared.iter().filter(|entity| !busy.contains(entity)) {
-        commands.entity(entity).remove::<PortraitView>();
+        commands.entity(entity).try_remove::<PortraitView>();
     }
     for (work, regions) in work.iter().zip(regions) {
         let bound = Bound {
@@ -153,7 +153,7 @@ pub(crate) fn prepare_portrait_views(
         if let Some(mut view) = portrait_view(state, work, regions, bound, &mut gpu) {
             let faces = work.faces.iter().map(|(region, _)| region);
             view.measured = state.tiers.draw(work.entity, work.main_entity, work.tier, faces);
-            commands.entity(work.entity).insert(view);
+            commands.entity(work.entity).try_insert(view);
         }
     }
     state.pack.drop_unused();
@@ -192,9 +192,17 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) 
     }
 }
 
-/// Whether a view's network is there and all its shaders are compiled.
+/// Whether a view's network is there, its regions fit the device, and all its shaders are compiled.
 fn is_runnable(state: &PortraitGpuState, work: &Work, gpu: &mut Gpu) -> bool {
     let Some(network) = state.network(work.model()) else { return false };
+    if work.last_depths.is_some() && !KeptDepths::can_hold(work.pixels(), &gpu.device) {
+        error_once!(
+            "portrait realism: the depths of {} pixels of faces, over which gizmos may be drawn, are larger than this device \
+             can bind: the frame stays as it is",
+            work.pixels()
+        );
+        return false;
+    }
     let pipelines = gpu.view_pipelines(work);
     let compute = [pipelines.pack, pipelines.light, pipelines.shape, pipelines.keep_depth];
     let readiness = compute

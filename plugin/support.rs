@@ -7,6 +7,7 @@ use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use thiserror::Error;
 
 use crate::plan::WORKGROUP_SIDE;
+use crate::quality::PortraitStatus;
 use crate::variant::KernelVariant;
 
 /// Storage buffers of the kernels that bind most: a layer's two sources, weights and target.
@@ -130,6 +131,11 @@ fn too_low(limits: &WgpuLimits) -> Option<PortraitUnsupported> {
 pub(crate) fn report_support(mut main_world: ResMut<MainWorld>, supported: Res<PortraitRealismSupported>) {
     if main_world.get_resource::<PortraitRealismSupported>() != Some(&*supported) {
         main_world.insert_resource(supported.clone());
+    }
+    // What another device did is over, and one that cannot run the effect does nothing.
+    if !supported.is_supported() {
+        let mut statuses = main_world.query::<&mut PortraitStatus>();
+        statuses.iter_mut(&mut main_world).for_each(|mut status| _ = status.set_if_neq(PortraitStatus::default()));
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a model's weights lie on the GPU.
 
 use half::f16;
-use portrait_network::pack::{OUT_TILE, pack_bias, pack_weight, vec4_planes};
+use portrait_network::pack::{OUT_TILE, pack_bias, pack_weight, packed_weight_count};
 use portrait_network::{Graph, Model};
 
 use crate::fusion::out_orders;
@@ -41,11 +41,9 @@ pub(crate) fn weight_offsets(graph: &Graph, format: WeightFormat) -> Vec<(u32, u
         .convs()
         .zip(out_orders(graph))
         .map(|(conv, order)| {
-            let tiles = order.tiles(conv.out_channels);
-            let taps = tiles * vec4_planes(conv.in_channels) * conv.kernel * conv.kernel;
-            let weights = format.blocks(taps * 4 * OUT_TILE);
+            let weights = format.blocks(packed_weight_count(&conv, order));
             let offsets = (at as u32, (at + weights) as u32);
-            at += weights + tiles * OUT_TILE / 4;
+            at += weights + order.tiles(conv.out_channels) * OUT_TILE / 4;
             offsets
         })
         .collect()
@@ -93,6 +91,7 @@ mod tests {
             let packed = pack_weights(&model, format);
             let plan = Plan::new(&graph, UVec2::splat(8), KernelVariant::EXACT, format);
             let convs: Vec<&Step> = plan.steps.iter().filter(|s| matches!(s.kernel, Kernel::Conv { .. })).collect();
+            assert_eq!(convs.len(), model.convs().len());
             for (step, conv) in convs.iter().zip(model.convs()) {
                 assert_eq!(packed[step.bias_at as usize * 4], conv.bias[0].to_bits(), "{}", step.span);
                 let found = packed[step.weight_at as usize * 4];

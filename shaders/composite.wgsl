@@ -7,7 +7,7 @@
 #import portrait::cover::cover
 #import portrait::layout::{decode, plane_index}
 #import portrait::region::Region
-#import portrait::transfer::{srgb_decode, srgb_encode}
+#import portrait::transfer::{shown, srgb_decode, srgb_encode}
 
 @group(0) @binding(0) var<uniform> region: Region;
 @group(0) @binding(1) var frame: texture_2d<f32>;
@@ -93,8 +93,9 @@ fn change_of(pixel: vec2<u32>, color: vec3<f32>) -> vec3<f32> {
     return clamp(kept, vec3<f32>(-region.most_change), vec3<f32>(region.most_change));
 }
 
+// Bevy's full-screen triangle hands over `uv`; the Vulkan validation layer objects where nobody takes it.
 @fragment
-fn fragment(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
+fn fragment(@builtin(position) position: vec4<f32>, @location(0) uv: vec2<f32>) -> @location(0) vec4<f32> {
     let place = vec2<u32>(position.xy);
     let pixel = place - region.origin_px;
     var weight = region.strength * feather(pixel);
@@ -105,9 +106,10 @@ fn fragment(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
         discard;
     }
     let original = textureLoad(frame, pixel, 0);
-    let first = saturate(original.rgb);
+    let first = shown(original.rgb);
     let color = srgb_encode(first);
     let enhanced = saturate(color + change_of(pixel, color));
-    // The change is added, not the result mixed in: brighter than 1 stays so, and a residual of 0 changes nothing.
+    // The change is added, not the result mixed in: brighter than 1 stays so, what is no number as well, and a residual of 0
+    // changes nothing.
     return vec4<f32>(original.rgb + weight * (srgb_decode(enhanced) - first), original.a);
 }

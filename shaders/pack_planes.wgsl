@@ -9,7 +9,7 @@
 // Memory:  reads each texel of the region once (area average where it is scaled down), writes a texel a plane; 4 bytes of guide.
 #import portrait::layout::{encode, is_border, texel_index}
 #import portrait::region::{Region, drawn_at, view_at}
-#import portrait::transfer::srgb_encode
+#import portrait::transfer::{shown, srgb_encode}
 
 @group(0) @binding(0) var<uniform> region: Region;
 @group(0) @binding(1) var frame: texture_2d<f32>;
@@ -42,7 +42,7 @@ fn coverage(texel: u32, low: f32, high: f32) -> f32 {
 // Area average of the frame under one network pixel, linear. At scale 1 exactly one texel.
 fn average_color(pixel: vec2<u32>) -> vec3<f32> {
     if all(region.network_px == region.size_px) {
-        return saturate(textureLoad(frame, pixel, 0).rgb);
+        return shown(textureLoad(frame, pixel, 0).rgb);
     }
     let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
     let low = vec2<f32>(pixel) * scale;
@@ -53,7 +53,7 @@ fn average_color(pixel: vec2<u32>) -> vec3<f32> {
     for (var y = first.y; y < last.y; y += 1u) {
         for (var x = first.x; x < last.x; x += 1u) {
             let weight = coverage(x, low.x, high.x) * coverage(y, low.y, high.y);
-            sum += weight * vec4<f32>(saturate(textureLoad(frame, vec2<u32>(x, y), 0).rgb), 1.0);
+            sum += weight * vec4<f32>(shown(textureLoad(frame, vec2<u32>(x, y), 0).rgb), 1.0);
         }
     }
     return sum.rgb / max(sum.a, 1e-6);

@@ -5,7 +5,7 @@
 // Memory:  9 texels of residual, 4 points of light, 4 texels of the last frame, one to four of the frame read, a texel written a pixel.
 #import portrait::layout::{decode, encode, plane_index}
 #import portrait::region::{Region, drawn_at}
-#import portrait::transfer::srgb_encode
+#import portrait::transfer::{shown, srgb_encode}
 
 @group(0) @binding(0) var<uniform> region: Region;
 #ifdef HALF_ACTIVATIONS
@@ -33,14 +33,14 @@ const OTHER_LUMA = 0.18;
 fn luma_at(pixel: vec2<u32>) -> f32 {
     let weights = vec3<f32>(0.2126, 0.7152, 0.0722);
     if all(region.network_px == region.size_px) {
-        return dot(weights, srgb_encode(saturate(textureLoad(frame, pixel, 0).rgb)));
+        return dot(weights, srgb_encode(shown(textureLoad(frame, pixel, 0).rgb)));
     }
     // Of what lies under a pixel of the network, the middle of each quarter.
     let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
     var sum = vec3<f32>(0.0);
     for (var quarter = 0u; quarter < 4u; quarter += 1u) {
         let place = (vec2<f32>(pixel) + 0.25 + 0.5 * vec2<f32>(f32(quarter % 2u), f32(quarter / 2u))) * scale;
-        sum += saturate(textureLoad(frame, min(vec2<u32>(place), region.size_px - 1u), 0).rgb);
+        sum += shown(textureLoad(frame, min(vec2<u32>(place), region.size_px - 1u), 0).rgb);
     }
     return dot(weights, srgb_encode(sum * 0.25));
 }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Op, Plane, Spec, Upsampling};
+use crate::{Activation, Op, Plane, Spec, Upsampling};
 
 /// Most layers a spec may have.
 pub const MAX_LAYERS: usize = 64;
@@ -148,15 +148,19 @@ impl Graph {
 
     /// The convolutions, in the order they run.
     pub fn convs(&self) -> impl Iterator<Item = ConvShape<'_>> {
-        self.spec.layers.iter().zip(&self.nodes).filter_map(|(layer, node)| match layer.op {
-            Op::Conv { out_channels, kernel, .. } => Some(ConvShape {
+        // No catch-all: whatever has weights of its own is named here, and nowhere else.
+        self.spec.layers.iter().zip(&self.nodes).enumerate().filter_map(|(index, (layer, node))| match layer.op {
+            Op::Conv { out_channels, kernel, stride, activation } => Some(ConvShape {
                 name: &layer.name,
+                layer: index,
                 out_channels,
                 in_channels: node.in_channels,
                 kernel,
+                stride,
+                activation,
                 downscale: node.downscale,
             }),
-            _ => None,
+            Op::SpaceToDepth { .. } | Op::Upsample { .. } | Op::Concat | Op::Add | Op::OutputResidual { .. } => None,
         })
     }
 
@@ -304,17 +308,23 @@ impl Graph {
     }
 }
 
-/// The size of one convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One convolution: which layer it is, its size and its activation.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConvShape<'a> {
     /// The layer's name.
     pub name: &'a str,
+    /// The layer's index.
+    pub layer: usize,
     /// Channels made.
     pub out_channels: usize,
     /// Channels read.
     pub in_channels: usize,
     /// 1 or 3.
     pub kernel: usize,
+    /// 1 or 2.
+    pub stride: usize,
+    /// Applied to the sum.
+    pub activation: Activation,
     /// One output pixel covers `downscale`² input pixels of the network.
     pub downscale: usize,
 }

@@ -44,12 +44,17 @@ impl OutOrder {
     }
 }
 
+/// How many weights [`pack_weight`] returns.
+pub fn packed_weight_count(shape: &ConvShape, order: OutOrder) -> usize {
+    order.tiles(shape.out_channels) * vec4_planes(shape.in_channels) * shape.kernel * shape.kernel * 4 * OUT_TILE
+}
+
 /// Orders a weight tensor `[out, in, kernel, kernel]` as
 /// `[out tile][in / 4][tap = ky·kernel + kx][in lane 0–3][OUT_TILE]`, zero-filled.
 pub fn pack_weight(shape: &ConvShape, weight: &[f32], order: OutOrder) -> Vec<f32> {
     let taps = shape.kernel * shape.kernel;
     let in_planes = vec4_planes(shape.in_channels);
-    let mut packed = vec![0.0; order.tiles(shape.out_channels) * in_planes * taps * 4 * OUT_TILE];
+    let mut packed = vec![0.0; packed_weight_count(shape, order)];
     for out in 0..shape.out_channels {
         let (tile, place) = order.place(out);
         for input in 0..shape.in_channels {
@@ -75,10 +80,16 @@ pub fn pack_bias(bias: &[f32], order: OutOrder) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Activation;
+
+    fn shape(out_channels: usize, in_channels: usize, kernel: usize) -> ConvShape<'static> {
+        let activation = Activation::None;
+        ConvShape { name: "c", layer: 0, out_channels, in_channels, kernel, stride: 1, activation, downscale: 1 }
+    }
 
     #[test]
     fn every_weight_lands_once_and_the_rest_is_zero() {
-        let shape = ConvShape { name: "c", out_channels: 12, in_channels: 6, kernel: 3, downscale: 1 };
+        let shape = shape(12, 6, 3);
         let weight: Vec<f32> = (1..=shape.weight_count()).map(|value| value as f32).collect();
         for (order, tiles) in [(OutOrder::Natural, 2), (OutOrder::Shuffled, 2)] {
             let packed = pack_weight(&shape, &weight, order);
@@ -91,7 +102,7 @@ mod tests {
 
     #[test]
     fn order_is_tile_plane_tap_lane_channel() {
-        let shape = ConvShape { name: "c", out_channels: 9, in_channels: 5, kernel: 1, downscale: 1 };
+        let shape = shape(9, 5, 1);
         let mut weight = vec![0.0; 45];
         weight[8 * 5 + 4] = 7.0; // out 8, in 4
         let packed = pack_weight(&shape, &weight, OutOrder::Natural);

@@ -14,3 +14,10 @@ fn srgb_decode(srgb: vec3<f32>) -> vec3<f32> {
     let high = pow((max(srgb, vec3<f32>(0.04045)) + 0.055) / 1.055, vec3<f32>(2.4));
     return select(high, low, srgb <= vec3<f32>(0.04045));
 }
+
+// What a screen shows of a linear colour: brighter than white is white, darker than black is black, and so is what is no number,
+// which would spread over all that a network sees around it. Told by its bits, since comparisons may take it that there is none.
+fn shown(linear: vec3<f32>) -> vec3<f32> {
+    let magnitude = bitcast<vec3<u32>>(linear) & vec3<u32>(0x7fffffffu);
+    return select(saturate(linear), vec3<f32>(0.0), magnitude > vec3<u32>(0x7f800000u));
+}

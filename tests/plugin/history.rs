@@ -1,7 +1,7 @@
 //! What flickers calms down, and nothing is late by more than a frame.
 
 use bevy::camera::ScalingMode;
-use bevy::core_pipeline::prepass::MotionVectorPrepass;
+use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass};
 use bevy::core_pipeline::tonemapping::{DebandDither, Tonemapping};
 use bevy::image::ImageSampler;
 use bevy::prelude::*;
@@ -10,7 +10,7 @@ use bevy_portrait_realism::prelude::*;
 use portrait_network::{Model, Plane};
 
 use crate::common::{frame, headless, settle, spawn_camera, target};
-use crate::stage::{LDR, SIZE, linear_model, model};
+use crate::stage::{LDR, SIZE, Stage, linear_model, model};
 
 /// A picture on a plane that moves in front of an orthographic camera: a unit is a pixel, and all of it is a face.
 struct Slide {
@@ -191,4 +191,22 @@ fn reset_and_a_pause_forget_the_last_frame() {
     slide.settings(|settings| settings.history = 0.0);
     slide.app.update();
     assert!(!slide.app.world().entity(slide.camera).contains::<MotionVectorPrepass>(), "and takes it away");
+}
+
+#[test]
+fn a_camera_with_another_prepass_goes_on_when_its_history_ends() {
+    for shipped in [PortraitModel::FAST, PortraitModel::QUALITY] {
+        for msaa in [Msaa::Off, Msaa::Sample4] {
+            let mut stage = Stage::new(msaa, DepthPrepass);
+            let plain = PortraitRealism { model: shipped.clone(), ..default() };
+            let second = stage.set(plain.clone());
+            for _ in 0..2 {
+                stage.set(PortraitRealism { history: 0.5, ..plain.clone() });
+                assert!(stage.set(plain.clone()) == second);
+            }
+            stage.set(PortraitRealism { history: 0.5, ..plain });
+            stage.app.world_mut().entity_mut(stage.camera).remove::<PortraitRealism>();
+            assert!(stage.frame() == stage.first);
+        }
+    }
 }

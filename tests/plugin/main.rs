@@ -1,6 +1,7 @@
 //! The plugin on a real device. Any Vulkan device serves, lavapipe too; without one these tests fail.
 #![allow(clippy::expect_used)]
 
+mod churn;
 mod common;
 mod controls;
 mod counting;
@@ -12,6 +13,7 @@ mod golden;
 mod history;
 mod idle;
 mod kernels;
+mod lost_device;
 mod marking;
 mod measured;
 mod quality;
@@ -23,6 +25,7 @@ mod shaders;
 mod stage;
 mod steady;
 mod support;
+mod survival;
 mod tuning;
 mod turning;
 mod weights;

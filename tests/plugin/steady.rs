@@ -17,7 +17,7 @@ const FRAMES: u32 = 5;
 
 /// Whether the calling test runs in a process of its own, where nobody else's objects are counted. If not, runs it in one,
 /// by its full name, and fails if it fails there.
-fn runs_alone(test: &str) -> bool {
+pub fn runs_alone(test: &str) -> bool {
     const ALONE: &str = "PORTRAIT_TEST_ALONE";
     if env::var_os(ALONE).is_some() {
         return true;

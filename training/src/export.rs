@@ -75,12 +75,9 @@ pub fn describe(model: &Model) -> String {
     let mut text = format!("network {}, inputs {:?}\n\n", spec.name, spec.inputs);
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{:<14} {:<46} {:>9} {:>8} {:>10}", "layer", "operation", "channels", "grid", "parameters");
-    let mut convs = graph.convs();
-    for (layer, node) in spec.layers.iter().zip(graph.nodes()) {
-        let parameters = match layer.op {
-            Op::Conv { .. } => convs.next().map_or(0, |conv| conv.weight_count() + conv.out_channels),
-            _ => 0,
-        };
+    for (index, (layer, node)) in spec.layers.iter().zip(graph.nodes()).enumerate() {
+        let conv = graph.convs().find(|conv| conv.layer == index);
+        let parameters = conv.map_or(0, |conv| conv.weight_count() + conv.out_channels);
         let operation = match layer.op {
             Op::Conv { kernel, stride, activation, .. } => {
                 format!("conv {kernel}×{kernel} stride {stride} {activation:?}")

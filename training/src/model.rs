@@ -39,18 +39,14 @@ impl<B: Backend> Generator<B> {
     }
 
     fn from_weights(graph: &Graph, weights: &[ConvWeights], device: &B::Device) -> Self {
-        let ops = graph.spec().layers.iter().filter_map(|layer| match layer.op {
-            Op::Conv { stride, activation, .. } => Some((stride, f64::from(activation.negative_slope()))),
-            _ => None,
-        });
-        let convs = graph.convs().zip(ops).zip(weights).map(|((shape, (stride, slope)), weights)| {
+        let convs = graph.convs().zip(weights).map(|(shape, weights)| {
             let layout = ConvLayout {
                 out_channels: shape.out_channels,
                 in_channels: shape.in_channels,
                 kernel: shape.kernel,
-                stride,
+                stride: shape.stride,
                 padding: shape.kernel / 2,
-                slope,
+                slope: f64::from(shape.activation.negative_slope()),
             };
             Conv::new(layout, weights, device)
         });
@@ -114,13 +110,11 @@ impl<B: Backend> Generator<B> {
 
 /// Indices of the convolutions that the output reads without another one between.
 fn last_convs(graph: &Graph) -> Vec<usize> {
-    let layers = &graph.spec().layers;
-    let is_conv = |index: usize| matches!(layers[index].op, Op::Conv { .. });
     let mut found = Vec::new();
-    let mut open = vec![layers.len() - 1];
+    let mut open = vec![graph.nodes().len() - 1];
     while let Some(layer) = open.pop() {
-        if is_conv(layer) {
-            found.push((0..layer).filter(|&index| is_conv(index)).count());
+        if let Some(conv) = graph.convs().position(|conv| conv.layer == layer) {
+            found.push(conv);
             continue;
         }
         open.extend(graph.nodes()[layer].sources.iter().filter_map(|source| match *source {

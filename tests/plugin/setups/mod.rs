@@ -8,4 +8,4 @@ mod overlays;
 mod post_process;
 mod targets;
 mod tone_mapping;
-mod twins;
+pub mod twins;

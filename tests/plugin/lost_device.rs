@@ -1,0 +1,197 @@
+//! A graphics device that is lost: a driver that was updated or crashed, a laptop that woke up.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use bevy::light::cluster::GlobalClusterSettings;
+use bevy::log::tracing_subscriber::fmt;
+use bevy::log::tracing_subscriber::util::SubscriberInitExt;
+use bevy::prelude::*;
+use bevy::render::error_handler::{ErrorType, RenderError, RenderErrorHandler, RenderErrorPolicy};
+use bevy::render::render_resource::{PollType, WgpuFeatures};
+use bevy::render::renderer::{RenderDevice, RenderInstance};
+use bevy::render::settings::{WgpuLimits, WgpuSettings};
+use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::pipeline::PortraitPipelines;
+use bevy_portrait_realism::prelude::*;
+use bevy_portrait_realism::{PortraitKernels, PortraitUnsupported};
+
+use crate::common::{
+    assets, face_bounds, frame, headless_of, plugins, render_world, renderer, spawn_camera, target, update_until,
+};
+use crate::frame::assert_close;
+use crate::setups::twins::brighter;
+use crate::stage::{LDR, SIZE, Stage, model};
+
+/// An app whose renderer does this about errors.
+fn app(handler: RenderErrorHandler) -> App {
+    let mut app = headless_of(plugins(renderer(WgpuSettings::default()), assets("assets")), |app| {
+        app.insert_resource(PortraitKernels::Suited).insert_resource(handler).add_plugins(PortraitRealismPlugin);
+    });
+    // Bevy 0.19.1 panics where it reads back from a lost device how many lights there are.
+    app.world_mut().resource_mut::<GlobalClusterSettings>().gpu_clustering = None;
+    app
+}
+
+/// Only a lost device is expected.
+fn recover_with(error: &RenderError, wgpu: WgpuSettings) -> RenderErrorPolicy {
+    assert_eq!(error.ty, ErrorType::DeviceLost, "{error:?}");
+    RenderErrorPolicy::Recover(wgpu.into())
+}
+
+fn device(app: &App) -> RenderDevice {
+    render_world(app).resource::<RenderDevice>().clone()
+}
+
+fn lose(app: &App) {
+    device(app).wgpu_device().destroy();
+    // Bevy hears of it in the next frame.
+    _ = device(app).poll(PollType::wait_indefinitely());
+}
+
+/// Until Bevy has another device.
+fn recover(app: &mut App) {
+    // Devices of two instances may have the same number.
+    let instance = |app: &App| render_world(app).resource::<RenderInstance>().0.clone();
+    let lost = instance(app);
+    lose(app);
+    update_until(app, "another device", |app| !Arc::ptr_eq(&lost, &instance(app)));
+}
+
+#[test]
+fn the_effect_comes_back_with_the_new_device_bit_for_bit() {
+    let handler = RenderErrorHandler(|error, _, _| recover_with(error, WgpuSettings::default()));
+    let mut stage = Stage::within(app(handler), Msaa::Sample4, ());
+    let shaped = PortraitRealism { light: 0.6, detail: 1.4, ..default() };
+    let fast = PortraitRealism { model: PortraitModel::FAST, ..default() };
+    let own = PortraitRealism { model: model(&mut stage.app, brighter()), ..default() };
+    for settings in [fast, shaped, own] {
+        let second = stage.set(settings.clone());
+        assert!(second != stage.first);
+        let held = stage.allocated_bytes();
+        // Twice in a row, and once while the effect is off.
+        for enabled in [true, true, false] {
+            stage.app.world_mut().entity_mut(stage.camera).insert(PortraitRealism { enabled, ..settings.clone() });
+            stage.app.update();
+            recover(&mut stage.app);
+            assert!(stage.set(settings.clone()) == second, "with the new device, enabled before: {enabled}");
+            assert!(stage.app.world().resource::<PortraitRealismSupported>().is_supported());
+            assert_eq!(stage.allocated_bytes(), held);
+        }
+        let off = PortraitRealism { enabled: false, ..settings.clone() };
+        assert!(stage.set(off) == stage.first, "and off is off");
+    }
+    // In the frame in which a camera asks for it first, before its weights and shaders are there.
+    stage.app.world_mut().entity_mut(stage.camera).insert(PortraitRealism::default());
+    recover(&mut stage.app);
+    let second = stage.frame();
+    stage.app.world_mut().entity_mut(stage.camera).remove::<PortraitRealism>();
+    assert!(second != stage.first && stage.frame() == stage.first);
+    assert_eq!(stage.allocated_bytes(), 0);
+    assert!(stage.set(PortraitRealism::default()) == second);
+}
+
+#[test]
+fn on_a_lesser_device_the_effect_comes_back_with_kernels_that_run_there() {
+    let handler = RenderErrorHandler(|error, _, _| {
+        let disabled_features = Some(WgpuFeatures::SHADER_F16 | WgpuFeatures::SHADER_INT64);
+        recover_with(error, WgpuSettings { disabled_features, ..default() })
+    });
+    let mut stage = Stage::within(app(handler), Msaa::Off, ());
+    let second = stage.set(PortraitRealism { model: PortraitModel::FAST, ..default() });
+    recover(&mut stage.app);
+    let again = stage.frame();
+    let variant = render_world(&stage.app).resource::<PortraitPipelines>().variant;
+    assert!(!variant.half_products && !variant.wide_words, "{variant:?}");
+    assert!(again != stage.first);
+    assert_close(&second, &again, 2);
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn on_a_device_that_cannot_run_it_the_effect_stays_off_with_one_message() {
+    let log = Log::default();
+    let writer = log.clone();
+    let _listening = fmt().with_writer(move || writer.clone()).with_ansi(false).set_default();
+    // Bevy's own materials need as much as the effect does, so they stay away.
+    let plugins = plugins(renderer(WgpuSettings::default()), assets("assets"))
+        .disable::<bevy::pbr::PbrPlugin>()
+        .disable::<bevy::gltf::GltfPlugin>()
+        .disable::<bevy::gizmos_render::GizmoRenderPlugin>()
+        .disable::<bevy::dev_tools::render_debug::RenderDebugOverlayPlugin>();
+    let mut app = headless_of(plugins, |app| {
+        let handler = RenderErrorHandler(|error, _, _| {
+            let limits = WgpuLimits { max_storage_buffers_per_shader_stage: 3, ..default() };
+            recover_with(error, WgpuSettings { constrained_limits: Some(limits), ..default() })
+        });
+        app.insert_resource(PortraitKernels::Suited).insert_resource(handler).add_plugins(PortraitRealismPlugin);
+    });
+    // Some shaders wait for those of the materials for ever.
+    let update = |app: &mut App| (0..20).for_each(|_| app.update());
+    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
+    let target = target(&mut app, SIZE, LDR);
+    let camera = spawn_camera(&mut app, &target, Msaa::Off);
+    update(&mut app);
+    let first = frame(&mut app, &target);
+    let settings = PortraitRealism { model: model(&mut app, brighter()), ..default() };
+    app.world_mut().entity_mut(camera).insert(settings);
+    update(&mut app);
+    assert!(frame(&mut app, &target) != first, "it runs at first");
+    recover(&mut app);
+    update(&mut app);
+    assert!(frame(&mut app, &target) == first, "the frame stays as it is");
+    let reason = app.world().resource::<PortraitRealismSupported>().reason().cloned();
+    assert!(matches!(reason, Some(PortraitUnsupported::Limit { .. })), "{reason:?}");
+    assert_eq!(app.world().get::<PortraitStatus>(camera), Some(&PortraitStatus::default()));
+    assert_eq!(render_world(&app).resource::<PortraitGpuState>().allocated_bytes(), 0);
+    let said = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+    let ours: Vec<_> = said.lines().filter(|line| line.contains("portrait realism")).collect();
+    assert_eq!(ours.len(), 1, "{said}");
+    assert!(ours[0].contains("the frame stays as it is"), "{ours:?}");
+}
+
+#[test]
+fn where_bevy_stops_rendering_the_app_goes_on_without_a_frame_or_a_panic() {
+    // As Bevy does unless it is told otherwise: it asks the app to end.
+    let mut stage = Stage::within(app(RenderErrorHandler::default()), Msaa::Off, ());
+    stage.set(PortraitRealism::default());
+    lose(&stage.app);
+    update_until(&mut stage.app, "the end", |app| app.should_exit().is_some());
+    assert!(stage.app.should_exit().is_some_and(|exit| exit.is_error()));
+
+    let handler = RenderErrorHandler(|_, _, _| RenderErrorPolicy::StopRendering);
+    let mut stage = Stage::within(app(handler), Msaa::Off, ());
+    let settings = PortraitRealism { history: 0.5, ..default() };
+    stage.set(settings.clone());
+    lose(&stage.app);
+    for step in 0..20 {
+        let (app, camera) = (&mut stage.app, stage.camera);
+        match step % 5 {
+            0 => _ = app.world_mut().entity_mut(camera).remove::<PortraitRealism>(),
+            1 => _ = app.world_mut().entity_mut(camera).insert(settings.clone()),
+            2 => {
+                _ = app
+                    .world_mut()
+                    .entity_mut(camera)
+                    .insert(PortraitRealism { model: PortraitModel::FAST, ..default() })
+            }
+            3 => _ = model(app, brighter()),
+            _ => _ = app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) })),
+        }
+        app.update();
+    }
+    assert!(stage.app.should_exit().is_none());
+}
