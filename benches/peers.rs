@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bevy_portrait_realism::model_asset::PortraitModel;
 use portrait_network::reference::{Tensor, forward};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub const OURS: &str = "quality 256²";
 const SIDE_PX: u32 = 256;
 /// Runs of one measurement; one more warms up.
 const REPEATS: u32 = 4;
+/// Most by which a peer may differ from the reference, display-referred sRGB: half precision stays below it, another network does not.
+const MOST_ERROR: f32 = 2.0 / 255.0;
 /// Longest that a peer may take to get ready – tuning itself, perhaps – and to answer.
 const READY_PATIENCE: Duration = Duration::from_secs(900);
 const ANSWER_PATIENCE: Duration = Duration::from_secs(300);
@@ -139,7 +141,12 @@ impl Entry {
         });
         let mut process = Process { child, answers };
         let ready = process.answer(READY_PATIENCE)?;
-        let ready = serde_json::from_str(&ready).with_context(|| format!("it says {ready:?}"))?;
+        let ready: Ready = serde_json::from_str(&ready).with_context(|| format!("it says {ready:?}"))?;
+        ensure!(
+            ready.max_error <= MOST_ERROR,
+            "it differs from the reference by {}, {MOST_ERROR} allowed: it runs another network",
+            ready.max_error
+        );
         Ok((process, ready))
     }
 }

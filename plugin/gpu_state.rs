@@ -58,6 +58,10 @@ pub struct RegionUniform {
     pub last_network_px: UVec2,
     /// Of the region in the last frame.
     pub last_padded_px: UVec2,
+    /// Size of the guide where the region is scaled down, else 0.
+    pub guide_px: UVec2,
+    /// Points at which the broad part of the residual is known, 0 where its factor is that of the fine part.
+    pub light_points: UVec2,
     /// How much of the change is applied, 0–1.
     pub strength: f32,
     /// Size of a residual of 1 in display-referred sRGB.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bevy::log::warn;
 use bevy::render::renderer::RenderAdapter;
+use portrait_network::files::write_whole;
 
 use crate::variant::KernelVariant;
 
@@ -58,15 +59,10 @@ impl KernelMemory {
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
-    /// Under another name first: whoever reads meanwhile finds the old file or the new one.
     fn write(&self, entries: &BTreeMap<String, KernelVariant>) -> io::Result<()> {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let beside = self.path.with_extension(format!("{}.tmp", std::process::id()));
-        let written = serde_json::to_string_pretty(entries)
-            .map_err(io::Error::from)
-            .and_then(|text| fs::write(&beside, text + "\n"));
-        written.and_then(|()| fs::rename(&beside, &self.path)).inspect_err(|_| _ = fs::remove_file(&beside))
+        write_whole(&self.path, (serde_json::to_string_pretty(entries)? + "\n").as_bytes())
     }
 }

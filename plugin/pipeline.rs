@@ -1,6 +1,5 @@
 //! Bind group layouts, and the pipelines specialised from the kernels.
 
-use bevy::core_pipeline::FullscreenShader;
 use bevy::ecs::prelude::*;
 use bevy::log::error;
 use bevy::render::render_resource::binding_types::{
@@ -12,7 +11,7 @@ use bevy::render::render_resource::{
     CachedRenderPipelineId, ColorTargetState, ColorWrites, ComputePipelineDescriptor, DynamicBindGroupLayoutEntries,
     FragmentState, PipelineCache, RenderPipelineDescriptor, SamplerBindingType, ShaderStages,
     SpecializedComputePipeline, SpecializedComputePipelines, SpecializedRenderPipeline, SpecializedRenderPipelines,
-    TextureFormat, TextureSampleType,
+    TextureFormat, TextureSampleType, VertexState,
 };
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use bevy::shader::{ShaderCacheError, ShaderDefVal};
@@ -122,7 +121,6 @@ pub struct PortraitPipelines {
     /// The kernels that this device runs.
     pub variant: KernelVariant,
     pub(crate) shaders: PortraitShaders,
-    fullscreen: FullscreenShader,
 }
 
 /// Specialised pipelines by key.
@@ -156,7 +154,7 @@ impl PortraitPipelineCache {
 
 impl PortraitPipelines {
     /// Layouts; shaders are compiled when they are first needed.
-    pub fn new(shaders: PortraitShaders, fullscreen: FullscreenShader, variant: KernelVariant) -> Self {
+    pub fn new(shaders: PortraitShaders, variant: KernelVariant) -> Self {
         let layer_layout = BindGroupLayoutDescriptor::new(
             "portrait layer",
             &DynamicBindGroupLayoutEntries::sequential(
@@ -181,7 +179,7 @@ impl PortraitPipelines {
                 ),
             ),
         );
-        Self { layer_layout, light_layout, variant, shaders, fullscreen }
+        Self { layer_layout, light_layout, variant, shaders }
     }
 
     /// Of the kernel that shapes a residual: region, residual, that of the last frame, target, points of light, motion vectors, copied
@@ -217,7 +215,7 @@ impl PortraitPipelines {
         let entries = DynamicBindGroupLayoutEntries::sequential(
             ShaderStages::FRAGMENT,
             (
-                uniform_buffer::<RegionUniform>(true),
+                uniform_buffer::<RegionUniform>(true).visibility(ShaderStages::VERTEX_FRAGMENT),
                 unfilterable(false),
                 storage_buffer_read_only_sized(false, None),
                 storage_buffer_read_only_sized(false, None),
@@ -385,7 +383,12 @@ impl SpecializedRenderPipeline for PortraitPipelines {
         RenderPipelineDescriptor {
             label: Some(format!("portrait composite {format:?}").into()),
             layout: vec![self.composite_layout(key.multisampled)],
-            vertex: self.fullscreen.to_vertex_state(),
+            vertex: VertexState {
+                shader: self.shaders.composite.clone(),
+                shader_defs: composite_defs(key),
+                entry_point: Some("vertex".into()),
+                ..Default::default()
+            },
             fragment: Some(FragmentState {
                 shader: self.shaders.composite.clone(),
                 shader_defs: composite_defs(key),
@@ -403,7 +406,6 @@ pub(crate) fn init_portrait_pipelines(
     device: Res<RenderDevice>,
     adapter: Res<RenderAdapter>,
     shaders: Res<PortraitShaders>,
-    fullscreen: Res<FullscreenShader>,
     kernels: Res<PortraitKernels>,
 ) {
     let supported = PortraitRealismSupported::on(&device, &adapter);
@@ -415,7 +417,7 @@ pub(crate) fn init_portrait_pipelines(
         return;
     }
     let (variant, tuning) = kernels.begin(&device, &adapter);
-    commands.insert_resource(PortraitPipelines::new(shaders.clone(), fullscreen.clone(), variant));
+    commands.insert_resource(PortraitPipelines::new(shaders.clone(), variant));
     commands.insert_resource(tuning);
 }
 

@@ -39,6 +39,11 @@ impl Region {
         scaled_down(self.rect_px.size(), self.scale)
     }
 
+    /// Whether the network sees fewer pixels than the frame has.
+    pub(crate) fn is_scaled(&self) -> bool {
+        self.network_px() != self.rect_px.size()
+    }
+
     /// About the same at another limit a side (see [`QualityTier::most_px`](crate::QualityTier::most_px)).
     pub fn network_px_within(&self, most_px: u32) -> UVec2 {
         let size = self.rect_px.size();

@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::prepare::Gpu;
 use crate::region::Region;
 use crate::settings::{PortraitMask, PortraitMaskSpace, PortraitRealism, within};
-use crate::shaping::{Kept, light_step};
+use crate::shaping::{Kept, light_points, light_step};
 use crate::work::{Work, view_from_world};
 
 /// A region whose uniform has been written.
@@ -117,6 +117,8 @@ fn region_uniform(work: &Work, region: &Region, seen: &SeenFace, plan: &Plan) ->
         inverse_radius: face.radius.max(f32::MIN_POSITIVE).recip(),
         color_center: COLOR_CENTER,
         color_scale: COLOR_SCALE,
+        guide_px: if region.is_scaled() { network_px } else { UVec2::ZERO },
+        light_points: if work.light() == work.detail() { UVec2::ZERO } else { light_points(network_px) },
         light: work.light(),
         detail: work.detail(),
         light_step: light_step(network_px),

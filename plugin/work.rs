@@ -81,7 +81,7 @@ impl Work<'_> {
     }
 
     pub fn is_scaled(&self) -> bool {
-        self.faces.iter().any(|(region, _)| region.network_px() != region.rect_px.size())
+        self.faces.iter().any(|(region, _)| region.is_scaled())
     }
 
     /// Of all its regions.

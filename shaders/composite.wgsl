@@ -42,8 +42,8 @@ const FULL_SUPPORT = 0.3;
 // of the difference. Hard edges lie on that line. Detail finer than the network's pixels lies far outside of it, keeps the
 // bilinear residual, and so stays in the frame as it is. Joint bilateral upsampling (Kopf et al. 2007) from the same four is as
 // near to the network at full size on faces, and farther from it at hard edges.
-fn residual_under(pixel: vec2<u32>, color: vec3<f32>) -> vec3<f32> {
-    if all(region.network_px == region.size_px) {
+fn residual_under(pixel: vec2<u32>, color: vec3<f32>, is_scaled: bool) -> vec3<f32> {
+    if !is_scaled {
         return residual_at(pixel);
     }
     let scale = vec2<f32>(region.network_px) / vec2<f32>(region.size_px);
@@ -86,21 +86,54 @@ fn feather(pixel: vec2<u32>) -> f32 {
 const LUMA = vec3<f32>(0.2126, 0.7152, 0.0722);
 
 // The change of a pixel of this colour, display-referred sRGB.
-fn change_of(pixel: vec2<u32>, color: vec3<f32>) -> vec3<f32> {
-    let change = region.residual_scale * residual_under(pixel, color);
+fn change_of(pixel: vec2<u32>, color: vec3<f32>, is_scaled: bool) -> vec3<f32> {
+    let change = region.residual_scale * residual_under(pixel, color, is_scaled);
     // As much of each channel as of the luma keeps both differences of colour.
     let kept = mix(change, vec3<f32>(dot(LUMA, change)), region.preserve_color);
     return clamp(kept, vec3<f32>(-region.most_change), vec3<f32>(region.most_change));
 }
 
-// Bevy's full-screen triangle hands over `uv`; the Vulkan validation layer objects where nobody takes it.
+// A corner of the triangle, with what the pixels branch on: not on the uniform itself (see `region.wgsl`).
+struct Corner {
+    @builtin(position) position: vec4<f32>,
+    @location(0) @interpolate(flat) mask_space: u32,
+    @location(1) @interpolate(flat) excluded: u32,
+    @location(2) @interpolate(flat) has_depth: u32,
+    @location(3) @interpolate(flat) is_drawn_over: u32,
+    @location(4) @interpolate(flat) front_distance: f32,
+    @location(5) @interpolate(flat) is_scaled: u32,
+}
+
+@vertex
+fn vertex(@builtin(vertex_index) index: u32) -> Corner {
+    var corner: Corner;
+    corner.position = vec4<f32>(f32(index & 1u) * 4.0 - 1.0, f32(index >> 1u) * 4.0 - 1.0, 0.0, 1.0);
+    corner.mask_space = region.mask_space;
+    corner.excluded = region.excluded;
+    corner.has_depth = region.has_depth;
+    corner.is_drawn_over = region.is_drawn_over;
+    corner.front_distance = region.front_distance;
+    corner.is_scaled = u32(region.guide_px.x > 0u);
+    return corner;
+}
+
+fn region_of(corner: Corner) -> Region {
+    var seen = region;
+    seen.mask_space = corner.mask_space;
+    seen.excluded = corner.excluded;
+    seen.has_depth = corner.has_depth;
+    seen.is_drawn_over = corner.is_drawn_over;
+    seen.front_distance = corner.front_distance;
+    return seen;
+}
+
 @fragment
-fn fragment(@builtin(position) position: vec4<f32>, @location(0) uv: vec2<f32>) -> @location(0) vec4<f32> {
-    let place = vec2<u32>(position.xy);
+fn fragment(corner: Corner) -> @location(0) vec4<f32> {
+    let place = vec2<u32>(corner.position.xy);
     let pixel = place - region.origin_px;
     var weight = region.strength * feather(pixel);
     if weight > 0.0 {
-        weight *= cover(region, place);
+        weight *= cover(region_of(corner), place);
     }
     if weight <= 0.0 {
         discard;
@@ -108,7 +141,7 @@ fn fragment(@builtin(position) position: vec4<f32>, @location(0) uv: vec2<f32>) 
     let original = textureLoad(frame, pixel, 0);
     let first = shown(original.rgb);
     let color = srgb_encode(first);
-    let enhanced = saturate(color + change_of(pixel, color));
+    let enhanced = saturate(color + change_of(pixel, color, corner.is_scaled != 0u));
     // The change is added, not the result mixed in: brighter than 1 stays so, what is no number as well, and a residual of 0
     // changes nothing.
     return vec4<f32>(original.rgb + weight * (srgb_decode(enhanced) - first), original.a);

@@ -41,7 +41,7 @@ fn coverage(texel: u32, low: f32, high: f32) -> f32 {
 
 // Area average of the frame under one network pixel, linear. At scale 1 exactly one texel.
 fn average_color(pixel: vec2<u32>) -> vec3<f32> {
-    if all(region.network_px == region.size_px) {
+    if any(pixel >= region.guide_px) {
         return shown(textureLoad(frame, pixel, 0).rgb);
     }
     let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
@@ -64,7 +64,7 @@ fn channels_at(place: vec2<u32>) -> array<f32, 8> {
     let pixel = min(place, region.network_px - 1u);
     var channels: array<f32, 8>;
     let srgb = srgb_encode(average_color(pixel));
-    if any(region.network_px != region.size_px) && all(place < region.network_px) {
+    if all(place < region.guide_px) {
         guide[place.y * region.network_px.x + place.x] = pack4x8unorm(vec4<f32>(srgb, 1.0));
     }
     let color = (srgb - region.color_center) * region.color_scale;

@@ -32,7 +32,7 @@ const OTHER_LUMA = 0.18;
 // BT.709, display-referred.
 fn luma_at(pixel: vec2<u32>) -> f32 {
     let weights = vec3<f32>(0.2126, 0.7152, 0.0722);
-    if all(region.network_px == region.size_px) {
+    if any(pixel >= region.guide_px) {
         return dot(weights, srgb_encode(shown(textureLoad(frame, pixel, 0).rgb)));
     }
     // Of what lies under a pixel of the network, the middle of each quarter.
@@ -57,14 +57,14 @@ fn light_at(pixel: vec2<u32>) -> vec3<f32> {
     let at = vec2<f32>(pixel) / f32(region.light_step);
     let corner = vec2<u32>(at);
     let part = at - vec2<f32>(corner);
-    let row = (region.network_px.x - 1u) / region.light_step + 2u;
+    let row = region.light_points.x;
     let first = corner.y * row + corner.x;
     return mix(mix(light[first], light[first + 1u], part.x), mix(light[first + row], light[first + row + 1u], part.x), part.y).rgb;
 }
 
 fn weighted(pixel: vec2<u32>) -> vec3<f32> {
     let whole = residual_at(pixel);
-    if region.light == region.detail {
+    if any(pixel / region.light_step >= region.light_points) {
         return whole * region.light;
     }
     let broad = light_at(pixel);
@@ -79,34 +79,32 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     var value = weighted(pixel);
     let luma = luma_at(pixel);
-    if region.history > 0.0 {
-        // Where the surface under the pixel's middle was in the last frame.
-        let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
-        let inside = (vec2<f32>(pixel) + 0.5) * scale;
-        let texel = vec2<u32>(drawn_at(region, vec2<f32>(region.origin_px) + inside));
-        let moved = textureLoad(motion, texel, 0).xy * region.viewport_px.zw;
-        let place = vec2<f32>(region.origin_px) + inside - moved - vec2<f32>(region.last_origin_px);
-        if all(place >= vec2<f32>(0.0)) && all(place < vec2<f32>(region.last_size_px)) {
-            let at = max(place * vec2<f32>(region.last_network_px) / vec2<f32>(region.last_size_px) - 0.5, vec2<f32>(0.0));
-            let corner = vec2<u32>(at);
-            let part = at - vec2<f32>(corner);
-            let kept = mix(
-                mix(last_at(corner), last_at(corner + vec2<u32>(1u, 0u)), part.x),
-                mix(last_at(corner + vec2<u32>(0u, 1u)), last_at(corner + 1u), part.x),
-                part.y,
-            );
-            // What the neighbourhood does not hold is another surface, another light or another expression (Karis 2014).
-            var low = value;
-            var high = value;
-            for (var step = 0; step < 9; step += 1) {
-                let near = vec2<i32>(pixel) + vec2<i32>(step % 3 - 1, step / 3 - 1);
-                let other = weighted(vec2<u32>(clamp(near, vec2<i32>(0), vec2<i32>(region.network_px) - 1)));
-                low = min(low, other);
-                high = max(high, other);
-            }
-            let changed = smoothstep(SAME_LUMA, OTHER_LUMA, abs(kept.a - luma));
-            value = mix(value, clamp(kept.rgb, low, high), region.history * (1.0 - changed));
+    // Where the surface under the pixel's middle was in the last frame, if that is kept: else its region is empty.
+    let scale = vec2<f32>(region.size_px) / vec2<f32>(region.network_px);
+    let inside = (vec2<f32>(pixel) + 0.5) * scale;
+    let texel = vec2<u32>(drawn_at(region, vec2<f32>(region.origin_px) + inside));
+    let moved = textureLoad(motion, texel, 0).xy * region.viewport_px.zw;
+    let place = vec2<f32>(region.origin_px) + inside - moved - vec2<f32>(region.last_origin_px);
+    if all(place >= vec2<f32>(0.0)) && all(place < vec2<f32>(region.last_size_px)) {
+        let at = max(place * vec2<f32>(region.last_network_px) / vec2<f32>(region.last_size_px) - 0.5, vec2<f32>(0.0));
+        let corner = vec2<u32>(at);
+        let part = at - vec2<f32>(corner);
+        let kept = mix(
+            mix(last_at(corner), last_at(corner + vec2<u32>(1u, 0u)), part.x),
+            mix(last_at(corner + vec2<u32>(0u, 1u)), last_at(corner + 1u), part.x),
+            part.y,
+        );
+        // What the neighbourhood does not hold is another surface, another light or another expression (Karis 2014).
+        var low = value;
+        var high = value;
+        for (var step = 0; step < 9; step += 1) {
+            let near = vec2<i32>(pixel) + vec2<i32>(step % 3 - 1, step / 3 - 1);
+            let other = weighted(vec2<u32>(clamp(near, vec2<i32>(0), vec2<i32>(region.network_px) - 1)));
+            low = min(low, other);
+            high = max(high, other);
         }
+        let changed = smoothstep(SAME_LUMA, OTHER_LUMA, abs(kept.a - luma));
+        value = mix(value, clamp(kept.rgb, low, high), region.history * (1.0 - changed));
     }
     shaped[plane_index(0u, pixel, region.padded_px)] = encode(vec4<f32>(value, luma));
 }

@@ -157,6 +157,16 @@ pub enum WeightsError {
         /// The value.
         value: f64,
     },
+    /// A weight that is too large for half precision.
+    #[error("tensor `{name}` holds {value} at {index}: expected at most ±65504, the largest in f16; write it as f32")]
+    Range {
+        /// The tensor.
+        name: String,
+        /// Position in the tensor.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
     /// A weight that is NaN or infinite.
     #[error(
         "tensor `{name}` holds {value} at {index}: expected finite numbers; the training run diverged or the file is damaged"
@@ -274,15 +284,18 @@ impl Model {
     /// The weights file, in memory.
     ///
     /// # Errors
-    /// When a figure is not finite, or the container cannot be written.
+    /// When a figure is not finite, a weight is too large for the type, or the container cannot be written.
     pub fn to_bytes(&self, dtype: Dtype) -> Result<Vec<u8>, WeightsError> {
         if let Some((name, &value)) = self.provenance.metrics.iter().find(|(_, value)| !value.is_finite()) {
             return Err(WeightsError::Metric { name: name.clone(), value });
         }
-        let encode = |values: &[f32]| -> Vec<u8> {
+        let encode = |name: &str, values: &[f32]| -> Result<Vec<u8>, WeightsError> {
             match dtype {
-                Dtype::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-                Dtype::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+                Dtype::F32 => Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+                Dtype::F16 => match values.iter().position(|value| !f16::from_f32(*value).is_finite()) {
+                    Some(index) => Err(WeightsError::Range { name: name.into(), index, value: values[index] }),
+                    None => Ok(values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect()),
+                },
             }
         };
         let stored = match dtype {
@@ -292,8 +305,12 @@ impl Model {
         let mut tensors = Vec::new();
         for (shape, conv) in self.graph.convs().zip(&self.convs) {
             let dims = vec![shape.out_channels, shape.in_channels, shape.kernel, shape.kernel];
-            tensors.push((format!("{}.weight", shape.name), dims, encode(&conv.weight)));
-            tensors.push((format!("{}.bias", shape.name), vec![shape.out_channels], encode(&conv.bias)));
+            for (part, dims, values) in [("weight", dims, &conv.weight), ("bias", vec![shape.out_channels], &conv.bias)]
+            {
+                let name = format!("{}.{part}", shape.name);
+                let bytes = encode(&name, values)?;
+                tensors.push((name, dims, bytes));
+            }
         }
         let container = |source| WeightsError::Container { found_bytes: 0, source };
         let views = tensors

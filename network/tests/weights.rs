@@ -56,6 +56,17 @@ fn f32_round_trip_is_exact_and_f16_rounds() {
 }
 
 #[test]
+fn weights_too_large_for_f16_are_refused_there_and_exact_in_f32() {
+    let mut convs = model().convs().to_vec();
+    convs[1].bias[2] = -65520.0;
+    let model = Model::new(model().graph().clone(), convs, Provenance::default()).unwrap();
+    assert_eq!(Model::from_bytes(&model.to_bytes(Dtype::F32).unwrap()).unwrap(), model);
+    let error = model.to_bytes(Dtype::F16).unwrap_err().to_string();
+    let name = model.graph().convs().nth(1).unwrap().name;
+    assert!(error.contains(&format!("{name}.bias")) && error.contains("-65520 at 2"), "{error}");
+}
+
+#[test]
 fn truncated_and_foreign_files_are_refused() {
     let bytes = model().to_bytes(Dtype::F32).unwrap();
     for length in [0, 4, 100, bytes.len() / 2, bytes.len() - 1] {

@@ -22,6 +22,7 @@ mod remote;
 mod scene;
 mod setups;
 mod shaders;
+mod soak;
 mod stage;
 mod steady;
 mod support;

@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::evaluate::LIKENESS;
 use crate::head_studio::HEAD_STUDIO;
-use crate::run::cargo;
+use crate::run::{cargo, cargo_with};
 
 /// Packages that are built together, so that Bevy is compiled once and with one set of features.
 const BEVY_PACKAGES: [&str; 4] = ["--package", "bevy_portrait_realism", "--package", "portrait_dataset"];
@@ -146,7 +146,8 @@ fn test() -> Result<()> {
     vulkan::ensure()?;
     HEAD_STUDIO.ensure()?;
     LIKENESS.ensure()?;
-    cargo("test", &[&BEVY_PACKAGES[..], &["--package", "portrait_network"]].concat())?;
+    let validation = vulkan::validation()?;
+    cargo_with(&validation, "test", &[&BEVY_PACKAGES[..], &["--package", "portrait_network"]].concat())?;
     package::package(false)?;
     cargo("test", &["--package", "portrait_training", "--package", "portrait_files", "--package", "xtask"])?;
     // On their own: tract asks more of crates that Burn uses than Burn does.

@@ -1,8 +1,20 @@
-//! A Vulkan device, the software one where there is no other.
+//! A Vulkan device, the software one where there is no other, and the layer that says what is done wrong with it.
 
-use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use ash::vk;
 
 use crate::packages;
+use crate::run::target_folder;
+
+/// What a process does when the layer has something to say: print it and die.
+const LAYER_SETTINGS: &str = "\
+khronos_validation.report_flags = error,warn,perf
+khronos_validation.debug_action = VK_DBG_LAYER_ACTION_LOG_MSG,VK_DBG_LAYER_ACTION_BREAK
+khronos_validation.log_filename = stdout
+";
 
 /// Makes sure that there is a Vulkan device; installs Mesa's drivers (with lavapipe, the software device) if not.
 pub fn ensure() -> Result<()> {
@@ -27,6 +39,37 @@ pub fn ensure() -> Result<()> {
     }
 }
 
+/// Makes sure that Vulkan's validation layer is there. A process with the variables that this returns dies at the layer's first
+/// message.
+pub fn validation() -> Result<Vec<(&'static str, PathBuf)>> {
+    if !cfg!(target_os = "linux") {
+        println!("Vulkan's validation layer is asked on Linux alone");
+        return Ok(Vec::new());
+    }
+    if !has_validation_layer()? {
+        packages::install(
+            "Vulkan's validation layer, which the tests run under, was not found",
+            &["vulkan-validationlayers"],
+            "Vulkan's validation layer (Fedora: vulkan-validation-layers; Arch: vulkan-validation-layers)",
+        )?;
+        ensure!(has_validation_layer()?, "the loader does not find the validation layer that was installed");
+    }
+    let settings = target_folder().join("vk_layer_settings.txt");
+    fs::create_dir_all(target_folder()).with_context(|| target_folder().display().to_string())?;
+    fs::write(&settings, LAYER_SETTINGS).with_context(|| settings.display().to_string())?;
+    Ok(vec![("WGPU_VALIDATION", "1".into()), ("VK_LAYER_SETTINGS_PATH", settings)])
+}
+
+#[allow(unsafe_code)]
+fn has_validation_layer() -> Result<bool> {
+    // SAFETY: the loader is the system's own; the layers are listed while it is loaded.
+    let layers = unsafe {
+        ash::Entry::load().context("no Vulkan loader")?.enumerate_instance_layer_properties().context("no layers")?
+    };
+    let is_it = |layer: &vk::LayerProperties| layer.layer_name_as_c_str() == Ok(c"VK_LAYER_KHRONOS_validation");
+    Ok(layers.iter().any(is_it))
+}
+
 /// The first Vulkan device's name.
 #[allow(unsafe_code)]
 fn device() -> Result<String> {
@@ -34,7 +77,7 @@ fn device() -> Result<String> {
     // destroyed before the entry points are unloaded.
     unsafe {
         let entry = ash::Entry::load().context("no Vulkan loader")?;
-        let instance = entry.create_instance(&ash::vk::InstanceCreateInfo::default(), None).context("no driver")?;
+        let instance = entry.create_instance(&vk::InstanceCreateInfo::default(), None).context("no driver")?;
         let names = instance.enumerate_physical_devices().map(|devices| {
             let name = |device| {
                 instance

@@ -77,7 +77,8 @@ pub struct Summary {
     pub gap_closed: GapClosed,
     /// Share of pairs whose ꟻLIP or L1 in the face is worse than the first image's.
     pub worse_fraction: f64,
-    /// Median over pairs of the gradient energy in the face, relative to the reference's.
+    /// Median over pairs of the gradient energy in the face, relative to the reference's; of an even number the upper of the two in
+    /// the middle.
     pub sharpness_ratio: f64,
     /// By skin tone, as far as known.
     pub tone_groups: BTreeMap<Tone, ToneReport>,
