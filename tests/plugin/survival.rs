@@ -183,7 +183,7 @@ fn spawn_broken(app: &mut App) -> Entity {
 }
 
 #[test]
-fn a_scene_of_nan_vertices_and_infinite_lights_changes_nothing_outside_and_breaks_nothing_inside() {
+fn in_a_scene_of_nan_vertices_and_infinite_lights_what_was_finite_stays_so_and_no_harm_lasts() {
     let mut twins = Twins::within(headless("assets", true), TextureFormat::Rgba16Float, Msaa::Sample4, Hdr);
     let whole = twins.frames();
     let broken = spawn_broken(&mut twins.app);

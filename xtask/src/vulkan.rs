@@ -57,7 +57,8 @@ pub fn validation() -> Result<Vec<(&'static str, PathBuf)>> {
     let settings = target_folder().join("vk_layer_settings.txt");
     fs::create_dir_all(target_folder()).with_context(|| target_folder().display().to_string())?;
     fs::write(&settings, LAYER_SETTINGS).with_context(|| settings.display().to_string())?;
-    Ok(vec![("WGPU_VALIDATION", "1".into()), ("VK_LAYER_SETTINGS_PATH", settings)])
+    // wgpu's debug information says that shaders are written in WGSL: layers of before that was a language (1.3.239) object.
+    Ok(vec![("WGPU_VALIDATION", "1".into()), ("WGPU_DEBUG", "0".into()), ("VK_LAYER_SETTINGS_PATH", settings)])
 }
 
 #[allow(unsafe_code)]
@@ -90,5 +91,48 @@ fn device() -> Result<String> {
         });
         instance.destroy_instance(None);
         names.context("devices cannot be listed")?.context("the driver has no device")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, unsafe_code)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const DOES_WRONG: &str = "PORTRAIT_DOES_WRONG";
+
+    /// Asks for a queue of priority 2, where 1 is the most.
+    fn do_wrong() {
+        let layers = [c"VK_LAYER_KHRONOS_validation".as_ptr()];
+        // SAFETY: the loader is the system's own, and instance and device are used only here. Drivers clamp a priority.
+        unsafe {
+            let entry = ash::Entry::load().unwrap();
+            let create = vk::InstanceCreateInfo::default().enabled_layer_names(&layers);
+            let instance = entry.create_instance(&create, None).unwrap();
+            let adapter = instance.enumerate_physical_devices().unwrap()[0];
+            let queues = [vk::DeviceQueueCreateInfo::default().queue_priorities(&[2.0])];
+            let device =
+                instance.create_device(adapter, &vk::DeviceCreateInfo::default().queue_create_infos(&queues), None);
+            device.unwrap().destroy_device(None);
+            instance.destroy_instance(None);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_does_wrong_dies_and_says_of_what() {
+        if std::env::var_os(DOES_WRONG).is_some() {
+            return do_wrong();
+        }
+        let test = ["--exact", "vulkan::tests::a_process_that_does_wrong_dies_and_says_of_what", "--nocapture"];
+        let output = |variables: Vec<(&str, PathBuf)>| {
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            let output = child.args(test).env(DOES_WRONG, "1").envs(variables).output().unwrap();
+            (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let (survived, said) = output(validation().unwrap());
+        assert!(!survived && said.contains("VUID-VkDeviceQueueCreateInfo-pQueuePriorities"), "{said}");
     }
 }
