@@ -55,7 +55,7 @@ enum Change {
     CameraMoves(Vec3),
     CameraIsActive(bool),
     EffectGoes,
-    WeightsChange,
+    OtherWeights,
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -81,7 +81,7 @@ fn change() -> impl Strategy<Value = Change> {
         4 => place(0.3).prop_map(Change::CameraMoves),
         1 => any::<bool>().prop_map(Change::CameraIsActive),
         1 => Just(Change::EffectGoes),
-        1 => Just(Change::WeightsChange),
+        1 => Just(Change::OtherWeights),
     ]
 }
 
@@ -153,7 +153,7 @@ impl Soak {
             }
             Change::FaceGoes(at) if at < self.faces.len() => _ = world.despawn(self.faces.swap_remove(at)),
             Change::FaceComes(_) | Change::FaceGoes(_) => {}
-            Change::WeightsChange => {
+            Change::OtherWeights => {
                 let mut models = world.resource_mut::<Assets<PortraitModel>>();
                 models.insert(&self.models[1], brighter().into()).expect("a handle of its own");
             }

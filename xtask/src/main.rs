@@ -22,7 +22,8 @@ use crate::head_studio::HEAD_STUDIO;
 use crate::run::{cargo, cargo_with};
 
 /// Packages that are built together, so that Bevy is compiled once and with one set of features.
-const BEVY_PACKAGES: [&str; 4] = ["--package", "bevy_portrait_realism", "--package", "portrait_dataset"];
+const BEVY_PACKAGES: [&str; 6] =
+    ["--package", "bevy_portrait_realism", "--package", "portrait_dataset", "--package", "portrait_network"];
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Sets a fresh machine up and runs the project")]
@@ -147,7 +148,7 @@ fn test() -> Result<()> {
     HEAD_STUDIO.ensure()?;
     LIKENESS.ensure()?;
     let validation = vulkan::validation()?;
-    cargo_with(&validation, "test", &[&BEVY_PACKAGES[..], &["--package", "portrait_network"]].concat())?;
+    cargo_with(&validation, "test", &BEVY_PACKAGES)?;
     package::package(false)?;
     cargo("test", &["--package", "portrait_training", "--package", "portrait_files", "--package", "xtask"])?;
     // On their own: tract asks more of crates that Burn uses than Burn does.
