@@ -19,8 +19,14 @@ pub fn target_folder() -> PathBuf {
     }
 }
 
-/// Runs a command to its end.
+/// Whether debug builds ask Vulkan's validation layer; they do wherever it is installed, if nobody says.
+const VALIDATION: &str = "WGPU_VALIDATION";
+
+/// Runs a command to its end, without the validation layer unless somebody asked for it: no picture and no figure should wait for it.
 pub fn run(command: &mut Command) -> Result<()> {
+    if std::env::var_os(VALIDATION).is_none() && command.get_envs().all(|(name, _)| name != VALIDATION) {
+        command.env(VALIDATION, "0");
+    }
     let program = command.get_program().to_string_lossy().into_owned();
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     let line = format!("{program} {}", arguments.join(" "));
@@ -55,9 +61,5 @@ pub fn cargo_in(folder: &Path, target: &Path, verb: &str, arguments: &[&str]) ->
 fn cargo_command(verb: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.arg(verb).args(arguments).current_dir(workspace_root());
-    if std::env::var_os("WGPU_VALIDATION").is_none() {
-        // Debug builds ask Vulkan's validation layer wherever it is installed: no picture and no figure should wait for it.
-        command.env("WGPU_VALIDATION", "0");
-    }
     command
 }
