@@ -6,7 +6,11 @@ use bevy::app::PluginGroupBuilder;
 use bevy::asset::RenderAssetUsages;
 use bevy::camera::RenderTarget;
 use bevy::camera::primitives::Aabb;
+use bevy::dev_tools::render_debug::RenderDebugOverlayPlugin;
+use bevy::gizmos_render::GizmoRenderPlugin;
+use bevy::gltf::GltfPlugin;
 use bevy::log::LogPlugin;
+use bevy::pbr::PbrPlugin;
 use bevy::prelude::*;
 use bevy::render::error_handler::RenderErrorHandler;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
@@ -77,6 +81,15 @@ pub fn plugins(renderer: RenderPlugin, assets: AssetPlugin) -> PluginGroupBuilde
         .disable::<WinitPlugin>()
         .disable::<LogPlugin>()
         .disable::<PipelinedRenderingPlugin>()
+}
+
+/// As [`plugins`], without those whose materials ask for as much of a device as the effect does, or more.
+pub fn without_materials(wgpu: WgpuSettings) -> PluginGroupBuilder {
+    plugins(renderer(wgpu), assets("assets"))
+        .disable::<PbrPlugin>()
+        .disable::<GltfPlugin>()
+        .disable::<GizmoRenderPlugin>()
+        .disable::<RenderDebugOverlayPlugin>()
 }
 
 /// An app with these plugins, to which `add` adds the rest before it starts.

@@ -18,6 +18,7 @@ use bevy_portrait_realism::{PortraitKernels, PortraitUnsupported};
 
 use crate::common::{
     assets, face_bounds, frame, headless_of, plugins, render_world, renderer, spawn_camera, target, update_until,
+    without_materials,
 };
 use crate::frame::assert_close;
 use crate::setups::twins::brighter;
@@ -127,11 +128,7 @@ fn on_a_device_that_cannot_run_it_the_effect_stays_off_with_one_message() {
     let writer = log.clone();
     let _listening = fmt().with_writer(move || writer.clone()).with_ansi(false).set_default();
     // Bevy's own materials need as much as the effect does, so they stay away.
-    let plugins = plugins(renderer(WgpuSettings::default()), assets("assets"))
-        .disable::<bevy::pbr::PbrPlugin>()
-        .disable::<bevy::gltf::GltfPlugin>()
-        .disable::<bevy::gizmos_render::GizmoRenderPlugin>()
-        .disable::<bevy::dev_tools::render_debug::RenderDebugOverlayPlugin>();
+    let plugins = without_materials(WgpuSettings::default());
     let mut app = headless_of(plugins, |app| {
         let handler = RenderErrorHandler(|error, _, _| {
             let limits = WgpuLimits { max_storage_buffers_per_shader_stage: 3, ..default() };

@@ -1,10 +1,6 @@
 //! Whether the effect can run here, and that it is harmless where it cannot.
 
 use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
-use bevy::dev_tools::render_debug::RenderDebugOverlayPlugin;
-use bevy::gizmos_render::GizmoRenderPlugin;
-use bevy::gltf::GltfPlugin;
-use bevy::pbr::PbrPlugin;
 use bevy::prelude::*;
 use bevy::render::RenderApp;
 use bevy::render::settings::{WgpuLimits, WgpuSettings, WgpuSettingsPriority};
@@ -14,6 +10,7 @@ use bevy_portrait_realism::{PortraitKernels, PortraitUnsupported};
 
 use crate::common::{
     assets, face_bounds, frame, headless, headless_of, plugins, render_world, renderer, spawn_camera, target,
+    without_materials,
 };
 use crate::stage::{LDR, SIZE};
 
@@ -38,11 +35,7 @@ fn a_device_that_cannot_run_the_effect_says_what_it_lacks_and_shows_the_first_im
         constrained_limits: Some(WgpuLimits::downlevel_webgl2_defaults()),
         ..default()
     };
-    let plugins = plugins(renderer(wgpu), assets("assets"))
-        .disable::<PbrPlugin>()
-        .disable::<GltfPlugin>()
-        .disable::<GizmoRenderPlugin>()
-        .disable::<RenderDebugOverlayPlugin>();
+    let plugins = without_materials(wgpu);
     let mut app = headless_of(plugins, |app| {
         app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
     });

@@ -5,12 +5,8 @@ use bevy::camera::{CameraMainTextureUsages, Hdr, ManualTextureViewHandle, Render
 use bevy::core_pipeline::prepass::{MotionVectorPrepass, NormalPrepass};
 use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
 use bevy::core_pipeline::tonemapping::tonemapping;
-use bevy::dev_tools::render_debug::RenderDebugOverlayPlugin;
-use bevy::gizmos_render::GizmoRenderPlugin;
-use bevy::gltf::GltfPlugin;
 use bevy::math::Vec3A;
 use bevy::mesh::VertexAttributeValues;
-use bevy::pbr::PbrPlugin;
 use bevy::prelude::*;
 use bevy::render::RenderApp;
 use bevy::render::render_asset::RenderAssets;
@@ -31,7 +27,7 @@ use portrait_network::Plane;
 
 use crate::common::{
     assets, face_bounds, frame, headless, headless_of, plugins, render_world, render_world_mut, renderer, settle,
-    spawn_camera, spawn_face, target,
+    spawn_camera, spawn_face, target, without_materials,
 };
 use crate::frame::{assert_close, enhance};
 use crate::setups::twins::{ADDED, Twins, brighter, region_of};
@@ -345,11 +341,7 @@ fn a_device_of_the_least_limits_and_without_features_enhances_as_the_reference_d
         disabled_features: Some(WgpuFeatures::all()),
         ..default()
     };
-    let plugins = plugins(renderer(wgpu), assets("assets"))
-        .disable::<PbrPlugin>()
-        .disable::<GltfPlugin>()
-        .disable::<GizmoRenderPlugin>()
-        .disable::<RenderDebugOverlayPlugin>();
+    let plugins = without_materials(wgpu);
     let mut app = headless_of(plugins, |app| {
         app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
     });
