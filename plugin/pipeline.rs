@@ -24,7 +24,7 @@ use crate::plan::{Kernel, LayerParams, WORKGROUP_SIDE};
 use crate::shaders::PortraitShaders;
 use crate::support::PortraitRealismSupported;
 use crate::tuning::PortraitKernels;
-use crate::variant::{ActivationFormat, KernelVariant, TileRows};
+use crate::variant::{ActivationFormat, KernelVariant, MatrixSide, TileRows};
 use crate::weight_layout::WeightFormat;
 
 /// A compute pipeline.
@@ -279,6 +279,7 @@ impl SpecializedComputePipeline for PortraitPipelines {
             }
             ComputeKey::Layer(layer) => {
                 let shader = match layer.kernel {
+                    Kernel::Conv { .. } if layer.variant.matrices.is_some() => &self.shaders.conv_matrix,
                     Kernel::Conv { .. } if layer.variant.rows == TileRows::One => &self.shaders.conv_small,
                     Kernel::Conv { .. } => &self.shaders.conv,
                     Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => &self.shaders.rearrange,
@@ -364,6 +365,12 @@ pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
             defs.extend(variant.shares_weights.then(|| "SHARED_WEIGHTS".into()));
             defs.extend(variant.wide_words.then(|| "WIDE_WORDS".into()));
             defs.extend(variant.half_products.then(|| "HALF_PRODUCTS".into()));
+            // The pixels of a 1 × 1 kernel have one reader each.
+            defs.extend((variant.shares_pixels && kernel == 3).then(|| "SHARED_PIXELS".into()));
+            if let Some(side) = variant.matrices.map(MatrixSide::length) {
+                let out_matrices = (tiles * OUT_TILE as u32).div_ceil(side);
+                defs.extend([define("MATRIX", side), define("OUT_MATRICES", out_matrices)]);
+            }
         }
         Kernel::SpaceToDepth => defs.push("SPACE_TO_DEPTH".into()),
         Kernel::PixelShuffle => defs.push("PIXEL_SHUFFLE".into()),

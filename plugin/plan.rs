@@ -11,7 +11,7 @@ use portrait_network::{Graph, Op, Source, Upsampling};
 use crate::fusion::{epilogues, input_is_unshuffled};
 use crate::planes::PlaneLayout;
 use crate::scratch::Scratch;
-use crate::variant::{ActivationFormat, KernelVariant, TileRows};
+use crate::variant::{ActivationFormat, KernelVariant, MatrixSide};
 use crate::weight_layout::{WeightFormat, weight_offsets};
 
 /// Width and height of a workgroup of every kernel but the convolution.
@@ -104,8 +104,7 @@ pub struct Step {
     pub(crate) weight_at: u32,
     pub(crate) bias_at: u32,
     negative_slope: f32,
-    rows: TileRows,
-    workgroup: u32,
+    variant: KernelVariant,
 }
 
 /// What a kernel reads as `layer` (WGSL: `LayerParams` in `shaders/shared/layout.wgsl`).
@@ -153,12 +152,13 @@ impl Step {
     fn tiles(&self, padded_px: UVec2) -> UVec2 {
         let shrink = if matches!(self.kernel, Kernel::Conv { shuffles: true, .. }) { 2 } else { 1 };
         let size = self.target_grid.size_px(padded_px) / shrink;
-        UVec2::new(size.x.div_ceil(CONV_TILE_WIDTH_PX), size.y.div_ceil(self.rows.px()))
+        let width = self.variant.matrices.map_or(CONV_TILE_WIDTH_PX, MatrixSide::length);
+        UVec2::new(size.x.div_ceil(width), size.y.div_ceil(self.variant.rows.px()))
     }
 
     /// How many of a workgroup's tiles lie side by side: a narrow image leaves no invocation idle.
     fn tiles_across(&self, padded_px: UVec2) -> u32 {
-        self.tiles(padded_px).x.next_power_of_two().min(MOST_TILES_ACROSS).min(self.workgroup)
+        self.tiles(padded_px).x.next_power_of_two().min(MOST_TILES_ACROSS).min(self.variant.workgroup)
     }
 
     /// Workgroups to dispatch when the network's padded input has `padded_px` pixels.
@@ -166,7 +166,12 @@ impl Step {
         let planes = match self.kernel {
             Kernel::Conv { .. } => {
                 let (tiles, across) = (self.tiles(padded_px), self.tiles_across(padded_px));
-                return [tiles.x.div_ceil(across), tiles.y.div_ceil(self.workgroup / across), self.tile_groups];
+                // With matrices a workgroup makes one tile.
+                let of_group = match self.variant.matrices {
+                    Some(_) => UVec2::ONE,
+                    None => UVec2::new(across, self.variant.workgroup / across),
+                };
+                return [tiles.x.div_ceil(of_group.x), tiles.y.div_ceil(of_group.y), self.tile_groups];
             }
             Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => self.target_grid.planes,
             Kernel::Copy | Kernel::Add | Kernel::Accumulate => self.source_grid.planes,
@@ -250,8 +255,7 @@ impl Plan {
                 weight_at: 0,
                 bias_at: 0,
                 negative_slope: 1.0,
-                rows: variant.rows,
-                workgroup: variant.workgroup,
+                variant,
             };
             match layer.op {
                 Op::Conv { kernel, stride, activation, .. } => {

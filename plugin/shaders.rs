@@ -35,6 +35,8 @@ pub const LIBRARY: [ShaderFile; 6] = [
 pub const PACK_PLANES: ShaderFile = shader_file!("shaders/pack_planes.wgsl");
 /// Convolutions.
 pub const CONV: ShaderFile = shader_file!("shaders/conv.wgsl");
+/// Convolutions, with cooperative matrices.
+pub const CONV_MATRIX: ShaderFile = shader_file!("shaders/conv_matrix.wgsl");
 /// Convolutions, in kernels that compile in a moment.
 pub const CONV_SMALL: ShaderFile = shader_file!("shaders/conv_small.wgsl");
 /// Space-to-depth and upsampling.
@@ -61,6 +63,7 @@ impl ShaderFile {
 pub struct PortraitShaders {
     pub(crate) pack_planes: Handle<Shader>,
     pub(crate) conv: Handle<Shader>,
+    pub(crate) conv_matrix: Handle<Shader>,
     pub(crate) conv_small: Handle<Shader>,
     pub(crate) rearrange: Handle<Shader>,
     pub(crate) join: Handle<Shader>,
@@ -84,6 +87,7 @@ impl PortraitShaders {
             library: LIBRARY.map(load),
             pack_planes: load(PACK_PLANES),
             conv: load(CONV),
+            conv_matrix: load(CONV_MATRIX),
             conv_small: load(CONV_SMALL),
             rearrange: load(REARRANGE),
             join: load(JOIN),
@@ -96,8 +100,13 @@ impl PortraitShaders {
 
     /// What a network's kernels are made of, for a pipeline cache that Bevy does not fill.
     pub(crate) fn of_network(&self) -> impl Iterator<Item = (AssetId<Shader>, Shader)> {
-        let kernels =
-            [(&self.conv, CONV), (&self.conv_small, CONV_SMALL), (&self.rearrange, REARRANGE), (&self.join, JOIN)];
+        let kernels = [
+            (&self.conv, CONV),
+            (&self.conv_matrix, CONV_MATRIX),
+            (&self.conv_small, CONV_SMALL),
+            (&self.rearrange, REARRANGE),
+            (&self.join, JOIN),
+        ];
         let files = self.library.iter().zip(LIBRARY).chain(kernels);
         files.map(|(handle, file)| (handle.id(), Shader::from_wgsl(file.source, file.asset_path())))
     }

@@ -31,7 +31,8 @@ const TRIAL_PX: UVec2 = UVec2::splat(256);
 const TRIAL_ROUNDS: usize = 7;
 /// What a trial's device has beyond the least, where the renderer's has it.
 const TRIAL_FEATURES: WgpuFeatures =
-    WgpuFeatures::SUBGROUP.union(WgpuFeatures::SHADER_INT64).union(WgpuFeatures::SHADER_F16);
+    WgpuFeatures::SUBGROUP.union(WgpuFeatures::SHADER_INT64).union(WgpuFeatures::SHADER_F16).union(MATRICES);
+const MATRICES: WgpuFeatures = WgpuFeatures::EXPERIMENTAL_COOPERATIVE_MATRIX;
 
 /// Which kernels run. Insert it into the [`App`](bevy::app::App) before it runs, to measure or to compare;
 /// the weights and the image stay the same but for rounding.
@@ -226,11 +227,18 @@ struct Bench {
 }
 
 impl Bench {
+    #[allow(unsafe_code)]
     fn new(of: &RenderDevice, adapter: &RenderAdapter, pipelines: PortraitPipelines) -> Option<Self> {
+        let features = of.features() & TRIAL_FEATURES;
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("portrait trial"),
-            required_features: of.features() & TRIAL_FEATURES,
+            required_features: features,
             required_limits: of.limits(),
+            experimental_features: match features.contains(MATRICES) {
+                // SAFETY: it is the one experimental feature among them, and whoever made the renderer's device has taken its risk.
+                true => unsafe { wgpu::ExperimentalFeatures::enabled() },
+                false => wgpu::ExperimentalFeatures::disabled(),
+            },
             ..Default::default()
         });
         let (device, queue) = match bevy::tasks::block_on(request) {

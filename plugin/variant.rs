@@ -3,12 +3,15 @@
 use bevy::render::render_resource::{DownlevelFlags, WgpuFeatures};
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use serde::{Deserialize, Serialize};
-use wgpu::DeviceType;
+use wgpu::{CooperativeMatrixProperties, CooperativeScalarType, DeviceType};
 
 use crate::weight_layout::WeightFormat;
 
 /// Fewest invocations of a subgroup that can share weights: each holds the weights of one input channel at one tap.
 const SHARING_LANES: u32 = 8;
+
+/// Most workgroup memory that a convolution with cooperative matrices takes, in bytes.
+pub const MATRIX_STORAGE_BYTES: u32 = 26 << 10;
 
 /// How values lie between two layers. A convolution adds up in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,6 +56,25 @@ impl TileRows {
     }
 }
 
+/// Width and height of the matrices that a subgroup multiplies together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum MatrixSide {
+    /// 8, as on Apple's GPUs.
+    Eight,
+    /// 16, as on NVIDIA's and AMD's.
+    Sixteen,
+}
+
+impl MatrixSide {
+    /// 8 or 16.
+    pub fn length(self) -> u32 {
+        match self {
+            Self::Eight => 8,
+            Self::Sixteen => 16,
+        }
+    }
+}
+
 /// Which member of the family of kernels runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +95,12 @@ pub struct KernelVariant {
     /// Products are f16, and so are their sums over four channels, which are then added up in f32. Needs f16 arithmetic; pays where
     /// two of them take the time of one in f32, as on most GPUs.
     pub half_products: bool,
+    /// A workgroup reads the pixels under its tiles once and keeps them for all its invocations. Pays where caches are slower than
+    /// workgroup memory.
+    pub shares_pixels: bool,
+    /// A subgroup multiplies whole matrices of f16 and adds up in f32. Needs cooperative matrices of this size; pays where there are
+    /// units for them.
+    pub matrices: Option<MatrixSide>,
 }
 
 impl KernelVariant {
@@ -84,6 +112,8 @@ impl KernelVariant {
         shares_weights: false,
         wide_words: false,
         half_products: false,
+        shares_pixels: false,
+        matrices: None,
     };
     /// For GPUs.
     pub const HALF: Self = Self { activations: ActivationFormat::F16, ..Self::EXACT };
@@ -93,10 +123,15 @@ impl KernelVariant {
     const TALL: Self = Self { rows: TileRows::Four, ..Self::HALF };
     const HALF_PRODUCTS: Self = Self { half_products: true, ..Self::HALF };
     const TALL_HALF_PRODUCTS: Self = Self { half_products: true, ..Self::TALL };
+    const SHARED_PIXELS: Self = Self { shares_pixels: true, ..Self::HALF };
+    const MATRICES_16: Self = Self { matrices: Some(MatrixSide::Sixteen), workgroup: 128, ..Self::TALL_HALF_PRODUCTS };
+    /// For subgroups of 64.
+    const MATRICES_16_WIDE: Self = Self { workgroup: 256, ..Self::MATRICES_16 };
+    const MATRICES_8: Self = Self { matrices: Some(MatrixSide::Eight), ..Self::MATRICES_16 };
     /// For devices that run on the CPU. A workgroup is one subgroup: a small image leaves no lane idle.
     pub const CPU: Self = Self { workgroup: 8, shares_weights: true, wide_words: true, ..Self::TALL };
     /// All members.
-    pub const FAMILY: [Self; 10] = [
+    pub const FAMILY: [Self; 14] = [
         Self::EXACT,
         Self::SMALL,
         Self::HALF,
@@ -104,6 +139,10 @@ impl KernelVariant {
         Self::TALL,
         Self::HALF_PRODUCTS,
         Self::TALL_HALF_PRODUCTS,
+        Self::SHARED_PIXELS,
+        Self::MATRICES_16,
+        Self::MATRICES_16_WIDE,
+        Self::MATRICES_8,
         Self { shares_weights: false, ..Self::CPU },
         Self { wide_words: false, ..Self::CPU },
         Self::CPU,
@@ -124,7 +163,17 @@ impl KernelVariant {
         let own = Self::of(device, adapter);
         let others: &[Self] = match runs_on_cpu(adapter) {
             true => &[Self::HALF],
-            false => &[Self::WIDE_GROUPS, Self::TALL, Self::SMALL, Self::HALF_PRODUCTS, Self::TALL_HALF_PRODUCTS],
+            false => &[
+                Self::WIDE_GROUPS,
+                Self::TALL,
+                Self::SMALL,
+                Self::SHARED_PIXELS,
+                Self::HALF_PRODUCTS,
+                Self::TALL_HALF_PRODUCTS,
+                Self::MATRICES_16,
+                Self::MATRICES_16_WIDE,
+                Self::MATRICES_8,
+            ],
         };
         let comparable = others
             .iter()
@@ -148,6 +197,29 @@ impl KernelVariant {
         if self.half_products && !device.features().contains(WgpuFeatures::SHADER_F16) {
             return Some("f16 arithmetic in shaders");
         }
+        let side = self.matrices?.length();
+        let needed = CooperativeMatrixProperties {
+            m_size: side,
+            n_size: side,
+            k_size: side,
+            ab_type: CooperativeScalarType::F16,
+            cr_type: CooperativeScalarType::F32,
+            saturating_accumulation: false,
+        };
+        if !device.features().contains(WgpuFeatures::EXPERIMENTAL_COOPERATIVE_MATRIX)
+            || !adapter.cooperative_matrix_properties().contains(&needed)
+        {
+            return Some(match self.matrices? {
+                MatrixSide::Eight => "cooperative matrices of 8 × 8 f16 with sums in f32",
+                MatrixSide::Sixteen => "cooperative matrices of 16 × 16 f16 with sums in f32",
+            });
+        }
+        if !subgroups || self.workgroup / adapter.get_info().subgroup_max_size.max(1) < self.rows.px() {
+            return Some("a subgroup for each row of pixels of a workgroup");
+        }
+        if device.limits().max_compute_workgroup_storage_size < MATRIX_STORAGE_BYTES {
+            return Some("26 KiB of workgroup memory");
+        }
         None
     }
 
@@ -156,6 +228,8 @@ impl KernelVariant {
     /// `is_half_empty`, the kernel that makes all of them leaves that half out.
     pub fn tiles(self, kernel: u32, out_tiles: u32, is_half_empty: bool) -> u32 {
         let choices: &[u32] = match (self.rows, kernel, is_half_empty) {
+            // The pixels are read once for all of them; of an odd number the last matrix is half empty.
+            _ if self.matrices.is_some() => &[6, 4, 2, 5, 3],
             (TileRows::One | TileRows::Two, _, _) => &[],
             (TileRows::Four, 1, _) => &[4, 2, 3],
             (TileRows::Four, _, true) => &[6, 4, 5, 3, 2],

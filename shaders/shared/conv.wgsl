@@ -183,13 +183,56 @@ struct Row {
 #endif
 #endif
 
+// Pixels of the source: two of a row in f16, one in f32. With SHARED_PIXELS those of one plane under the workgroup's tiles are read
+// once and kept for all its invocations; places count from there then.
+#ifdef SHARED_PIXELS
+// Most are those under tiles that all lie below each other.
+const SHARED_TEXELS = (4u * #{STRIDE}u + 2u) * ((#{TILE_ROWS}u * #{CONV_WORKGROUP}u - 1u) * #{STRIDE}u + 3u);
+#ifdef HALF_ACTIVATIONS
+const BLOCK_TEXELS = 2u;
+#else
+const BLOCK_TEXELS = 1u;
+#endif
+var<workgroup> shared_source: array<vec4<u32>, SHARED_TEXELS / BLOCK_TEXELS>;
+
+fn block_at(at: u32) -> vec4<u32> {
+    return shared_source[at];
+}
+
+// Width of what is kept, in texels.
+fn shared_row() -> u32 {
+    return layer.tiles_across * 4u * #{STRIDE}u + 2u;
+}
+
+// Where the first row of the kernel begins under an invocation's tile, in what is kept.
+fn shared_start(index: u32) -> u32 {
+    let place = tile_place(index) * vec2<u32>(4u, #{TILE_ROWS}u) * #{STRIDE}u;
+    return place.y * shared_row() + place.x;
+}
+
+// `at` is `source_start` of the workgroup's first tile, in the plane that is read.
+fn share_pixels(at: u32, row: u32, index: u32) {
+    let blocks = shared_row() / BLOCK_TEXELS;
+    let rows = (#{CONV_WORKGROUP}u / layer.tiles_across * #{TILE_ROWS}u - 1u) * #{STRIDE}u + 3u;
+    workgroupBarrier();
+    for (var block = index; block < blocks * rows; block += #{CONV_WORKGROUP}u) {
+        shared_source[block] = words(source[(at + block / blocks * row) / BLOCK_TEXELS + block % blocks]);
+    }
+    workgroupBarrier();
+}
+#else
+fn block_at(at: u32) -> vec4<u32> {
+    return words(source[at]);
+}
+#endif
+
 #ifdef HALF_ACTIVATIONS
 fn pixel(words: vec2<u32>) -> Pixel {
     return Pixel(factor(half(words)));
 }
 #else
 fn pixel_at(at: u32) -> Pixel {
-    return Pixel(factor(bitcast<vec4<f32>>(source[at])));
+    return Pixel(factor(bitcast<vec4<f32>>(block_at(at))));
 }
 #endif
 
@@ -238,14 +281,14 @@ fn load(at: u32) -> Row {
 // `at` counts texels and is even.
 fn load(at: u32) -> Row {
 #ifdef HALF_ACTIVATIONS
-    let ab = words(source[at / 2u]);
-    let cd = words(source[at / 2u + 1u]);
-    let ef = words(source[at / 2u + 2u]);
+    let ab = block_at(at / 2u);
+    let cd = block_at(at / 2u + 1u);
+    let ef = block_at(at / 2u + 2u);
 #if STRIDE == 1
     return Row(pixel(ab.xy), pixel(ab.zw), pixel(cd.xy), pixel(cd.zw), pixel(ef.xy), pixel(ef.zw));
 #else
-    let gh = words(source[at / 2u + 3u]);
-    let ij = words(source[at / 2u + 4u]);
+    let gh = block_at(at / 2u + 3u);
+    let ij = block_at(at / 2u + 4u);
     return Row(pixel(ab.xy), pixel(ab.zw), pixel(cd.xy), pixel(cd.zw), pixel(ef.xy), pixel(ef.zw), pixel(gh.xy), pixel(gh.zw),
         pixel(ij.xy), pixel(ij.zw));
 #endif
@@ -298,11 +341,15 @@ fn first_tile(group: u32) -> u32 {
 #endif
 }
 
+// Where an invocation's tile lies among those of the workgroup.
+fn tile_place(index: u32) -> vec2<u32> {
+    return vec2<u32>(index % layer.tiles_across, index / layer.tiles_across);
+}
+
 // Where an invocation's tile of 4 x TILE_ROWS pixels begins in the grid that is convolved.
 fn tile_corner(group: vec2<u32>, index: u32) -> vec2<u32> {
     let across = vec2<u32>(layer.tiles_across, #{CONV_WORKGROUP}u / layer.tiles_across);
-    let place = vec2<u32>(index % layer.tiles_across, index / layer.tiles_across);
-    return (group * across + place) * vec2<u32>(4u, #{TILE_ROWS}u);
+    return (group * across + tile_place(index)) * vec2<u32>(4u, #{TILE_ROWS}u);
 }
 
 // Size of that grid.

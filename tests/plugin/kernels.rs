@@ -31,6 +31,9 @@ mod random_spec;
 /// Random networks that each of two variants is tried with.
 const RANDOM_NETWORKS: u32 = 12;
 
+/// Set where the device is meant to have cooperative matrices.
+const REQUIRES_MATRICES: &str = "PORTRAIT_REQUIRES_MATRICES";
+
 /// Largest difference allowed between the GPU and the reference, in display-referred sRGB. For f16: half a step of 255, a whole one where
 /// the products are f16 as well, or for the large residuals of random weights the same share of them.
 fn tolerance(variant: KernelVariant, largest_residual: f32) -> f32 {
@@ -188,8 +191,8 @@ fn differences(app: &mut App, network: &mut Network, model: &Model, seed: u32, s
 const SIZES: [UVec2; 6] =
     [UVec2::new(1, 1), UVec2::new(7, 5), UVec2::new(33, 65), UVec2::new(64, 64), UVec2::new(64, 1), UVec2::new(61, 40)];
 
-/// Every member of the family that the device runs. One that it cannot run is named on standard output.
-fn variants(app: &mut App) -> Vec<KernelVariant> {
+/// Every member of the family, with or without matrices, that the device runs. One that it cannot run is named on standard output.
+fn variants(app: &mut App, with_matrices: bool) -> Vec<KernelVariant> {
     app.update();
     let world = render_world_mut(app);
     let runs = |variant: &KernelVariant| match variant.missing_on(world.resource(), world.resource()) {
@@ -199,7 +202,11 @@ fn variants(app: &mut App) -> Vec<KernelVariant> {
         }
         None => true,
     };
-    KernelVariant::FAMILY.into_iter().filter(runs).collect()
+    KernelVariant::FAMILY
+        .into_iter()
+        .filter(|variant| variant.matrices.is_some() == with_matrices)
+        .filter(runs)
+        .collect()
 }
 
 /// The device's own variant, and the exact one, which every network is held to as well.
@@ -228,26 +235,38 @@ fn every_operation_and_plane_set_matches_the_reference_at_every_size() {
 #[test]
 fn every_variant_of_the_kernels_matches_the_reference() {
     let mut app = headless("assets", true);
-    let halves = |spec: Spec| {
-        let file = Model::random(spec.validate().expect("a valid spec"), 5).to_bytes(Dtype::F16).expect("a file");
-        Arc::new(Model::from_bytes(&file).expect("the same file"))
-    };
-    let halves = [halves(every_op(&[Plane::Color])), halves(Spec::tiny(&[Plane::Color]))];
-    assert_eq!(WeightFormat::of(&halves[0]), WeightFormat::F16);
-    for variant in variants(&mut app) {
-        choose(&mut app, variant);
-        println!("{variant:?}");
-        for spec in [every_op(&[Plane::Color]), Spec::tiny(&[Plane::Color])] {
-            assert_matches_reference(&mut app, spec.validate().expect("a valid spec"), UVec2::new(64, 65), &SIZES);
+    for variant in variants(&mut app, false) {
+        assert_variant_matches_reference(&mut app, variant);
+    }
+}
+
+#[test]
+fn every_variant_with_matrices_matches_the_reference() {
+    let mut app = headless("assets", true);
+    let variants = variants(&mut app, true);
+    let has_to = std::env::var_os(REQUIRES_MATRICES).is_some();
+    assert!(!has_to || !variants.is_empty(), "no kernel with cooperative matrices runs on this device");
+    for variant in variants {
+        assert_variant_matches_reference(&mut app, variant);
+    }
+}
+
+fn assert_variant_matches_reference(app: &mut App, variant: KernelVariant) {
+    choose(app, variant);
+    println!("{variant:?}");
+    for spec in [every_op(&[Plane::Color]), Spec::tiny(&[Plane::Color])] {
+        let exact = Model::random(spec.validate().expect("a valid spec"), 11);
+        let file = exact.to_bytes(Dtype::F16).expect("a file");
+        let halves = Model::from_bytes(&file).expect("the same file");
+        assert_eq!(WeightFormat::of(&halves), WeightFormat::F16);
+        for (name, model) in [(&*spec.name, exact), ("the same in f16", halves)] {
+            assert_model_matches_reference(app, name, &Arc::new(model), UVec2::new(64, 65), &SIZES);
         }
-        for model in &halves {
-            assert_model_matches_reference(&mut app, "weights in f16", model, UVec2::new(64, 65), &SIZES);
-        }
-        if variant.half_products {
-            // Whether they are exact enough depends on the weights.
-            let model = PortraitModel::quality().expect("the shipped weights").0;
-            assert_model_matches_reference(&mut app, "quality", &model, UVec2::new(64, 65), &[UVec2::new(61, 40)]);
-        }
+    }
+    if variant.half_products {
+        // Whether they are exact enough depends on the weights.
+        let model = PortraitModel::quality().expect("the shipped weights").0;
+        assert_model_matches_reference(app, "quality", &model, UVec2::new(64, 65), &[UVec2::new(61, 40)]);
     }
 }
 

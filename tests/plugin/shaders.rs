@@ -11,9 +11,10 @@ use bevy_portrait_realism::pipeline::{
 };
 use bevy_portrait_realism::plan::{Kernel, LayerParams};
 use bevy_portrait_realism::shaders::{
-    COMPOSITE, CONV, CONV_SMALL, JOIN, KEEP_DEPTH, LIBRARY, LIGHT, PACK_PLANES, REARRANGE, SHAPE, ShaderFile,
+    COMPOSITE, CONV, CONV_MATRIX, CONV_SMALL, JOIN, KEEP_DEPTH, LIBRARY, LIGHT, PACK_PLANES, REARRANGE, SHAPE,
+    ShaderFile,
 };
-use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant, TileRows};
+use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant, MATRIX_STORAGE_BYTES, TileRows};
 use bevy_portrait_realism::weight_layout::WeightFormat;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga_oil::compose::{ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue};
@@ -23,6 +24,10 @@ const CAPABILITIES: Capabilities =
     Capabilities::SHADER_FLOAT16_IN_FLOAT32.union(Capabilities::SUBGROUP).union(Capabilities::SHADER_INT64);
 /// As well, for kernels that multiply in f16. The others have to do without.
 const HALF_PRODUCTS: Capabilities = CAPABILITIES.union(Capabilities::SHADER_FLOAT16);
+/// As well, for kernels that multiply matrices.
+const MATRICES: Capabilities = HALF_PRODUCTS.union(Capabilities::COOPERATIVE_MATRIX);
+/// Workgroup memory that every device has, in bytes.
+const LEAST_STORAGE_BYTES: u32 = 16352;
 const FORMATS: [ActivationFormat; 2] = [ActivationFormat::F32, ActivationFormat::F16];
 
 fn compose(file: ShaderFile, defs: &[ShaderDefVal], capabilities: Capabilities) -> naga::Module {
@@ -50,10 +55,19 @@ fn compose(file: ShaderFile, defs: &[ShaderDefVal], capabilities: Capabilities) 
 fn check(file: ShaderFile, defs: &[ShaderDefVal]) -> (u64, Vec<u32>) {
     let multiplies_halves =
         defs.iter().any(|def| matches!(def, ShaderDefVal::Bool(name, true) if name == "HALF_PRODUCTS"));
-    let capabilities = if multiplies_halves { HALF_PRODUCTS } else { CAPABILITIES };
+    let capabilities = match file.path {
+        path if path == CONV_MATRIX.path => MATRICES,
+        _ if multiplies_halves => HALF_PRODUCTS,
+        _ => CAPABILITIES,
+    };
     let module = compose(file, defs, capabilities);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     validator.validate(&module).unwrap_or_else(|error| panic!("{} {defs:?}: {error:?}", file.path));
+    let workgroup_memory =
+        module.global_variables.iter().filter(|(_, global)| global.space == naga::AddressSpace::WorkGroup);
+    let bytes: u32 = workgroup_memory.map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx())).sum();
+    let most = if file.path == CONV_MATRIX.path { MATRIX_STORAGE_BYTES } else { LEAST_STORAGE_BYTES };
+    assert!(bytes <= most, "{} {defs:?}: {bytes} bytes of workgroup memory, {most} allowed", file.path);
     let mut bindings = Vec::new();
     let mut uniform_bytes = 0;
     for (_, global) in module.global_variables.iter() {
@@ -78,7 +92,11 @@ fn every_layer_kernel_validates_and_agrees_with_rust() {
         assert_eq!(check(file, &layer_defs(key)), (layer_bytes, bindings.to_vec()), "{key:?}");
     };
     for variant in KernelVariant::FAMILY {
-        let file = if variant.rows == TileRows::One { CONV_SMALL } else { CONV };
+        let file = match variant {
+            KernelVariant { matrices: Some(_), .. } => CONV_MATRIX,
+            KernelVariant { rows: TileRows::One, .. } => CONV_SMALL,
+            _ => CONV,
+        };
         let ends = [(false, false), (true, false), (false, true), (true, true)];
         let shapes = [(1, 1), (1, 2), (3, 1), (3, 2)].into_iter().flat_map(|shape| ends.map(|end| (shape, end)));
         for ((kernel, stride), (shuffles, adds)) in shapes {

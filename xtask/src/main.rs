@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod head_studio;
+mod newer_mesa;
 mod package;
 mod packages;
 mod peers;
@@ -143,12 +144,28 @@ fn bench(no_peers: bool, mut arguments: Vec<String>) -> Result<()> {
     cargo("test", &[&BEVY_PACKAGES[..], &["--bench", "network", "--"], &arguments].concat())
 }
 
+/// The kernels that the system's driver may lack the features for.
+fn test_matrices() -> Result<()> {
+    match newer_mesa::ensure() {
+        Ok(mut variables) => {
+            variables.push(("PORTRAIT_REQUIRES_MATRICES", "1".into()));
+            let test = ["--test", "plugin", "--", "every_variant_with_matrices"];
+            cargo_with(&variables, "test", &[&BEVY_PACKAGES[..], &test].concat())
+        }
+        Err(error) => {
+            println!("Kernels with cooperative matrices run only where this machine's own driver has them: {error:#}");
+            Ok(())
+        }
+    }
+}
+
 fn test() -> Result<()> {
     vulkan::ensure()?;
     HEAD_STUDIO.ensure()?;
     LIKENESS.ensure()?;
     let validation = vulkan::validation()?;
     cargo_with(&validation, "test", &BEVY_PACKAGES)?;
+    test_matrices()?;
     package::package(false)?;
     cargo("test", &["--package", "portrait_training", "--package", "portrait_files", "--package", "xtask"])?;
     // On their own: tract asks more of crates that Burn uses than Burn does.

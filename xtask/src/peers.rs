@@ -38,8 +38,8 @@ pub fn list() -> Result<PathBuf> {
     };
     let here = workspace_root();
     let peers = [
-        entry("burn-wgpu", here, built.map(|()| rust("peer-burn", &weights))),
-        entry("tract CPU", here, exported.as_ref().map(|()| rust("peer-tract", &onnx)).map_err(again)),
+        entry("burn-wgpu", &here, built.map(|()| rust("peer-burn", &weights))),
+        entry("tract CPU", &here, exported.as_ref().map(|()| rust("peer-tract", &onnx)).map_err(again)),
         entry(
             "ONNX Runtime CPU",
             &ONNX_RUNTIME.folder(),

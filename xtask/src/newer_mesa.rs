@@ -1,0 +1,95 @@
+//! A newer lavapipe beside the system's, without installing it, for what the system's lacks: cooperative matrices.
+//!
+//! Debian's next release has it. Its C library is newer than the system's as well, so programs are started with its own loader.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::packages::{self, output};
+use crate::run::{run, target_folder};
+
+/// Debian's suite with the newest Mesa.
+const SUITE: &str = "sid";
+/// The loader, the driver and a C library.
+const PACKAGES: [&str; 3] = ["libvulkan1", "mesa-vulkan-drivers", "libc6"];
+/// Where Debian has libraries.
+const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+
+/// Environment variables with which cargo runs programs on it. Downloads and unpacks it the first time: 70 MB, 330 MB on disk.
+pub fn ensure() -> Result<Vec<(&'static str, PathBuf)>> {
+    ensure!(
+        cfg!(all(target_os = "linux", target_arch = "x86_64")) && packages::exists("apt-get"),
+        "a newer lavapipe comes from Debian's packages for x86-64, and this is another system"
+    );
+    let root = target_folder().join("newer_mesa");
+    let (runner, driver) = (root.join("run.sh"), root.join("lavapipe.json"));
+    if !runner.is_file() {
+        download(&root)?;
+        let libraries = root.join("files").join(LIBRARIES);
+        let library = libraries.join("libvulkan_lvp.so");
+        ensure!(library.is_file(), "{} has no {}", PACKAGES[1], library.display());
+        let manifest = serde_json::json!({
+            "file_format_version": "1.0.0",
+            "ICD": { "library_path": library, "api_version": "1.3.0" },
+        });
+        write(&driver, &manifest.to_string())?;
+        let (loader, libraries) = (libraries.join("ld-linux-x86-64.so.2"), libraries.display());
+        write(&runner, &format!("#!/bin/sh\nexec '{}' --library-path '{libraries}' \"$@\"\n", loader.display()))?;
+        run(Command::new("chmod").arg("+x").arg(&runner))?;
+    }
+    Ok(vec![("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner), ("VK_DRIVER_FILES", driver)])
+}
+
+/// The suite's packages and what they need, unpacked. apt's lists and downloads stay in `root`: the system is not touched.
+fn download(root: &Path) -> Result<()> {
+    let folder = |name: &str| {
+        let folder = root.join(name);
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok::<_, anyhow::Error>(folder)
+    };
+    folder("state/lists/partial")?;
+    folder("cache/archives/partial")?;
+    let mirrors = output("apt-get", &["indextargets", "--format", "$(REPO_URI)", "Label: Debian"])?;
+    let mirror = mirrors.lines().next().context("apt knows no mirror of Debian; add one to its sources")?;
+    println!("Downloading Debian {SUITE}'s Mesa from {mirror} into {}", root.display());
+    let sources = root.join("sources.list");
+    write(&sources, &format!("deb {mirror} {SUITE} main\n"))?;
+    write(&root.join("state/status"), "")?;
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        for (option, path) in [
+            ("Dir::State", root.join("state")),
+            ("Dir::State::status", root.join("state/status")),
+            ("Dir::Cache", root.join("cache")),
+            ("Dir::Etc::sourcelist", sources.clone()),
+            ("Dir::Etc::sourceparts", "-".into()),
+        ] {
+            command.arg("-o").arg(format!("{option}={}", path.display()));
+        }
+        run(command.args(["-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1"]).args(arguments))
+    };
+    apt(&["update", "-q"])?;
+    apt(&[&["install", "-y", "-q", "--download-only", "--no-install-recommends"], &PACKAGES[..]].concat())?;
+    let files = folder("files")?;
+    for package in fs::read_dir(root.join("cache/archives"))? {
+        let package = package?.path();
+        if package.extension().is_some_and(|extension| extension == "deb") {
+            // Quietly: there are a hundred.
+            let status = Command::new("dpkg-deb").arg("-x").args([&package, &files]).status()?;
+            if !status.success() {
+                bail!("dpkg-deb cannot unpack {}: {status}", package.display());
+            }
+        }
+    }
+    for made in ["cache", "state"] {
+        fs::remove_dir_all(root.join(made)).with_context(|| root.join(made).display().to_string())?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| path.display().to_string())
+}
