@@ -95,8 +95,8 @@ pub struct KernelVariant {
     /// Products are f16, and so are their sums over four channels, which are then added up in f32. Needs f16 arithmetic; pays where
     /// two of them take the time of one in f32, as on most GPUs.
     pub half_products: bool,
-    /// A workgroup reads the pixels under its tiles once and keeps them for all its invocations. Pays where caches are slower than
-    /// workgroup memory.
+    /// A workgroup reads the pixels under its tiles once and keeps them for all its invocations. With one row of pixels an invocation
+    /// alone; pays where caches are slower than workgroup memory.
     pub shares_pixels: bool,
     /// A subgroup multiplies whole matrices of f16 and adds up in f32. Needs cooperative matrices of this size; pays where there are
     /// units for them.
@@ -123,7 +123,7 @@ impl KernelVariant {
     const TALL: Self = Self { rows: TileRows::Four, ..Self::HALF };
     const HALF_PRODUCTS: Self = Self { half_products: true, ..Self::HALF };
     const TALL_HALF_PRODUCTS: Self = Self { half_products: true, ..Self::TALL };
-    const SHARED_PIXELS: Self = Self { shares_pixels: true, ..Self::HALF };
+    const SHARED_PIXELS: Self = Self { shares_pixels: true, workgroup: 64, ..Self::SMALL };
     const MATRICES_16: Self = Self { matrices: Some(MatrixSide::Sixteen), workgroup: 128, ..Self::TALL_HALF_PRODUCTS };
     /// For subgroups of 64.
     const MATRICES_16_WIDE: Self = Self { workgroup: 256, ..Self::MATRICES_16 };

@@ -6,15 +6,14 @@
 // Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILES (1 to 6) tiles of OUT_TILE channels; z counts
 //          groups of OUT_TILES.
 // Memory:  for 3 x 3, stride 1, 4 rows and a tile: 36 texels and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds.
-//          Further tiles read their weights only. With SHARED_WEIGHTS a subgroup reads those weights once, with SHARED_PIXELS a
-//          workgroup each texel, and keeps at most 11 KiB (f16).
+//          Further tiles read their weights only. With SHARED_WEIGHTS a subgroup reads those weights once.
 //
 // Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers. A pixel's sums
 // stay in registers through all taps; going through all pixels for each tap instead is a tenth slower on lavapipe.
 enable f16;
 #import portrait::conv::{
     Eight, Four, Pixel, ROW_BLOCKS, Reach, Row, Sum, Tap, add, begin, biased_row, clear_borders, eight, end, first, first_tile, fourth, grid_px, layer, load,
-    second, share_pixels, shared_row, shared_start, source_start, store, tap, third, tile_corner,
+    second, source_start, store, tap, third, tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
 
@@ -255,22 +254,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #else
     let row = row_texels(layer.source_size_px) * #{STRIDE}u;
 #endif
-#ifdef SHARED_PIXELS
-    var source_at = source_start(tile_corner(group.xy, 0u));
-    let shared_at = shared_start(index);
-#else
     var source_at = source_start(min(corner, last));
-#endif
     let plane_weights = TAPS * 4u * ROW_BLOCKS;
     let tile_weights = layer.source_planes * plane_weights;
     var at = layer.weight_at + out_tile * tile_weights;
     for (var plane = 0u; plane < layer.source_planes; plane += 1u) {
-#ifdef SHARED_PIXELS
-        share_pixels(source_at, row, index);
-        let x = load_patch(shared_at, shared_row());
-#else
         let x = load_patch(source_at, row);
-#endif
         tile0 = convolve(tile0, x, at, lane);
 #if OUT_TILES > 1
         tile1 = convolve(tile1, x, at + tile_weights, lane);
