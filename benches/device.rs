@@ -25,6 +25,17 @@ use wgpu::DeviceType;
 /// Longest that shaders may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a driver that compiles for the CPU can use, which its figures depend on.
+fn vector_instructions() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512vl") {
+        return ", AVX-512";
+    } else if is_x86_feature_detected!("avx2") {
+        return ", AVX2";
+    }
+    ""
+}
+
 /// The device that Bevy chose, with the plugin's kernels.
 pub struct BenchDevice {
     app: App,
@@ -56,8 +67,9 @@ impl BenchDevice {
         let world = app.sub_app(RenderApp).world();
         let adapter =
             world.get_resource::<RenderAdapterInfo>().context("no graphics device: install a Vulkan driver")?;
-        let name = format!("{}, {} {}", adapter.name, adapter.driver, adapter.driver_info);
         let on_cpu = adapter.device_type == DeviceType::Cpu;
+        let vectors = if on_cpu { vector_instructions() } else { "" };
+        let name = format!("{}, {} {}{vectors}", adapter.name, adapter.driver, adapter.driver_info);
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Self { app, name, on_cpu, threads })
     }
