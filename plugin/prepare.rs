@@ -24,6 +24,7 @@ use crate::model_asset::{GpuPortraitModel, PortraitModel};
 use crate::overlays::KeptDepths;
 use crate::pipeline::{CompositeKey, ComputeKey, PortraitPipelineCache, PortraitPipelines, Readiness, ShapeKey};
 use crate::replace::{replace_networks, take_over};
+use crate::tuning::Tuning;
 use crate::uniforms::{PlannedRegion, write_uniforms};
 use crate::view::{Bound, PortraitView, portrait_view};
 use crate::work::{Seen, ViewItem, Work, find_work};
@@ -45,6 +46,7 @@ pub(crate) struct Gpu<'w> {
     pub cache: Res<'w, PipelineCache>,
     pub pipelines: Res<'w, PortraitPipelines>,
     pub pipeline_cache: ResMut<'w, PortraitPipelineCache>,
+    tuning: Res<'w, Tuning>,
     fallbacks: FallbackImageMsaa<'w>,
 }
 
@@ -113,8 +115,10 @@ pub(crate) fn prepare_portrait_views(
         .iter()
         .filter(|(_, _, settings, ..)| settings.is_active())
         .filter_map(|item| {
-            let tier = state.tiers.tier(item.0, item.2.quality, &gpu.device, &gpu.queue);
             let model = item.2.model.id();
+            let running = state.networks.get(&model).map_or(gpu.pipelines.variant, |network| network.plan().variant);
+            let most = gpu.tuning.most(running, gpu.pipelines.variant);
+            let tier = state.tiers.tier(item.0, item.2.quality, &gpu.device, &gpu.queue).min(most);
             let weights = state.networks.get(&model).map(Network::weights).or_else(|| uploaded(model))?.clone();
             find_work(item, tier, weights, &seen, is_excluding, gpu.pipelines.variant.activations)
         })

@@ -20,6 +20,7 @@ use crate::execute::Network;
 use crate::kernel_memory::KernelMemory;
 use crate::model_asset::{GpuPortraitModel, PreparedPortraitModel};
 use crate::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use crate::quality::QualityTier;
 use crate::variant::{KernelVariant, runs_on_cpu};
 use crate::view::PortraitView;
 
@@ -40,7 +41,8 @@ const MATRICES: WgpuFeatures = WgpuFeatures::EXPERIMENTAL_COOPERATIVE_MATRIX;
 #[non_exhaustive]
 pub enum PortraitKernels {
     /// Those that suit the kind of device, until the fastest ones are known: when the app has started, a thread tries the
-    /// [candidates](KernelVariant::candidates). Where compiling them takes long, on the CPU, small kernels run until then.
+    /// [candidates](KernelVariant::candidates). Where compiling them takes long, on the CPU, small kernels run until then, with 128 pixels
+    /// a side ([`QualityTier::Fast`]) at most.
     Auto {
         /// File that remembers what is fastest for each adapter and driver, and spares the trial; one that cannot be read is made anew.
         /// Default: `bevy_portrait_realism/kernels.json` in the user's cache folder.
@@ -124,6 +126,15 @@ pub(crate) enum Tuning {
     Planned(Trial),
     /// A thread tries them.
     Running(Running),
+}
+
+impl Tuning {
+    /// The highest tier while `running` kernels draw and `next` ones are to take over: small kernels that stand in for those that are
+    /// being compiled would take seconds for more.
+    pub fn most(&self, running: KernelVariant, next: KernelVariant) -> QualityTier {
+        let stands_in = running != next || !matches!(self, Self::Done);
+        if stands_in && running == KernelVariant::SMALL { QualityTier::Fast } else { QualityTier::Quality }
+    }
 }
 
 /// What is tried, and where the outcome is written.

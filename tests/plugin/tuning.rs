@@ -80,6 +80,9 @@ fn the_fastest_kernels_take_over_and_are_remembered() {
     let begin = if begins_small(&stage.app) { KernelVariant::SMALL } else { candidates[0] };
     assert_eq!(running(&stage.app), Some(begin));
     assert_ne!(begun, first, "enhanced from the start");
+    let tier = |stage: &Stage| stage.app.world().get::<PortraitStatus>(stage.camera).and_then(|status| status.tier);
+    let most = if begin == KernelVariant::SMALL { QualityTier::Fast } else { QualityTier::Quality };
+    assert_eq!(tier(&stage), Some(most), "kernels that stand in see few pixels");
 
     let chosen = |app: &App| render_world(app).resource::<PortraitPipelines>().variant;
     let is_remembered =
@@ -90,6 +93,7 @@ fn the_fastest_kernels_take_over_and_are_remembered() {
     update_enhanced(&mut stage.app, |app| chosen(app) == remembered && running(app) == Some(remembered));
 
     let after = stage.frame();
+    assert_eq!(tier(&stage), Some(QualityTier::Quality));
     let difference = begun.iter().zip(&after).map(|(before, after)| before.abs_diff(*after)).max();
     assert!(difference.is_some_and(|difference| difference <= 1), "the same but for rounding: {difference:?}");
 
