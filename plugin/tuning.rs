@@ -286,6 +286,7 @@ impl Bench {
         let gpu = GpuPortraitModel::new(model.clone(), &self.device, &self.adapter)?;
         let mut networks = Vec::new();
         for &variant in candidates {
+            self.failed.store(false, Ordering::Relaxed);
             let Some(network) = self.network(&gpu, variant) else { continue };
             for kernel in 0..network.kernels() {
                 if cancelled.load(Ordering::Relaxed) {
@@ -293,8 +294,12 @@ impl Bench {
                 }
                 self.seconds_of(|encoder, cache| network.record_first_use(kernel, encoder, cache));
             }
-            networks.push((variant, network, Vec::new()));
+            // Whose kernels the driver complains of is out; the others go on.
+            if !self.failed.load(Ordering::Relaxed) {
+                networks.push((variant, network, Vec::new()));
+            }
         }
+        self.failed.store(false, Ordering::Relaxed);
         // With one candidate there is nothing to compare: it is compiled now.
         let rounds = if networks.len() > 1 { TRIAL_ROUNDS } else { 0 };
         for _ in 0..rounds {
