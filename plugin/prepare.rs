@@ -117,7 +117,7 @@ pub(crate) fn prepare_portrait_views(
         .filter_map(|item| {
             let model = item.2.model.id();
             let running = state.networks.get(&model).map_or(gpu.pipelines.variant, |network| network.plan().variant);
-            let most = gpu.tuning.most(running, gpu.pipelines.variant);
+            let most = gpu.tuning.highest_tier(running, gpu.pipelines.variant);
             let tier = state.tiers.tier(item.0, item.2.quality, &gpu.device, &gpu.queue).min(most);
             let weights = state.networks.get(&model).map(Network::weights).or_else(|| uploaded(model))?.clone();
             find_work(item, tier, weights, &seen, is_excluding, gpu.pipelines.variant.activations)

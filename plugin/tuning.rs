@@ -131,7 +131,7 @@ pub(crate) enum Tuning {
 impl Tuning {
     /// The highest tier while `running` kernels draw and `next` ones are to take over: small kernels that stand in for those that are
     /// being compiled would take seconds for more.
-    pub fn most(&self, running: KernelVariant, next: KernelVariant) -> QualityTier {
+    pub fn highest_tier(&self, running: KernelVariant, next: KernelVariant) -> QualityTier {
         let stands_in = running != next || !matches!(self, Self::Done);
         if stands_in && running == KernelVariant::SMALL { QualityTier::Fast } else { QualityTier::Quality }
     }

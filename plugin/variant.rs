@@ -10,9 +10,6 @@ use crate::weight_layout::WeightFormat;
 /// Fewest invocations of a subgroup that can share weights: each holds the weights of one input channel at one tap.
 const SHARING_LANES: u32 = 8;
 
-/// Most workgroup memory that a convolution with cooperative matrices takes, in bytes.
-pub const MATRIX_STORAGE_BYTES: u32 = 26 << 10;
-
 /// How values lie between two layers. A convolution adds up in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ActivationFormat {
@@ -197,7 +194,11 @@ impl KernelVariant {
         if self.half_products && !device.features().contains(WgpuFeatures::SHADER_F16) {
             return Some("f16 arithmetic in shaders");
         }
-        let side = self.matrices?.length();
+        if device.limits().max_compute_workgroup_storage_size < self.workgroup_bytes() {
+            return Some("workgroup memory of that size");
+        }
+        let matrices = self.matrices?;
+        let side = matrices.length();
         let needed = CooperativeMatrixProperties {
             m_size: side,
             n_size: side,
@@ -209,7 +210,7 @@ impl KernelVariant {
         if !device.features().contains(WgpuFeatures::EXPERIMENTAL_COOPERATIVE_MATRIX)
             || !adapter.cooperative_matrix_properties().contains(&needed)
         {
-            return Some(match self.matrices? {
+            return Some(match matrices {
                 MatrixSide::Eight => "cooperative matrices of 8 × 8 f16 with sums in f32",
                 MatrixSide::Sixteen => "cooperative matrices of 16 × 16 f16 with sums in f32",
             });
@@ -217,10 +218,16 @@ impl KernelVariant {
         if !subgroups || self.workgroup / adapter.get_info().subgroup_max_size.max(1) < self.rows.px() {
             return Some("a subgroup for each row of pixels of a workgroup");
         }
-        if device.limits().max_compute_workgroup_storage_size < MATRIX_STORAGE_BYTES {
-            return Some("26 KiB of workgroup memory");
-        }
         None
+    }
+
+    /// Most memory that a workgroup of a convolution keeps, in bytes.
+    pub fn workgroup_bytes(self) -> u32 {
+        match (self.matrices, self.shares_pixels) {
+            (Some(_), _) => 26 << 10,
+            (None, true) => 11 << 10,
+            (None, false) => 0,
+        }
     }
 
     /// Of `out_tiles` tiles of a convolution's output channels, how many one invocation makes, a divisor: each further one

@@ -146,17 +146,15 @@ fn bench(no_peers: bool, mut arguments: Vec<String>) -> Result<()> {
 
 /// The kernels that the system's driver may lack the features for.
 fn test_matrices() -> Result<()> {
-    match newer_mesa::ensure() {
-        Ok(mut variables) => {
-            variables.push(("PORTRAIT_REQUIRES_MATRICES", "1".into()));
-            let test = ["--test", "plugin", "--", "every_variant_with_matrices"];
-            cargo_with(&variables, "test", &[&BEVY_PACKAGES[..], &test].concat())
-        }
-        Err(error) => {
-            println!("Kernels with cooperative matrices run only where this machine's own driver has them: {error:#}");
-            Ok(())
-        }
-    }
+    let Some(mut variables) = newer_mesa::ensure()? else {
+        println!(
+            "Not Debian on x86-64: kernels with cooperative matrices run only if this machine's own driver has them"
+        );
+        return Ok(());
+    };
+    variables.push(("PORTRAIT_REQUIRES_MATRICES", "1".into()));
+    let test = ["--test", "plugin", "--", "every_variant_with_matrices"];
+    cargo_with(&variables, "test", &[&BEVY_PACKAGES[..], &test].concat())
 }
 
 fn test() -> Result<()> {

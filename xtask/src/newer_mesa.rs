@@ -11,23 +11,25 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::packages::{self, output};
 use crate::run::{run, target_folder};
 
-/// Debian's suite with the newest Mesa.
-const SUITE: &str = "sid";
+/// Debian's suite of what the next release has, whose packages can always be installed together.
+const SUITE: &str = "testing";
 /// The loader, the driver and a C library.
 const PACKAGES: [&str; 3] = ["libvulkan1", "mesa-vulkan-drivers", "libc6"];
 /// Where Debian has libraries.
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
-/// Environment variables with which cargo runs programs on it. Downloads and unpacks it the first time: 70 MB, 330 MB on disk.
-pub fn ensure() -> Result<Vec<(&'static str, PathBuf)>> {
-    ensure!(
-        cfg!(all(target_os = "linux", target_arch = "x86_64")) && packages::exists("apt-get"),
-        "a newer lavapipe comes from Debian's packages for x86-64, and this is another system"
-    );
+/// Environment variables with which cargo runs programs on it; `None` where the system is not Debian on x86-64. Downloads and unpacks it
+/// the first time: 70 MB, 330 MB on disk.
+pub fn ensure() -> Result<Option<Vec<(&'static str, PathBuf)>>> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || !packages::exists("apt-get") {
+        return Ok(None);
+    }
+    let mirrors = output("apt-get", &["indextargets", "--format", "$(REPO_URI)", "Label: Debian"])?;
+    let Some(mirror) = mirrors.lines().next() else { return Ok(None) };
     let root = target_folder().join("newer_mesa");
     let (runner, driver) = (root.join("run.sh"), root.join("lavapipe.json"));
     if !runner.is_file() {
-        download(&root)?;
+        download(&root, mirror)?;
         let libraries = root.join("files").join(LIBRARIES);
         let library = libraries.join("libvulkan_lvp.so");
         ensure!(library.is_file(), "{} has no {}", PACKAGES[1], library.display());
@@ -40,11 +42,11 @@ pub fn ensure() -> Result<Vec<(&'static str, PathBuf)>> {
         write(&runner, &format!("#!/bin/sh\nexec '{}' --library-path '{libraries}' \"$@\"\n", loader.display()))?;
         run(Command::new("chmod").arg("+x").arg(&runner))?;
     }
-    Ok(vec![("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner), ("VK_DRIVER_FILES", driver)])
+    Ok(Some(vec![("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner), ("VK_DRIVER_FILES", driver)]))
 }
 
 /// The suite's packages and what they need, unpacked. apt's lists and downloads stay in `root`: the system is not touched.
-fn download(root: &Path) -> Result<()> {
+fn download(root: &Path, mirror: &str) -> Result<()> {
     let folder = |name: &str| {
         let folder = root.join(name);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -52,8 +54,6 @@ fn download(root: &Path) -> Result<()> {
     };
     folder("state/lists/partial")?;
     folder("cache/archives/partial")?;
-    let mirrors = output("apt-get", &["indextargets", "--format", "$(REPO_URI)", "Label: Debian"])?;
-    let mirror = mirrors.lines().next().context("apt knows no mirror of Debian; add one to its sources")?;
     println!("Downloading Debian {SUITE}'s Mesa from {mirror} into {}", root.display());
     let sources = root.join("sources.list");
     write(&sources, &format!("deb {mirror} {SUITE} main\n"))?;
@@ -77,7 +77,7 @@ fn download(root: &Path) -> Result<()> {
     for package in fs::read_dir(root.join("cache/archives"))? {
         let package = package?.path();
         if package.extension().is_some_and(|extension| extension == "deb") {
-            // Quietly: there are a hundred.
+            // Quietly: there are dozens.
             let status = Command::new("dpkg-deb").arg("-x").args([&package, &files]).status()?;
             if !status.success() {
                 bail!("dpkg-deb cannot unpack {}: {status}", package.display());
