@@ -9,7 +9,7 @@ use bevy::log::LogPlugin;
 use bevy::prelude::*;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
 use bevy::render::render_resource::{CommandEncoder, CommandEncoderDescriptor, PipelineCache, PollType};
-use bevy::render::renderer::{RenderAdapter, RenderAdapterInfo, RenderDevice, RenderQueue};
+use bevy::render::renderer::{RenderAdapterInfo, RenderDevice, RenderQueue};
 use bevy::render::{RenderApp, RenderPlugin};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
@@ -88,8 +88,7 @@ impl BenchDevice {
     pub fn network(&mut self, model: &PortraitModel, size_px: UVec2, variant: KernelVariant) -> Result<Network> {
         let world = self.app.sub_app_mut(RenderApp).world_mut();
         let own = std::mem::replace(&mut world.resource_mut::<PortraitPipelines>().variant, variant);
-        let gpu =
-            GpuPortraitModel::new(model.0.clone(), world.resource::<RenderDevice>(), world.resource::<RenderAdapter>());
+        let gpu = GpuPortraitModel::new(model.0.clone(), world.resource(), world.resource(), world.resource());
         let gpu = gpu.context("the weights do not fit this device")?;
         let mut params = SystemState::<(
             Res<RenderDevice>,

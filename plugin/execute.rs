@@ -8,13 +8,15 @@ use bevy::render::diagnostic::{DiagnosticsRecorder, RecordDiagnostics};
 use bevy::render::render_resource::encase::UniformBuffer;
 use bevy::render::render_resource::{
     BindGroup, BindGroupEntries, Buffer, BufferBinding, BufferDescriptor, BufferUsages, CachedComputePipelineId,
-    CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, PipelineCache, ShaderType,
+    CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, PipelineCache, ShaderType, Texture,
+    TextureViewDescriptor,
 };
 use bevy::render::renderer::{RenderDevice, RenderQueue};
 
 use crate::model_asset::GpuPortraitModel;
 use crate::pipeline::{ComputeKey, LayerKey, PortraitPipelineCache, PortraitPipelines, Readiness};
 use crate::plan::{LayerParams, Plan};
+use crate::texels::{copy_rows, texture_descriptor};
 
 /// Scratch buffers grow to multiples of this many pixels a side, so that a face that comes nearer does not allocate in
 /// every frame.
@@ -24,6 +26,8 @@ const CAPACITY_STEP_PX: u32 = 64;
 pub struct Network {
     plan: Plan,
     scratch: Vec<Buffer>,
+    /// What a step's sources are copied into, if it reads textures.
+    textures: Option<[Texture; 2]>,
     bind_groups: Vec<BindGroup>,
     pipelines: Vec<CachedComputePipelineId>,
     /// The first step of each pipeline.
@@ -56,7 +60,11 @@ impl Network {
         let capacity = UVec2::new(round_up(network_px.x), round_up(network_px.y));
         let plan = Plan::new(gpu.model.graph(), capacity, pipelines.variant, gpu.weight_format);
         let largest = plan.buffer_bytes.iter().copied().max().unwrap_or(0);
-        if largest > device.limits().max_storage_buffer_binding_size {
+        let most_rows = plan.texture_rows[0].max(plan.texture_rows[1]);
+        if largest > device.limits().max_storage_buffer_binding_size
+            || most_rows > device.limits().max_texture_dimension_2d
+            || plan.variant.reads_textures && gpu.weight_texels.is_none()
+        {
             return None;
         }
         let scratch: Vec<Buffer> = plan
@@ -72,24 +80,33 @@ impl Network {
                 })
             })
             .collect();
+        let textures = plan.variant.reads_textures.then(|| {
+            plan.texture_rows.map(|rows| device.create_texture(&texture_descriptor("portrait sources", rows)))
+        });
+        let views = textures
+            .as_ref()
+            .map(|textures| textures.each_ref().map(|texture| texture.create_view(&TextureViewDescriptor::default())));
         let params = Params::new(&plan, slots.max(1), device);
-        let layout = cache.get_bind_group_layout(&pipelines.layer_layout);
         let bind_groups = plan
             .steps
             .iter()
             .map(|step| {
                 let params = BufferBinding { buffer: &params.buffer, offset: 0, size: Some(LayerParams::min_size()) };
-                device.create_bind_group(
-                    step.span.as_str(),
-                    &layout,
-                    &BindGroupEntries::sequential((
-                        params,
-                        scratch[step.sources[0]].as_entire_binding(),
-                        gpu.weights.as_entire_binding(),
-                        scratch[step.target].as_entire_binding(),
-                        scratch[step.sources[1]].as_entire_binding(),
-                    )),
-                )
+                let layout = cache.get_bind_group_layout(pipelines.layer_layout(step.kernel, plan.variant));
+                let target = scratch[step.target].as_entire_binding();
+                let textures = views.as_ref().zip(gpu.weight_texels.as_ref());
+                match textures.filter(|_| step.kernel.reads_textures(plan.variant)) {
+                    Some(([source, added], weights)) => {
+                        let entries = BindGroupEntries::sequential((params, source, weights, target, added));
+                        device.create_bind_group(step.span.as_str(), &layout, &entries)
+                    }
+                    None => {
+                        let [source, added] = step.sources.map(|source| scratch[source].as_entire_binding());
+                        let weights = gpu.weights.as_entire_binding();
+                        let entries = BindGroupEntries::sequential((params, source, weights, target, added));
+                        device.create_bind_group(step.span.as_str(), &layout, &entries)
+                    }
+                }
             })
             .collect();
         let pipelines: Vec<_> = plan
@@ -102,7 +119,7 @@ impl Network {
             .collect();
         let is_first = |&step: &usize| !pipelines[..step].contains(&pipelines[step]);
         let first_uses = (0..pipelines.len()).filter(is_first).collect();
-        Some(Self { plan, scratch, bind_groups, pipelines, first_uses, params, weights: gpu.clone() })
+        Some(Self { plan, scratch, textures, bind_groups, pipelines, first_uses, params, weights: gpu.clone() })
     }
 
     /// Whether it runs these weights.
@@ -187,14 +204,15 @@ impl Network {
         let dispatch =
             |pass: &mut ComputePass, index: usize| self.dispatch(pass, pipelines[index], index, slot, network_px);
         let descriptor = ComputePassDescriptor { label: Some("portrait network"), timestamp_writes: None };
-        if diagnostics.is_none() {
+        if diagnostics.is_none() && self.textures.is_none() {
             let mut pass = encoder.begin_compute_pass(&descriptor);
             (0..self.plan.steps.len()).for_each(|index| dispatch(&mut pass, index));
             return true;
         }
-        // Time stamps are written between passes, so each step is one of its own while somebody measures.
+        // Time stamps are written and textures are filled between passes, so each step is one of its own where there are any.
         for (index, step) in self.plan.steps.iter().enumerate() {
             let span = diagnostics.time_span(encoder, step.layer().to_owned());
+            self.fill_textures(index, network_px, encoder);
             dispatch(&mut encoder.begin_compute_pass(&descriptor), index);
             span.end(encoder);
         }
@@ -230,13 +248,27 @@ impl Network {
         let Some(pipelines) = self.ready_pipelines(cache).filter(|_| self.fits(network_px, slot + 1)) else {
             return false;
         };
-        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
-        steps.for_each(|index| self.dispatch(&mut pass, pipelines[index], index, slot, network_px));
+        for index in steps {
+            self.fill_textures(index, network_px, encoder);
+            let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+            self.dispatch(&mut pass, pipelines[index], index, slot, network_px);
+        }
         true
     }
 
     fn ready_pipelines<'a>(&self, cache: &'a PipelineCache) -> Option<Vec<&'a ComputePipeline>> {
         self.pipelines.iter().map(|&id| cache.get_compute_pipeline(id)).collect()
+    }
+
+    /// Copies what a step reads to where it reads it.
+    fn fill_textures(&self, index: usize, network_px: UVec2, encoder: &mut CommandEncoder) {
+        let step = &self.plan.steps[index];
+        let rows = step.texture_rows(self.plan.padded_px(network_px));
+        for ((texture, rows), source) in self.textures.iter().flatten().zip(rows).zip(step.sources) {
+            if rows > 0 {
+                copy_rows(&self.scratch[source], rows, texture, encoder);
+            }
+        }
     }
 
     fn dispatch(

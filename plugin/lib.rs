@@ -61,6 +61,7 @@ mod settings;
 pub mod shaders;
 mod shaping;
 mod support;
+pub mod texels;
 mod tiers;
 mod tuning;
 mod uniforms;

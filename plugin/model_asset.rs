@@ -11,13 +11,16 @@ use bevy::ecs::system::lifetimeless::SRes;
 use bevy::log::error;
 use bevy::reflect::TypePath;
 use bevy::render::render_asset::{PrepareAssetError, RenderAsset};
-use bevy::render::render_resource::{Buffer, BufferInitDescriptor, BufferUsages};
-use bevy::render::renderer::{RenderAdapter, RenderDevice};
+use bevy::render::render_resource::{
+    Buffer, BufferInitDescriptor, BufferUsages, TextureDataOrder, TextureView, TextureViewDescriptor,
+};
+use bevy::render::renderer::{RenderAdapter, RenderDevice, RenderQueue};
 use bevy::tasks::futures_lite::AsyncReadExt;
 use portrait_network::{MAX_FILE_BYTES, Model, WeightsError};
 
 use crate::support::PortraitRealismSupported;
-use crate::variant::weight_format;
+use crate::texels::{ROW_BYTES, texture_descriptor, texture_rows};
+use crate::variant::{KernelVariant, weight_format};
 use crate::weight_layout::{WeightFormat, pack_weights};
 
 /// A network with its weights. Load it with the `AssetServer` from a `.safetensors` file written by
@@ -119,15 +122,17 @@ pub struct GpuPortraitModel {
     pub model: Arc<Model>,
     /// All weights and biases in the order of [`pack_weights`].
     pub weights: Buffer,
+    /// The same as texels, where a kernel reads them.
+    pub weight_texels: Option<TextureView>,
     /// How the weights are stored.
     pub weight_format: WeightFormat,
 }
 
 impl GpuPortraitModel {
     /// Uploads the weights. `None` where the device cannot bind a buffer of that size.
-    pub fn new(model: Arc<Model>, device: &RenderDevice, adapter: &RenderAdapter) -> Option<Self> {
+    pub fn new(model: Arc<Model>, device: &RenderDevice, adapter: &RenderAdapter, queue: &RenderQueue) -> Option<Self> {
         let weight_format = weight_format(&model, adapter);
-        let packed = pack_weights(&model, weight_format);
+        let mut packed = pack_weights(&model, weight_format);
         let bytes: &[u8] = bytemuck::cast_slice(&packed);
         let limit = device.limits().max_storage_buffer_binding_size;
         if bytes.len() as u64 > limit {
@@ -142,7 +147,15 @@ impl GpuPortraitModel {
             contents: bytes,
             usage: BufferUsages::STORAGE,
         });
-        Some(Self { model, weights, weight_format })
+        let weight_texels = KernelVariant::CPU.missing_on(device, adapter).is_none().then(|| {
+            let rows = texture_rows(packed.len() as u64 * 4);
+            packed.resize(rows as usize * ROW_BYTES as usize / 4, 0);
+            let descriptor = texture_descriptor("portrait weights", rows);
+            let bytes = bytemuck::cast_slice(&packed);
+            let texture = device.create_texture_with_data(queue, &descriptor, TextureDataOrder::LayerMajor, bytes);
+            texture.create_view(&TextureViewDescriptor::default())
+        });
+        Some(Self { model, weights, weight_texels, weight_format })
     }
 }
 
@@ -151,7 +164,7 @@ pub struct PreparedPortraitModel(pub(crate) Option<GpuPortraitModel>);
 
 impl RenderAsset for PreparedPortraitModel {
     type SourceAsset = PortraitModel;
-    type Param = (SRes<RenderDevice>, SRes<RenderAdapter>, SRes<PortraitRealismSupported>);
+    type Param = (SRes<RenderDevice>, SRes<RenderAdapter>, SRes<RenderQueue>, SRes<PortraitRealismSupported>);
 
     fn asset_usage(_: &PortraitModel) -> RenderAssetUsages {
         RenderAssetUsages::MAIN_WORLD | RenderAssetUsages::RENDER_WORLD
@@ -160,10 +173,10 @@ impl RenderAsset for PreparedPortraitModel {
     fn prepare_asset(
         source: PortraitModel,
         _: AssetId<PortraitModel>,
-        (device, adapter, supported): &mut SystemParamItem<Self::Param>,
+        (device, adapter, queue, supported): &mut SystemParamItem<Self::Param>,
         _: Option<&Self>,
     ) -> Result<Self, PrepareAssetError<PortraitModel>> {
-        let gpu = supported.is_supported().then(|| GpuPortraitModel::new(source.0, device, adapter));
+        let gpu = supported.is_supported().then(|| GpuPortraitModel::new(source.0, device, adapter, queue));
         Ok(Self(gpu.flatten()))
     }
 }

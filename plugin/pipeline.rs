@@ -23,6 +23,7 @@ use crate::gpu_state::RegionUniform;
 use crate::plan::{Kernel, LayerParams, WORKGROUP_SIDE};
 use crate::shaders::PortraitShaders;
 use crate::support::PortraitRealismSupported;
+use crate::texels::TEXTURE_WIDTH;
 use crate::tuning::PortraitKernels;
 use crate::variant::{ActivationFormat, KernelVariant, MatrixSide, TileRows};
 use crate::weight_layout::WeightFormat;
@@ -114,8 +115,8 @@ impl PackKey {
 /// Layouts and specialised pipelines. Exists where the device can run them.
 #[derive(Resource, Clone)]
 pub struct PortraitPipelines {
-    /// Of every step of a plan: parameters, source, weights, target, second source.
-    pub layer_layout: BindGroupLayoutDescriptor,
+    buffers_layout: BindGroupLayoutDescriptor,
+    textures_layout: BindGroupLayoutDescriptor,
     /// Of the kernel that finds the broad part of a residual: region, residual, points of light.
     pub light_layout: BindGroupLayoutDescriptor,
     /// The kernels that this device runs.
@@ -155,7 +156,7 @@ impl PortraitPipelineCache {
 impl PortraitPipelines {
     /// Layouts; shaders are compiled when they are first needed.
     pub fn new(shaders: PortraitShaders, variant: KernelVariant) -> Self {
-        let layer_layout = BindGroupLayoutDescriptor::new(
+        let buffers_layout = BindGroupLayoutDescriptor::new(
             "portrait layer",
             &DynamicBindGroupLayoutEntries::sequential(
                 ShaderStages::COMPUTE,
@@ -165,6 +166,19 @@ impl PortraitPipelines {
                     storage_buffer_read_only_sized(false, None),
                     storage_buffer_sized(false, None),
                     storage_buffer_read_only_sized(false, None),
+                ),
+            ),
+        );
+        let textures_layout = BindGroupLayoutDescriptor::new(
+            "portrait layer of textures",
+            &DynamicBindGroupLayoutEntries::sequential(
+                ShaderStages::COMPUTE,
+                (
+                    uniform_buffer::<LayerParams>(true),
+                    texture_2d(TextureSampleType::Uint),
+                    texture_2d(TextureSampleType::Uint),
+                    storage_buffer_sized(false, None),
+                    texture_2d(TextureSampleType::Uint),
                 ),
             ),
         );
@@ -179,7 +193,12 @@ impl PortraitPipelines {
                 ),
             ),
         );
-        Self { layer_layout, light_layout, variant, shaders }
+        Self { buffers_layout, textures_layout, light_layout, variant, shaders }
+    }
+
+    /// Of a step of a plan: parameters, source, weights, target, second source.
+    pub fn layer_layout(&self, kernel: Kernel, variant: KernelVariant) -> &BindGroupLayoutDescriptor {
+        if kernel.reads_textures(variant) { &self.textures_layout } else { &self.buffers_layout }
     }
 
     /// Of the kernel that shapes a residual: region, residual, that of the last frame, target, points of light, motion vectors, copied
@@ -285,7 +304,7 @@ impl SpecializedComputePipeline for PortraitPipelines {
                     Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => &self.shaders.rearrange,
                     Kernel::Copy | Kernel::Add | Kernel::Accumulate => &self.shaders.join,
                 };
-                (shader, self.layer_layout.clone(), layer_defs(layer))
+                (shader, self.layer_layout(layer.kernel, layer.variant).clone(), layer_defs(layer))
             }
         };
         ComputePipelineDescriptor {
@@ -364,6 +383,9 @@ pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
             defs.extend(known_planes.map(|planes| define("TARGET_PLANES", planes)));
             defs.extend(variant.shares_weights.then(|| "SHARED_WEIGHTS".into()));
             defs.extend(variant.wide_words.then(|| "WIDE_WORDS".into()));
+            if variant.reads_textures {
+                defs.extend(["READS_TEXTURES".into(), define("TEXTURE_WIDTH", TEXTURE_WIDTH)]);
+            }
             defs.extend(variant.half_products.then(|| "HALF_PRODUCTS".into()));
             // The pixels of a 1 × 1 kernel have one reader each.
             defs.extend((variant.shares_pixels && kernel == 3).then(|| "SHARED_PIXELS".into()));

@@ -11,6 +11,7 @@ use portrait_network::{Graph, Op, Source, Upsampling};
 use crate::fusion::{epilogues, input_is_unshuffled};
 use crate::planes::PlaneLayout;
 use crate::scratch::Scratch;
+use crate::texels::{ROW_BYTES, texture_rows};
 use crate::variant::{ActivationFormat, KernelVariant, MatrixSide};
 use crate::weight_layout::{WeightFormat, weight_offsets};
 
@@ -53,6 +54,18 @@ pub enum Kernel {
     Add,
     /// A further source on top of the target.
     Accumulate,
+}
+
+impl Kernel {
+    /// Whether its sources and weights are textures.
+    pub fn reads_textures(self, variant: KernelVariant) -> bool {
+        variant.reads_textures && matches!(self, Self::Conv { .. })
+    }
+
+    /// Whether it reads a second source.
+    fn reads_both(self) -> bool {
+        matches!(self, Self::Add | Self::Conv { adds: true, .. })
+    }
 }
 
 /// One tensor, [`PlaneLayout`] of `H / downscale`, `W / downscale` pixels.
@@ -161,6 +174,16 @@ impl Step {
         self.tiles(padded_px).x.next_power_of_two().min(MOST_TILES_ACROSS).min(self.variant.workgroup)
     }
 
+    /// Rows of the textures that its source and what it adds are copied into when the network's padded input has `padded_px` pixels;
+    /// zero where it reads buffers.
+    pub fn texture_rows(&self, padded_px: UVec2) -> [u32; 2] {
+        let rows = |grid: Grid| texture_rows(grid.bytes(padded_px, self.variant.activations));
+        match self.kernel.reads_textures(self.variant) {
+            true => [rows(self.source_grid), if self.kernel.reads_both() { rows(self.target_grid) } else { 0 }],
+            false => [0; 2],
+        }
+    }
+
     /// Workgroups to dispatch when the network's padded input has `padded_px` pixels.
     pub fn workgroups(&self, padded_px: UVec2) -> [u32; 3] {
         let planes = match self.kernel {
@@ -194,6 +217,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Size of each scratch buffer in bytes; tensors that are never alive together share one.
     pub buffer_bytes: Vec<u64>,
+    /// Rows of the textures that steps copy their source and what they add into; zero where none reads textures.
+    pub texture_rows: [u32; 2],
     /// Scratch buffer of the input planes.
     pub input: usize,
     /// Scratch buffer of the residual, one plane.
@@ -314,9 +339,14 @@ impl Plan {
             }
             scratch.release_after(index);
         }
+        let rows = steps.iter().map(|step| step.texture_rows(capacity_px));
+        let texture_rows = rows.fold([0; 2], |most: [u32; 2], rows| [most[0].max(rows[0]), most[1].max(rows[1])]);
+        // Whole rows are copied.
+        let granule = if variant.reads_textures { u64::from(ROW_BYTES) } else { 1 };
         Self {
             steps,
-            buffer_bytes: scratch.buffer_bytes,
+            buffer_bytes: scratch.buffer_bytes.iter().map(|bytes| bytes.next_multiple_of(granule)).collect(),
+            texture_rows,
             input: scratch.input,
             residual: output.0,
             residual_scale: output.1,
@@ -352,9 +382,10 @@ impl Plan {
         self.padded_px(network_px).cmple(self.capacity_px).all()
     }
 
-    /// All scratch buffers together, in bytes.
+    /// All scratch buffers and textures together, in bytes.
     pub fn scratch_bytes(&self) -> u64 {
-        self.buffer_bytes.iter().sum()
+        let rows: u32 = self.texture_rows.iter().sum();
+        self.buffer_bytes.iter().sum::<u64>() + u64::from(rows) * u64::from(ROW_BYTES)
     }
 }
 

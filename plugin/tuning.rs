@@ -283,7 +283,7 @@ impl Bench {
         model: &Arc<Model>,
         cancelled: &AtomicBool,
     ) -> Option<KernelVariant> {
-        let gpu = GpuPortraitModel::new(model.clone(), &self.device, &self.adapter)?;
+        let gpu = GpuPortraitModel::new(model.clone(), &self.device, &self.adapter, &self.queue)?;
         let mut networks = Vec::new();
         for &variant in candidates {
             self.failed.store(false, Ordering::Relaxed);

@@ -95,6 +95,9 @@ pub struct KernelVariant {
     /// A workgroup reads the pixels under its tiles once and keeps them for all its invocations. With one row of pixels an invocation
     /// alone; pays where caches are slower than workgroup memory.
     pub shares_pixels: bool,
+    /// Pixels and weights are copied into textures and read from there, in f16, which is converted by integer arithmetic. Needs subgroup
+    /// operations; pays where every lane's read of a buffer is a loop of its own, but texels are gathered, as on the CPU.
+    pub reads_textures: bool,
     /// A subgroup multiplies whole matrices of f16 and adds up in f32. Needs cooperative matrices of this size; pays where there are
     /// units for them.
     pub matrices: Option<MatrixSide>,
@@ -110,6 +113,7 @@ impl KernelVariant {
         wide_words: false,
         half_products: false,
         shares_pixels: false,
+        reads_textures: false,
         matrices: None,
     };
     /// For GPUs.
@@ -126,9 +130,10 @@ impl KernelVariant {
     const MATRICES_16_WIDE: Self = Self { workgroup: 256, ..Self::MATRICES_16 };
     const MATRICES_8: Self = Self { matrices: Some(MatrixSide::Eight), ..Self::MATRICES_16 };
     /// For devices that run on the CPU. A workgroup is one subgroup: a small image leaves no lane idle.
-    pub const CPU: Self = Self { workgroup: 8, shares_weights: true, wide_words: true, ..Self::TALL };
+    pub const CPU: Self = Self { reads_textures: true, ..Self::CPU_BUFFERS };
+    const CPU_BUFFERS: Self = Self { workgroup: 8, shares_weights: true, wide_words: true, ..Self::TALL };
     /// All members.
-    pub const FAMILY: [Self; 14] = [
+    pub const FAMILY: [Self; 15] = [
         Self::EXACT,
         Self::SMALL,
         Self::HALF,
@@ -140,8 +145,9 @@ impl KernelVariant {
         Self::MATRICES_16,
         Self::MATRICES_16_WIDE,
         Self::MATRICES_8,
-        Self { shares_weights: false, ..Self::CPU },
-        Self { wide_words: false, ..Self::CPU },
+        Self { shares_weights: false, ..Self::CPU_BUFFERS },
+        Self { wide_words: false, ..Self::CPU_BUFFERS },
+        Self::CPU_BUFFERS,
         Self::CPU,
     ];
 
@@ -159,7 +165,7 @@ impl KernelVariant {
     pub fn candidates(device: &RenderDevice, adapter: &RenderAdapter) -> Vec<Self> {
         let own = Self::of(device, adapter);
         let others: &[Self] = match runs_on_cpu(adapter) {
-            true => &[Self::HALF],
+            true => &[Self::CPU_BUFFERS],
             false => &[
                 Self::WIDE_GROUPS,
                 Self::TALL,
@@ -187,6 +193,10 @@ impl KernelVariant {
         let subgroups = device.features().contains(WgpuFeatures::SUBGROUP);
         if self.shares_weights && (!subgroups || adapter.get_info().subgroup_min_size < SHARING_LANES) {
             return Some("subgroups of eight invocations or more");
+        }
+        // Only there are the weights in a texture as well.
+        if self.reads_textures && !(subgroups && runs_on_cpu(adapter)) {
+            return Some("a driver that runs on the CPU, with subgroups");
         }
         if self.wide_words && !device.features().contains(WgpuFeatures::SHADER_INT64) {
             return Some("64-bit integers in shaders");

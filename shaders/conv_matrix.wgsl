@@ -114,8 +114,8 @@ fn finish(out_tile: u32, half: u32, place: vec2<u32>, value: vec4<f32>) {
     let at = place;
 #endif
     if plane < target_planes() && all(at < layer.target_size_px) {
-        store_texel(plane_index(plane, at, layer.target_size_px), value + single(layer.bias_at + out_tile * 2u + half));
-        clear_border(plane, at, vec2<u32>(1u));
+        store_texel(plane_index(plane, at, layer.target_size_px), 0u, value + single(layer.bias_at + out_tile * 2u + half), true);
+        clear_border(plane, 1u, at, vec2<u32>(1u));
     }
 }
 

@@ -37,8 +37,7 @@ fn assert_no_live_overlap(graph: &Graph, plan: &Plan) {
         let mut target = None;
         while let Some(step) = steps.next_if(|step| step.span == span) {
             assert!(!step.sources.contains(&step.target), "{span} reads what it writes");
-            let reads_both = matches!(step.kernel, Kernel::Add | Kernel::Conv { adds: true, .. });
-            let count = if reads_both { 2 } else { 1 };
+            let count = if step.kernel.reads_both() { 2 } else { 1 };
             read.extend(step.sources[..count].iter().map(|&buffer| holds[buffer]));
             target = Some(step.target);
         }
@@ -100,6 +99,33 @@ fn every_tensor_fits_its_buffer_at_every_smaller_size() {
         }
     }
     assert!(!plan.fits(UVec2::new(73, 1)));
+}
+
+#[test]
+fn what_is_copied_fits_its_buffer_and_its_texture_at_every_smaller_size() {
+    let capacity = UVec2::new(300, 200);
+    for spec in [every_op(), Spec::quality()] {
+        let graph = spec.validate().unwrap();
+        let plan = Plan::new(&graph, capacity, KernelVariant::CPU, WeightFormat::F16);
+        for size in [UVec2::ONE, UVec2::new(7, 5), capacity] {
+            let padded = plan.padded_px(size);
+            for step in &plan.steps {
+                let rows = step.texture_rows(padded);
+                let is_conv = matches!(step.kernel, Kernel::Conv { .. });
+                assert_eq!(rows.map(|rows| rows > 0), [is_conv, is_conv && step.kernel.reads_both()], "{step:?}");
+                for at in 0..2 {
+                    assert!(rows[at] <= plan.texture_rows[at], "{step:?}");
+                    assert!(u64::from(rows[at] * ROW_BYTES) <= plan.buffer_bytes[step.sources[at]], "{step:?}");
+                }
+                let source_bytes = step.source_grid.bytes(padded, ActivationFormat::F16);
+                assert!(!is_conv || u64::from(rows[0] * ROW_BYTES) >= source_bytes, "{step:?}");
+            }
+        }
+        let buffers: u64 = plan.buffer_bytes.iter().sum();
+        assert!(plan.scratch_bytes() > buffers, "the textures count as well");
+        let others = Plan::new(&graph, capacity, KernelVariant::EXACT, WeightFormat::F16);
+        assert_eq!(others.texture_rows, [0; 2]);
+    }
 }
 
 #[test]

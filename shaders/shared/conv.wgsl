@@ -6,15 +6,30 @@
 // Kernels without HALF_PRODUCTS use nothing of this extension, and run on devices that lack it.
 enable f16;
 #define_import_path portrait::conv
-#import portrait::layout::{LayerParams, decode, encode, half, plane_index, texel_index}
+#import portrait::layout::{LayerParams, decode, encode, half, is_border, plane_index, texel_index}
 
 @group(0) @binding(0) var<uniform> layer: LayerParams;
-// Sources and weights are read in blocks of 16 bytes; in f16 two neighbours in a row are one. Where every lane's read is a loop of its
+// Sources and weights are read in blocks of 16 bytes; in f16 two neighbours in a row are one. Where every lane's access is a loop of its
 // own (lavapipe), two words of 8 bytes take less time than four of 4.
+#ifdef WIDE_WORDS
+@group(0) @binding(3) var<storage, read_write> result: array<u64>;
+#else
+#ifdef HALF_ACTIVATIONS
+@group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
+#else
+@group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
+#endif
+#endif
+#ifdef READS_TEXTURES
+@group(0) @binding(1) var source: texture_2d<u32>;
+@group(0) @binding(2) var weights: texture_2d<u32>;
+#ifdef ADDS
+@group(0) @binding(4) var added: texture_2d<u32>;
+#endif
+#else
 #ifdef WIDE_WORDS
 @group(0) @binding(1) var<storage, read> source: array<vec2<u64>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec2<u64>>;
-@group(0) @binding(3) var<storage, read_write> result: array<u64>;
 #ifdef ADDS
 @group(0) @binding(4) var<storage, read> added: array<u64>;
 #endif
@@ -25,14 +40,10 @@ fn words(block: vec2<u64>) -> vec4<u32> {
 #else
 @group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+#ifdef ADDS
 #ifdef HALF_ACTIVATIONS
-@group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
-#ifdef ADDS
 @group(0) @binding(4) var<storage, read> added: array<vec2<u32>>;
-#endif
 #else
-@group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
-#ifdef ADDS
 @group(0) @binding(4) var<storage, read> added: array<vec4<f32>>;
 #endif
 #endif
@@ -41,22 +52,103 @@ fn words(block: vec4<u32>) -> vec4<u32> {
     return block;
 }
 #endif
-
-fn write(at: u32, value: vec4<f32>) {
-#ifdef WIDE_WORDS
-    let halves = encode(value);
-    result[at] = u64(halves.x) | (u64(halves.y) << 32u);
-#else
-    result[at] = encode(value);
 #endif
+
+#ifdef READS_TEXTURES
+// Rust: `texels`.
+fn block_of(texture: texture_2d<u32>, at: u32) -> vec4<u32> {
+    return textureLoad(texture, vec2<u32>(at % #{TEXTURE_WIDTH}u, at / #{TEXTURE_WIDTH}u), 0);
 }
 
-#ifdef ADDS
-fn added_at(at: u32) -> vec4<f32> {
-#ifdef WIDE_WORDS
-    return decode(vec2<u32>(u32(added[at]), u32(added[at] >> 32u)));
+fn source_block(at: u32) -> vec4<u32> {
+    return block_of(source, at);
+}
+
+fn weight_block(at: u32) -> vec4<u32> {
+    return block_of(weights, at);
+}
+
+// Lavapipe converts f16 in many more instructions than these. An f32 whose exponent has the bias of an f16 is 2^-112 of the value, and
+// has the f16's bits 13 places higher, the sign apart. What an f16 holds only without a leading 1 may become zero.
+const SCALE = 0x1p112f;
+const MAGNITUDE = 0x0fffe000u;
+const SIGN = 0x80000000u;
+
+fn from_half(words: vec2<u32>) -> vec4<f32> {
+    // The sign is shifted in, and stays in the highest place alone.
+    let shifted = bitcast<vec4<i32>>(vec4<u32>(words.x << 16u, words.x, words.y << 16u, words.y)) >> vec4<u32>(3u);
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(shifted) & vec4<u32>(SIGN | MAGNITUDE)) * SCALE;
+}
+
+fn to_half(value: vec4<f32>) -> vec2<u32> {
+    let most = vec4<f32>(65504.0);
+    let bits = bitcast<vec4<u32>>(clamp(value, -most, most) * (1.0 / SCALE));
+    // To the nearest.
+    let magnitudes = (bits + 0x1000u) & vec4<u32>(MAGNITUDE);
+    let signs = bits & vec4<u32>(SIGN);
+    let low = (magnitudes.xz >> vec2<u32>(13u)) | (signs.xz >> vec2<u32>(16u));
+    let high = (magnitudes.yw << vec2<u32>(3u)) | signs.yw;
+    // LLVM would move all of this into the loop over lanes that stores it, and do it once for each lane, if no lane asked for another's:
+    // its own.
+    return subgroupShuffleXor(low | high, 0u);
+}
 #else
-    return decode(added[at]);
+fn source_block(at: u32) -> vec4<u32> {
+    return words(source[at]);
+}
+
+fn weight_block(at: u32) -> vec4<u32> {
+    return words(weights[at]);
+}
+
+fn from_half(words: vec2<u32>) -> vec4<f32> {
+    return half(words);
+}
+
+#ifdef HALF_ACTIVATIONS
+fn to_half(value: vec4<f32>) -> vec2<u32> {
+    return encode(value);
+}
+#endif
+#endif
+
+// A texel as it is stored.
+#ifdef HALF_ACTIVATIONS
+fn stored(value: vec4<f32>) -> vec2<u32> {
+    return to_half(value);
+}
+
+fn write(at: u32, texel: vec2<u32>) {
+#ifdef WIDE_WORDS
+    result[at] = u64(texel.x) | (u64(texel.y) << 32u);
+#else
+    result[at] = texel;
+#endif
+}
+#else
+fn stored(value: vec4<f32>) -> vec4<f32> {
+    return value;
+}
+
+fn write(at: u32, texel: vec4<f32>) {
+    result[at] = texel;
+}
+#endif
+
+#ifdef ADDS
+// The texel `further` than `at`. Where a row of a tile begins, `at` is odd in all the kernels that read textures: of the first block of
+// two it is the second.
+fn added_at(at: u32, further: u32) -> vec4<f32> {
+#ifdef READS_TEXTURES
+    let block = block_of(added, at / 2u + (further + 1u) / 2u);
+    return from_half(select(block.xy, block.zw, further % 2u == 0u));
+#else
+#ifdef WIDE_WORDS
+    let word = added[at + further];
+    return decode(vec2<u32>(u32(word), u32(word >> 32u)));
+#else
+    return decode(added[at + further]);
+#endif
 #endif
 }
 #endif
@@ -114,7 +206,7 @@ fn end(sum: Sum, part: Eight) -> Sum {
 #endif
 
 fn single(at: u32) -> vec4<f32> {
-    return bitcast<vec4<f32>>(words(weights[at]));
+    return bitcast<vec4<f32>>(weight_block(at));
 }
 
 // A value as it is multiplied.
@@ -132,8 +224,8 @@ fn factor(value: vec4<f32>) -> vec4<f32> {
 #ifdef HALF_WEIGHTS
 const ROW_BLOCKS = 1u;
 fn eight(at: u32) -> Eight {
-    let packed = words(weights[at]);
-    return Eight(factor(half(packed.xy)), factor(half(packed.zw)));
+    let packed = weight_block(at);
+    return Eight(factor(from_half(packed.xy)), factor(from_half(packed.zw)));
 }
 #else
 const ROW_BLOCKS = 2u;
@@ -222,13 +314,13 @@ fn share_pixels(at: u32, row: u32, index: u32) {
 }
 #else
 fn block_at(at: u32) -> vec4<u32> {
-    return words(source[at]);
+    return source_block(at);
 }
 #endif
 
 #ifdef HALF_ACTIVATIONS
 fn pixel(words: vec2<u32>) -> Pixel {
-    return Pixel(factor(half(words)));
+    return Pixel(factor(from_half(words)));
 }
 #else
 fn pixel_at(at: u32) -> Pixel {
@@ -239,25 +331,13 @@ fn pixel_at(at: u32) -> Pixel {
 #if KERNEL == 1
 // A pixel of a block of two.
 #ifdef HALF_ACTIVATIONS
-#ifdef WIDE_WORDS
 fn left_of(block: u32) -> Pixel {
-    let word = source[block].x;
-    return pixel(vec2<u32>(u32(word), u32(word >> 32u)));
+    return pixel(block_at(block).xy);
 }
 
 fn right_of(block: u32) -> Pixel {
-    let word = source[block].y;
-    return pixel(vec2<u32>(u32(word), u32(word >> 32u)));
+    return pixel(block_at(block).zw);
 }
-#else
-fn left_of(block: u32) -> Pixel {
-    return pixel(source[block].xy);
-}
-
-fn right_of(block: u32) -> Pixel {
-    return pixel(source[block].zw);
-}
-#endif
 #else
 fn left_of(block: u32) -> Pixel {
     return pixel_at(block * 2u);
@@ -388,12 +468,15 @@ fn target_planes() -> u32 {
 #endif
 }
 
-fn store_texel(at: u32, sum: vec4<f32>) {
+// The texel `further` than `at`, as in `added_at`, if it is inside the image. All that comes before the last line is done for a whole row
+// without a branch, so that what neighbours read is read once.
+fn store_texel(at: u32, further: u32, sum: vec4<f32>, is_inside: bool) {
     var value = activate(sum);
 #ifdef ADDS
-    value += added_at(at);
+    value += added_at(at, further);
 #endif
-    write(at, value);
+    let texel = stored(value);
+    if is_inside { write(at + further, texel); }
 }
 
 // A row of the tile, whose first pixel is `corner` of the grid that is convolved.
@@ -405,10 +488,14 @@ fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
         return;
     }
     let at = plane_index(out_tile / 2u, pixel, size);
-    if pixel.x < size.x { store_texel(at, value.a.low); store_texel(at + 1u, value.a.high); }
-    if pixel.x + 2u < size.x { store_texel(at + 2u, value.b.low); store_texel(at + 3u, value.b.high); }
-    if pixel.x + 4u < size.x { store_texel(at + 4u, value.c.low); store_texel(at + 5u, value.c.high); }
-    if pixel.x + 6u < size.x { store_texel(at + 6u, value.d.low); store_texel(at + 7u, value.d.high); }
+    store_texel(at, 0u, value.a.low, pixel.x < size.x);
+    store_texel(at, 1u, value.a.high, pixel.x < size.x);
+    store_texel(at, 2u, value.b.low, pixel.x + 2u < size.x);
+    store_texel(at, 3u, value.b.high, pixel.x + 2u < size.x);
+    store_texel(at, 4u, value.c.low, pixel.x + 4u < size.x);
+    store_texel(at, 5u, value.c.high, pixel.x + 4u < size.x);
+    store_texel(at, 6u, value.d.low, pixel.x + 6u < size.x);
+    store_texel(at, 7u, value.d.high, pixel.x + 6u < size.x);
 }
 #else
 fn store_row(plane: u32, corner: vec2<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
@@ -417,10 +504,10 @@ fn store_row(plane: u32, corner: vec2<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<
     }
     let at = plane_index(plane, corner, layer.target_size_px);
     let width = layer.target_size_px.x;
-    if corner.x < width { store_texel(at, a); }
-    if corner.x + 1u < width { store_texel(at + 1u, b); }
-    if corner.x + 2u < width { store_texel(at + 2u, c); }
-    if corner.x + 3u < width { store_texel(at + 3u, d); }
+    store_texel(at, 0u, a, corner.x < width);
+    store_texel(at, 1u, b, corner.x + 1u < width);
+    store_texel(at, 2u, c, corner.x + 2u < width);
+    store_texel(at, 3u, d, corner.x + 3u < width);
 }
 
 fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
@@ -429,37 +516,36 @@ fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
 }
 #endif
 
-// The border beside a tile of `extent` pixels at the image's edge. What lies there may be of another tensor that had this
-// memory.
-fn clear_border(plane: u32, corner: vec2<u32>, extent: vec2<u32>) {
+// The border beside a tile of `extent` pixels at the image's edge, in `planes` (1 or 2) planes. What lies there may be of another tensor
+// that had this memory.
+fn clear_border(plane: u32, planes: u32, corner: vec2<u32>, extent: vec2<u32>) {
     let size = layer.target_size_px;
-    if plane >= target_planes() || any(corner >= size) {
-        return;
-    }
-    let above = select(0u, extent.x + 2u, corner.y == 0u);
-    for (var step = 0u; step < above; step += 1u) {
-        write(texel_index(plane, vec2<u32>(corner.x + step, 0u), size), vec4<f32>(0.0));
-    }
-    let below = select(0u, extent.x + 2u, corner.y + extent.y >= size.y);
-    for (var step = 0u; step < below; step += 1u) {
-        write(texel_index(plane, vec2<u32>(corner.x + step, size.y + 1u), size), vec4<f32>(0.0));
-    }
-    let left = select(0u, extent.y, corner.x == 0u);
-    for (var step = 0u; step < left; step += 1u) {
-        write(texel_index(plane, vec2<u32>(0u, corner.y + 1u + step), size), vec4<f32>(0.0));
-    }
-    let right = select(0u, extent.y, corner.x + extent.x >= size.x);
-    for (var step = 0u; step < right; step += 1u) {
-        write(texel_index(plane, vec2<u32>(size.x + 1u, corner.y + 1u + step), size), vec4<f32>(0.0));
+    let is_edge = any(corner == vec2<u32>(0u)) || any(corner + extent >= size);
+    // Once around what the tile has of the image: the rows above and below, then what is beside it.
+    let inside = min(extent, size - corner);
+    let across = inside.x + 2u;
+    let places = select(0u, 2u * (across + inside.y), is_edge && all(corner < size));
+    for (var step = 0u; step < places; step += 1u) {
+        let beside = step - min(step, 2u * across);
+        let in_rows = vec2<u32>(step % across, step / across * (inside.y + 1u));
+        let in_columns = vec2<u32>(beside % 2u * (inside.x + 1u), beside / 2u + 1u);
+        let place = corner + select(in_columns, in_rows, step < 2u * across);
+        if is_border(place, size) {
+            if plane < target_planes() {
+                write(texel_index(plane, place, size), stored(vec4<f32>(0.0)));
+            }
+            if planes == 2u && plane + 1u < target_planes() {
+                write(texel_index(plane + 1u, place, size), stored(vec4<f32>(0.0)));
+            }
+        }
     }
 }
 
 // Those beside an invocation's whole tile.
 fn clear_borders(out_tile: u32, corner: vec2<u32>) {
 #ifdef SHUFFLES
-    clear_border(out_tile / 2u, corner * 2u, vec2<u32>(8u, 2u * #{TILE_ROWS}u));
+    clear_border(out_tile / 2u, 1u, corner * 2u, vec2<u32>(8u, 2u * #{TILE_ROWS}u));
 #else
-    clear_border(out_tile * 2u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
-    clear_border(out_tile * 2u + 1u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
+    clear_border(out_tile * 2u, 2u, corner, vec2<u32>(4u, #{TILE_ROWS}u));
 #endif
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bevy::ecs::system::SystemState;
 use bevy::prelude::*;
 use bevy::render::render_resource::{CommandEncoderDescriptor, PipelineCache, WgpuFeatures};
-use bevy::render::renderer::{RenderAdapter, RenderDevice, RenderQueue};
+use bevy::render::renderer::{RenderDevice, RenderQueue};
 use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::execute::Network;
 use bevy_portrait_realism::model_asset::GpuPortraitModel;
@@ -133,8 +133,8 @@ fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Network {
     // The first frame sets the renderer up.
     app.update();
     let world = render_world_mut(app);
-    let (device, adapter) = (world.resource::<RenderDevice>(), world.resource::<RenderAdapter>());
-    let gpu = GpuPortraitModel::new(model.clone(), device, adapter).expect("weights fit");
+    let gpu = GpuPortraitModel::new(model.clone(), world.resource(), world.resource(), world.resource())
+        .expect("weights fit");
     let mut params = SystemState::<(
         Res<RenderDevice>,
         Res<PipelineCache>,
