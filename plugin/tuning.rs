@@ -110,7 +110,9 @@ fn begin_trial(file: Option<&Path>, device: &RenderDevice, adapter: &RenderAdapt
         None => {}
     }
     let is_slow = runs_on_cpu(adapter) && candidates[0].activations == KernelVariant::SMALL.activations;
-    let begin = if is_slow { KernelVariant::SMALL } else { candidates[0] };
+    let mut stand_ins = KernelVariant::STAND_INS.into_iter().filter(|_| is_slow);
+    let small = stand_ins.find(|variant| variant.missing_on(device, adapter).is_none());
+    let begin = small.unwrap_or(candidates[0]);
     if candidates == [begin] {
         return (begin, Tuning::Done);
     }
@@ -133,7 +135,7 @@ impl Tuning {
     /// being compiled would take seconds for more.
     pub fn highest_tier(&self, running: KernelVariant, next: KernelVariant) -> QualityTier {
         let stands_in = running != next || !matches!(self, Self::Done);
-        if stands_in && running == KernelVariant::SMALL { QualityTier::Fast } else { QualityTier::Quality }
+        if stands_in && KernelVariant::STAND_INS.contains(&running) { QualityTier::Fast } else { QualityTier::Quality }
     }
 }
 
