@@ -113,9 +113,9 @@ fn what_is_copied_fits_its_buffer_and_its_texture_at_every_smaller_size() {
                 let rows = step.texture_rows(padded);
                 let is_conv = matches!(step.kernel, Kernel::Conv { .. });
                 assert_eq!(rows.map(|rows| rows > 0), [is_conv, is_conv && step.kernel.reads_both()], "{step:?}");
-                for at in 0..2 {
-                    assert!(rows[at] <= plan.texture_rows[at], "{step:?}");
-                    assert!(u64::from(rows[at] * ROW_BYTES) <= plan.buffer_bytes[step.sources[at]], "{step:?}");
+                for ((rows, most), source) in rows.into_iter().zip(plan.texture_rows).zip(step.sources) {
+                    assert!(rows <= most, "{step:?}");
+                    assert!(u64::from(rows * ROW_BYTES) <= plan.buffer_bytes[source], "{step:?}");
                 }
                 let source_bytes = step.source_grid.bytes(padded, ActivationFormat::F16);
                 assert!(!is_conv || u64::from(rows[0] * ROW_BYTES) >= source_bytes, "{step:?}");
