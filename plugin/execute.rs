@@ -60,9 +60,8 @@ impl Network {
         let capacity = UVec2::new(round_up(network_px.x), round_up(network_px.y));
         let plan = Plan::new(gpu.model.graph(), capacity, pipelines.variant, gpu.weight_format);
         let largest = plan.buffer_bytes.iter().copied().max().unwrap_or(0);
-        let most_rows = plan.texture_rows[0].max(plan.texture_rows[1]);
         if largest > device.limits().max_storage_buffer_binding_size
-            || most_rows > device.limits().max_texture_dimension_2d
+            || plan.texture_heights.iter().any(|&height| height > device.limits().max_texture_dimension_2d)
             || plan.variant.reads_textures && gpu.weight_texels.is_none()
         {
             return None;
@@ -81,7 +80,7 @@ impl Network {
             })
             .collect();
         let textures = plan.variant.reads_textures.then(|| {
-            plan.texture_rows.map(|rows| device.create_texture(&texture_descriptor("portrait sources", rows)))
+            plan.texture_heights.map(|height| device.create_texture(&texture_descriptor("portrait sources", height)))
         });
         let views = textures
             .as_ref()

@@ -19,7 +19,7 @@ use bevy::tasks::futures_lite::AsyncReadExt;
 use portrait_network::{MAX_FILE_BYTES, Model, WeightsError};
 
 use crate::support::PortraitRealismSupported;
-use crate::texels::{ROW_BYTES, texture_descriptor, texture_rows};
+use crate::texels::{ROW_BYTES, texture_descriptor, texture_height, texture_rows};
 use crate::variant::{KernelVariant, weight_format};
 use crate::weight_layout::{WeightFormat, pack_weights};
 
@@ -148,9 +148,9 @@ impl GpuPortraitModel {
             usage: BufferUsages::STORAGE,
         });
         let weight_texels = KernelVariant::CPU.missing_on(device, adapter).is_none().then(|| {
-            let rows = texture_rows(packed.len() as u64 * 4);
-            packed.resize(rows as usize * ROW_BYTES as usize / 4, 0);
-            let descriptor = texture_descriptor("portrait weights", rows);
+            let height = texture_height(texture_rows(packed.len() as u64 * 4));
+            packed.resize(height as usize * ROW_BYTES as usize / 4, 0);
+            let descriptor = texture_descriptor("portrait weights", height);
             let bytes = bytemuck::cast_slice(&packed);
             let texture = device.create_texture_with_data(queue, &descriptor, TextureDataOrder::LayerMajor, bytes);
             texture.create_view(&TextureViewDescriptor::default())

@@ -382,7 +382,6 @@ pub fn layer_defs(key: LayerKey) -> Vec<ShaderDefVal> {
             defs.extend(adds.then(|| "ADDS".into()));
             defs.extend(known_planes.map(|planes| define("TARGET_PLANES", planes)));
             defs.extend(variant.shares_weights.then(|| "SHARED_WEIGHTS".into()));
-            defs.extend(variant.wide_words.then(|| "WIDE_WORDS".into()));
             if variant.reads_textures {
                 defs.extend(["READS_TEXTURES".into(), define("TEXTURE_WIDTH", TEXTURE_WIDTH)]);
             }

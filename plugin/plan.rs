@@ -11,7 +11,7 @@ use portrait_network::{Graph, Op, Source, Upsampling};
 use crate::fusion::{epilogues, input_is_unshuffled};
 use crate::planes::PlaneLayout;
 use crate::scratch::Scratch;
-use crate::texels::{ROW_BYTES, texture_rows};
+use crate::texels::{ROW_BYTES, texture_height, texture_rows};
 use crate::variant::{ActivationFormat, KernelVariant, MatrixSide};
 use crate::weight_layout::{WeightFormat, weight_offsets};
 
@@ -218,7 +218,7 @@ pub struct Plan {
     /// Size of each scratch buffer in bytes; tensors that are never alive together share one.
     pub buffer_bytes: Vec<u64>,
     /// Rows of the textures that steps copy their source and what they add into; zero where none reads textures.
-    pub texture_rows: [u32; 2],
+    pub texture_heights: [u32; 2],
     /// Scratch buffer of the input planes.
     pub input: usize,
     /// Scratch buffer of the residual, one plane.
@@ -289,7 +289,7 @@ impl Plan {
                     let out_tiles = order.tiles(out_channels) as u32;
                     let planes = vec4_planes(out_channels) as u32;
                     let is_half_empty = order == OutOrder::Natural && !planes.is_multiple_of(2);
-                    let tiles = variant.tiles(kernel as u32, out_tiles, is_half_empty);
+                    let tiles = variant.tiles(kernel as u32, out_tiles);
                     let added = epilogue.adds.map(|other| scratch.tensor(Source::Layer(other)).0);
                     steps.push(Step {
                         kernel: Kernel::Conv {
@@ -340,13 +340,13 @@ impl Plan {
             scratch.release_after(index);
         }
         let rows = steps.iter().map(|step| step.texture_rows(capacity_px));
-        let texture_rows = rows.fold([0; 2], |most: [u32; 2], rows| [most[0].max(rows[0]), most[1].max(rows[1])]);
+        let rows = rows.fold([0; 2], |most: [u32; 2], rows| [most[0].max(rows[0]), most[1].max(rows[1])]);
         // Whole rows are copied.
         let granule = if variant.reads_textures { u64::from(ROW_BYTES) } else { 1 };
         Self {
             steps,
             buffer_bytes: scratch.buffer_bytes.iter().map(|bytes| bytes.next_multiple_of(granule)).collect(),
-            texture_rows,
+            texture_heights: if variant.reads_textures { rows.map(texture_height) } else { [0; 2] },
             input: scratch.input,
             residual: output.0,
             residual_scale: output.1,
@@ -384,7 +384,7 @@ impl Plan {
 
     /// All scratch buffers and textures together, in bytes.
     pub fn scratch_bytes(&self) -> u64 {
-        let rows: u32 = self.texture_rows.iter().sum();
+        let rows: u32 = self.texture_heights.iter().sum();
         self.buffer_bytes.iter().sum::<u64>() + u64::from(rows) * u64::from(ROW_BYTES)
     }
 }

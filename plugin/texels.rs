@@ -15,11 +15,16 @@ pub fn texture_rows(bytes: u64) -> u32 {
     bytes.div_ceil(u64::from(ROW_BYTES)) as u32
 }
 
-/// What a texture of so many rows looks like. Its texels are words of the buffer, whatever those mean.
-pub(crate) fn texture_descriptor(label: &'static str, rows: u32) -> TextureDescriptor<'static> {
+/// Rows of the texture for so many rows. Never a power of two: drivers on the CPU compile shaders anew for those.
+pub fn texture_height(rows: u32) -> u32 {
+    (rows | 1).max(3)
+}
+
+/// What a texture of that height looks like. Its texels are words of the buffer, whatever those mean.
+pub(crate) fn texture_descriptor(label: &'static str, height: u32) -> TextureDescriptor<'static> {
     TextureDescriptor {
         label: Some(label),
-        size: extent(rows.max(1)),
+        size: extent(height),
         mip_level_count: 1,
         sample_count: 1,
         dimension: TextureDimension::D2,

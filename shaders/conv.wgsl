@@ -3,7 +3,7 @@
 // Inputs:  planes of four channels; weights as `portrait_network::pack` orders them,
 //          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], f32 or (HALF_WEIGHTS) f16; f32 biases for whole tiles.
 // Outputs: planes of four channels, with their border of zeros.
-// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILES (1 to 6) tiles of OUT_TILE channels; z counts
+// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILES (1 to 4) tiles of OUT_TILE channels; z counts
 //          groups of OUT_TILES.
 // Memory:  for 3 x 3, stride 1, 4 rows and a tile: 36 texels and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds.
 //          Further tiles read their weights only. With SHARED_WEIGHTS a subgroup reads those weights once. With READS_TEXTURES
@@ -14,7 +14,7 @@
 // is fetched once for four pixels, a pixel once for up to three taps. All eight sums of one pixel at a time would take a fifth more time there.
 enable f16;
 #import portrait::conv::{
-    Eight, Four, ROW_BLOCKS, Row, Sum, biased_row, clear_borders, eight, first_tile, grid_px, layer, load, source_start, store, tile_corner,
+    Eight, Four, ROW_BLOCKS, Row, Sum, biased_row, clear_borders, eight, first_tile, grid_px, layer, load, source_planes, source_start, store, tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
 
@@ -387,12 +387,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #if OUT_TILES > 3
     var tile3 = biased(out_tile + 3u);
 #endif
-#if OUT_TILES > 4
-    var tile4 = biased(out_tile + 4u);
-#endif
-#if OUT_TILES > 5
-    var tile5 = biased(out_tile + 5u);
-#endif
 
     let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
 #if KERNEL == 3
@@ -404,7 +398,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let plane_weights = TAPS * 4u * ROW_BLOCKS;
     let tile_weights = layer.source_planes * plane_weights;
     var at = layer.weight_at + out_tile * tile_weights;
-    for (var plane = 0u; plane < layer.source_planes; plane += 1u) {
+    for (var plane = 0u; plane < source_planes(); plane += 1u) {
         let x = load_patch(source_at, row);
         tile0 = convolve(tile0, x, at, lane);
 #if OUT_TILES > 1
@@ -415,12 +409,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
 #if OUT_TILES > 3
         tile3 = convolve(tile3, x, at + 3u * tile_weights, lane);
-#endif
-#if OUT_TILES > 4
-        tile4 = convolve(tile4, x, at + 4u * tile_weights, lane);
-#endif
-#if OUT_TILES > 5
-        tile5 = convolve(tile5, x, at + 5u * tile_weights, lane);
 #endif
         source_at += plane_texels;
         at += plane_weights;
@@ -435,11 +423,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
 #if OUT_TILES > 3
     finish(out_tile + 3u, corner, tile3);
-#endif
-#if OUT_TILES > 4
-    finish(out_tile + 4u, corner, tile4);
-#endif
-#if OUT_TILES > 5
-    finish(out_tile + 5u, corner, tile5);
 #endif
 }

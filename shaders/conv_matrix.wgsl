@@ -9,7 +9,7 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 #import portrait::conv::{
-    Eight, ROW_BLOCKS, clear_border, eight, first_tile, layer, pixel, single, source, store_texel, target_planes, words,
+    Eight, ROW_BLOCKS, clear_border, eight, first_tile, layer, pixel, single, source, store_texel, target_planes,
 }
 #import portrait::layout::{plane_index, texel_index}
 
@@ -71,7 +71,7 @@ fn fetch_pixels(first_plane: u32, corner: vec2<u32>, index: u32) {
         let lane = at / (PAIRS * PATCH_HEIGHT);
         var two = vec4<u32>(0u);
         if first_plane + lane < layer.source_planes {
-            two = words(source[texel_index(first_plane + lane, corner + place, layer.source_size_px) / 2u]);
+            two = source[texel_index(first_plane + lane, corner + place, layer.source_size_px) / 2u];
         }
         let left = pixel(two.xy).value;
         let right = pixel(two.zw).value;

@@ -5,8 +5,8 @@
 //          reads each texel once, and keeps at most 11 KiB (f16).
 enable f16;
 #import portrait::conv::{
-    Four, Pixel, ROW_BLOCKS, Sum, Tap, add, begin, biased_row, clear_borders, end, first, first_tile, fourth, grid_px, layer, load, second, share_pixels, shared_row,
-    shared_start, source_start, store, tap, third, tile_corner,
+    Four, Pixel, ROW_BLOCKS, Sum, Tap, add, begin, biased_row, clear_borders, end, first, first_tile, fourth, grid_px, layer, load, second, share_pixels,
+    shared_row, shared_start, source_planes, source_start, store, tap, third, tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
 
@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let kernel_row = #{KERNEL}u * 4u * ROW_BLOCKS;
     var at = layer.weight_at + out_tile * layer.source_planes * #{KERNEL}u * kernel_row;
     var sum = biased_row(out_tile);
-    for (var plane = 0u; plane < layer.source_planes; plane += 1u) {
+    for (var plane = 0u; plane < source_planes(); plane += 1u) {
 #ifdef SHARED_PIXELS
         share_pixels(first_at + plane * plane_texels, row, index);
 #endif

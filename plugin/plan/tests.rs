@@ -113,7 +113,7 @@ fn what_is_copied_fits_its_buffer_and_its_texture_at_every_smaller_size() {
                 let rows = step.texture_rows(padded);
                 let is_conv = matches!(step.kernel, Kernel::Conv { .. });
                 assert_eq!(rows.map(|rows| rows > 0), [is_conv, is_conv && step.kernel.reads_both()], "{step:?}");
-                for ((rows, most), source) in rows.into_iter().zip(plan.texture_rows).zip(step.sources) {
+                for ((rows, most), source) in rows.into_iter().zip(plan.texture_heights).zip(step.sources) {
                     assert!(rows <= most, "{step:?}");
                     assert!(u64::from(rows * ROW_BYTES) <= plan.buffer_bytes[source], "{step:?}");
                 }
@@ -124,7 +124,7 @@ fn what_is_copied_fits_its_buffer_and_its_texture_at_every_smaller_size() {
         let buffers: u64 = plan.buffer_bytes.iter().sum();
         assert!(plan.scratch_bytes() > buffers, "the textures count as well");
         let others = Plan::new(&graph, capacity, KernelVariant::EXACT, WeightFormat::F16);
-        assert_eq!(others.texture_rows, [0; 2]);
+        assert_eq!(others.texture_heights, [0; 2]);
     }
 }
 

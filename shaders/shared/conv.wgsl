@@ -9,37 +9,23 @@ enable f16;
 #import portrait::layout::{LayerParams, decode, encode, half, is_border, plane_index, texel_index}
 
 @group(0) @binding(0) var<uniform> layer: LayerParams;
-// Sources and weights are read in blocks of 16 bytes; in f16 two neighbours in a row are one. Where every lane's access is a loop of its
-// own (lavapipe), two words of 8 bytes take less time than four of 4.
-#ifdef WIDE_WORDS
+// Sources and weights are read in blocks of 16 bytes; in f16 two neighbours in a row are one.
+#ifdef READS_TEXTURES
+@group(0) @binding(1) var source: texture_2d<u32>;
+@group(0) @binding(2) var weights: texture_2d<u32>;
+// Where every lane's access is a loop of its own over words (lavapipe), one of 8 bytes takes less time than two of 4.
 @group(0) @binding(3) var<storage, read_write> result: array<u64>;
+#ifdef ADDS
+@group(0) @binding(4) var added: texture_2d<u32>;
+#endif
 #else
+@group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 #ifdef HALF_ACTIVATIONS
 @group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
 #else
 @group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
 #endif
-#endif
-#ifdef READS_TEXTURES
-@group(0) @binding(1) var source: texture_2d<u32>;
-@group(0) @binding(2) var weights: texture_2d<u32>;
-#ifdef ADDS
-@group(0) @binding(4) var added: texture_2d<u32>;
-#endif
-#else
-#ifdef WIDE_WORDS
-@group(0) @binding(1) var<storage, read> source: array<vec2<u64>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec2<u64>>;
-#ifdef ADDS
-@group(0) @binding(4) var<storage, read> added: array<u64>;
-#endif
-
-fn words(block: vec2<u64>) -> vec4<u32> {
-    return vec4<u32>(u32(block.x), u32(block.x >> 32u), u32(block.y), u32(block.y >> 32u));
-}
-#else
-@group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 #ifdef ADDS
 #ifdef HALF_ACTIVATIONS
 @group(0) @binding(4) var<storage, read> added: array<vec2<u32>>;
@@ -47,12 +33,13 @@ fn words(block: vec2<u64>) -> vec4<u32> {
 @group(0) @binding(4) var<storage, read> added: array<vec4<f32>>;
 #endif
 #endif
+#endif
 
-fn words(block: vec4<u32>) -> vec4<u32> {
-    return block;
+// How many planes the source has. Lavapipe compiles a kernel anew each time it runs, for the numbers that it runs with, if a loop of up to
+// 32 turns has no other end than one that a uniform buffer holds. There is no array of no length.
+fn source_planes() -> u32 {
+    return select(layer.source_planes, 0u, arrayLength(&result) == 0u);
 }
-#endif
-#endif
 
 #ifdef READS_TEXTURES
 // Rust: `texels`.
@@ -94,11 +81,11 @@ fn to_half(value: vec4<f32>) -> vec2<u32> {
 }
 #else
 fn source_block(at: u32) -> vec4<u32> {
-    return words(source[at]);
+    return source[at];
 }
 
 fn weight_block(at: u32) -> vec4<u32> {
-    return words(weights[at]);
+    return weights[at];
 }
 
 fn from_half(words: vec2<u32>) -> vec4<f32> {
@@ -119,7 +106,7 @@ fn stored(value: vec4<f32>) -> vec2<u32> {
 }
 
 fn write(at: u32, texel: vec2<u32>) {
-#ifdef WIDE_WORDS
+#ifdef READS_TEXTURES
     result[at] = u64(texel.x) | (u64(texel.y) << 32u);
 #else
     result[at] = texel;
@@ -143,12 +130,7 @@ fn added_at(at: u32, further: u32) -> vec4<f32> {
     let block = block_of(added, at / 2u + (further + 1u) / 2u);
     return from_half(select(block.xy, block.zw, further % 2u == 0u));
 #else
-#ifdef WIDE_WORDS
-    let word = added[at + further];
-    return decode(vec2<u32>(u32(word), u32(word >> 32u)));
-#else
     return decode(added[at + further]);
-#endif
 #endif
 }
 #endif
@@ -308,7 +290,7 @@ fn share_pixels(at: u32, row: u32, index: u32) {
     let rows = (#{CONV_WORKGROUP}u / layer.tiles_across * #{TILE_ROWS}u - 1u) * #{STRIDE}u + 3u;
     workgroupBarrier();
     for (var block = index; block < blocks * rows; block += #{CONV_WORKGROUP}u) {
-        shared_source[block] = words(source[(at + block / blocks * row) / BLOCK_TEXELS + block % blocks]);
+        shared_source[block] = source[(at + block / blocks * row) / BLOCK_TEXELS + block % blocks];
     }
     workgroupBarrier();
 }

@@ -312,7 +312,7 @@ fn kernels_can_be_chosen_and_a_device_that_lacks_something_runs_its_own() {
     assert_eq!(variant(PortraitKernels::Only(stranger), nothing).0, own, "not of the family");
     let (found, own) = variant(PortraitKernels::Only(KernelVariant::CPU), WgpuFeatures::SHADER_INT64);
     assert_eq!(found, own);
-    assert!(!found.wide_words);
+    assert!(!found.reads_textures);
 }
 
 /// Networks of every shape, in the exact kernels and in those that compile fastest.

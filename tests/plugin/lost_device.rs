@@ -103,7 +103,7 @@ fn on_a_lesser_device_the_effect_comes_back_with_kernels_that_run_there() {
     recover(&mut stage.app);
     let again = stage.frame();
     let variant = render_world(&stage.app).resource::<PortraitPipelines>().variant;
-    assert!(!variant.half_products && !variant.wide_words, "{variant:?}");
+    assert!(!variant.half_products && !variant.reads_textures, "{variant:?}");
     assert!(again != stage.first);
     assert_close(&second, &again, 2);
 }

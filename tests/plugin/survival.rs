@@ -371,7 +371,7 @@ fn a_device_of_the_least_limits_and_without_features_enhances_as_the_reference_d
     update(&mut app);
     let second = frame(&mut app, &target);
     let variant = render_world(&app).resource::<PortraitPipelines>().variant;
-    assert!(!variant.half_products && !variant.wide_words, "{variant:?}");
+    assert!(!variant.half_products && !variant.reads_textures, "{variant:?}");
     let region = region_of(&app, camera);
     assert_inside(&region, &changed(&first, &second, SIZE.x));
     let shipped = PortraitModel::fast().expect("the shipped weights");
