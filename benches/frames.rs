@@ -13,8 +13,11 @@ use bevy::prelude::*;
 use bevy::render::RenderApp;
 use bevy::render::render_resource::{CachedPipelineState, PipelineCache, PipelineDescriptor, PollType};
 use bevy::render::renderer::RenderDevice;
+use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::pipeline::PortraitPipelines;
 use bevy_portrait_realism::prelude::*;
 use bevy_portrait_realism::{PortraitKernels, PortraitView};
+use clap::ValueEnum;
 
 use crate::device::BenchDevice;
 use crate::examples::demo;
@@ -27,8 +30,8 @@ const DEMO_PX: u32 = 512;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Frames with everything in place before one counts.
 const SETTLING_FRAMES: u32 = 4;
-/// Times that the demo is started with the plugin, and as many without.
-const FIRST_FRAMES: usize = 3;
+/// Times that each start is measured.
+const STARTS: usize = 3;
 /// Frames over which allocations are counted.
 const STEADY_FRAMES: u32 = 10;
 /// Time stamps of single frames are noisy: as many more rounds.
@@ -45,18 +48,39 @@ pub struct Frames {
     pub rows: Vec<Row>,
     /// Buffers, textures, views and bind groups that the effect makes in a frame like the one before.
     pub steady_allocations: f64,
-    /// How much later than the first complete frame without the plugin the first enhanced one comes, with cold shader caches.
+    /// How much later than the scene's first complete frame the first enhanced one comes, with cold shader caches.
     pub first_enhanced_s: f64,
+    /// How much later than the first complete frame of a start without the plugin it comes.
+    pub later_than_without_s: f64,
+    /// How much longer than a frame without the effect the longest one takes until the fastest kernels run, with cold shader caches.
+    pub longest_stall_s: f64,
+}
+
+/// What a process of its own measures, which finds no compiled shader.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Start {
+    /// Until the demo scene's first complete frame is on the screen, without the plugin.
+    Without,
+    /// The same with the plugin, and until the first enhanced frame is.
+    With,
+    /// A frame without the effect, and the longest one until the fastest kernels run.
+    Stall,
 }
 
 /// Measures everything, interleaved.
 pub fn measure(device: &BenchDevice, rounds: usize) -> Result<Frames> {
     let mut rows = demo_rows(device, rounds)?;
     rows.extend(growth_rows(device, rounds)?);
-    let [complete, enhanced] = first_frame_rows()?;
-    let first_enhanced_s = enhanced.median_s() - complete.median_s();
-    rows.extend([complete, enhanced]);
-    Ok(Frames { rows, steady_allocations: steady_allocations()?, first_enhanced_s })
+    let starts = start_rows()?;
+    let [complete_without, complete, enhanced, frame, longest] = starts.each_ref().map(Row::median_s);
+    rows.extend(starts);
+    Ok(Frames {
+        rows,
+        steady_allocations: steady_allocations()?,
+        first_enhanced_s: enhanced - complete,
+        later_than_without_s: enhanced - complete_without,
+        longest_stall_s: longest - frame,
+    })
 }
 
 fn demo_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
@@ -230,40 +254,99 @@ fn steady_allocations() -> Result<f64> {
     Ok(on - off)
 }
 
-/// Until the first complete frame without the plugin, and until the first enhanced one with it, each by a process of its own that
-/// finds no compiled shader.
-fn first_frame_rows() -> Result<[Row; 2]> {
-    let mut rows = ["first complete frame, plugin absent", "first enhanced frame"]
-        .map(|name| Row::new(&format!("demo's {name}"), Work::default()));
-    for _ in 0..FIRST_FRAMES {
-        for (row, plugin) in rows.iter_mut().zip(["absent", "on"]) {
+/// Of starts that find no compiled shader.
+fn start_rows() -> Result<[Row; 5]> {
+    let mut rows = [
+        "demo's first complete frame, plugin absent",
+        "demo's first complete frame, plugin on",
+        "demo's first enhanced frame",
+        "frame before the effect is turned on",
+        "longest frame until the fastest kernels run",
+    ]
+    .map(|name| Row::new(name, Work::default()));
+    for _ in 0..STARTS {
+        let mut seconds = Vec::new();
+        for start in [Start::Without, Start::With, Start::Stall] {
             let mut child = Command::new(std::env::current_exe()?);
             // Mesa keeps compiled shaders here.
             let cache = tempfile::tempdir()?;
-            child.args(["--first-frame", plugin]).env("MESA_SHADER_CACHE_DIR", cache.path());
+            let name = start.to_possible_value().context("no name")?;
+            child.args(["--start", name.get_name()]).env("MESA_SHADER_CACHE_DIR", cache.path());
             let output = child.output().context("cannot start the benchmark again")?;
             let text = String::from_utf8_lossy(&output.stdout);
-            let seconds = text.trim().parse();
-            row.seconds.push(seconds.with_context(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))?);
+            let parsed: Result<Vec<f64>, _> = text.split_whitespace().map(str::parse).collect();
+            seconds.extend(parsed.with_context(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))?);
+        }
+        for (row, seconds) in rows.iter_mut().zip(seconds) {
+            row.seconds.push(seconds);
         }
     }
     Ok(rows)
 }
 
-/// Seconds until the demo scene's first complete frame, or with the plugin the first enhanced one, is on the screen. Shaders are
-/// compiled in the background.
-pub fn first_frame(plugin: bool) -> Result<f64> {
+/// Seconds. Shaders are compiled in the background.
+pub fn measure_start(start: Start) -> Result<Vec<f64>> {
+    match start {
+        Start::Without => Ok(vec![first_frames(false)?[0]]),
+        Start::With => Ok(first_frames(true)?.into()),
+        Start::Stall => Ok(longest_frame()?.into()),
+    }
+}
+
+/// The first complete frame, and the first one that is enhanced as well if the plugin is there.
+fn first_frames(plugin: bool) -> Result<[f64; 2]> {
     let started = Instant::now();
     let kernels = plugin.then_some(PortraitKernels::Auto { remembered_in: None });
     let mut app = start(UVec2::splat(DEMO_PX), kernels, false, demo_scene)?;
+    let mut complete_s = None;
     while started.elapsed() < PATIENCE {
         app.update();
         wait(&app);
-        let complete = scene_is_complete(&mut app)?;
+        let now_s = started.elapsed().as_secs_f64();
+        if !scene_is_complete(&mut app)? {
+            continue;
+        }
+        let complete_s = *complete_s.get_or_insert(now_s);
         let world = app.sub_app_mut(RenderApp).world_mut();
-        if complete && (!plugin || world.query::<&PortraitView>().iter(world).next().is_some()) {
-            return Ok(started.elapsed().as_secs_f64());
+        if !plugin || world.query::<&PortraitView>().iter(world).next().is_some() {
+            return Ok([complete_s, now_s]);
         }
     }
     bail!("no such frame after {PATIENCE:?}")
+}
+
+/// A frame of a scene that is complete, before the effect is turned on, and the longest one from there until the fastest kernels have
+/// been found and have drawn for a while.
+fn longest_frame() -> Result<[f64; 2]> {
+    let folder = tempfile::tempdir()?;
+    let remembered = folder.path().join("kernels.json");
+    let kernels = PortraitKernels::Auto { remembered_in: Some(remembered.clone()) };
+    let mut app = start(UVec2::new(640, 360), Some(kernels), false, |app| {
+        ball(app, 360, FACES_PX[0]);
+        Ok(())
+    })?;
+    enable(&mut app, false);
+    settle(&mut app)?;
+    let frame = |app: &mut App| {
+        let started = Instant::now();
+        app.update();
+        wait(app);
+        started.elapsed().as_secs_f64()
+    };
+    let mut without = Row::new("", Work::default());
+    without.seconds.extend((0..STEADY_FRAMES).map(|_| frame(&mut app)));
+    enable(&mut app, true);
+    let (started, mut longest_s, mut drawn) = (Instant::now(), 0.0, 0);
+    while drawn < STEADY_FRAMES {
+        longest_s = frame(&mut app).max(longest_s);
+        let render = app.sub_app(RenderApp).world();
+        let network = render.resource::<PortraitGpuState>().network(PortraitModel::FAST.id());
+        let fastest = render.resource::<PortraitPipelines>().variant;
+        let runs = network.is_some_and(|network| network.plan().variant == fastest);
+        drawn = if remembered.exists() && runs { drawn + 1 } else { 0 };
+        if started.elapsed() > PATIENCE {
+            bail!("kernels were still being tried after {PATIENCE:?}");
+        }
+    }
+    Ok([without.median_s(), longest_s])
 }

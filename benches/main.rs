@@ -23,6 +23,7 @@ use bevy_portrait_realism::prelude::*;
 use clap::Parser;
 
 use crate::device::BenchDevice;
+use crate::frames::Start;
 use crate::peers::Peers;
 use crate::table::{Report, Row};
 use crate::turning::Turning;
@@ -50,9 +51,9 @@ struct Arguments {
     /// Measures nothing but how still a turning head holds, and draws it into an SVG file.
     #[arg(long)]
     turning: Option<PathBuf>,
-    /// Prints how long the first frame takes with the plugin `absent` or `on`, nothing else.
+    /// Measures this with whatever shaders the driver has kept, and prints seconds, nothing else.
     #[arg(long, hide = true)]
-    first_frame: Option<String>,
+    start: Option<Start>,
     /// What cargo passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -70,8 +71,8 @@ pub struct Contender {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(plugin) = arguments.first_frame {
-        println!("{}", frames::first_frame(plugin == "on")?);
+    if let Some(start) = arguments.start {
+        frames::measure_start(start)?.iter().for_each(|seconds| println!("{seconds}"));
         return Ok(());
     }
     if let Some(path) = arguments.turning {

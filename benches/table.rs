@@ -39,8 +39,12 @@ pub struct Report {
     pub peak_share: Option<f64>,
     /// Buffers, textures, views and bind groups that the effect makes in a frame like the one before.
     pub steady_frame_allocations: Option<f64>,
-    /// How much later than the first complete frame without the plugin the first enhanced one comes, with cold shader caches.
+    /// How much later than the scene's first complete frame the first enhanced one comes, with cold shader caches.
     pub first_frame_s: Option<f64>,
+    /// How much later than the first complete frame of a start without the plugin it comes.
+    pub first_frame_later_than_without_s: Option<f64>,
+    /// How much longer than a frame without the effect the longest one takes until the fastest kernels run, with cold shader caches.
+    pub longest_stall_s: Option<f64>,
     /// The same network in other runtimes.
     #[serde(flatten)]
     pub peers: Comparison,
@@ -74,10 +78,20 @@ impl Report {
         let ours = rows.iter().find(|row| row.name == peers::OURS);
         let peers = Comparison::new(peers, ours);
         let peak_share = ours.zip(rows.first()).map(|(ours, peak)| ours.gflops() / peak.gflops());
-        let (steady_frame_allocations, first_frame_s) =
-            frames.as_ref().map(|frames| (frames.steady_allocations, frames.first_enhanced_s)).unzip();
+        let of_frames = |figure: fn(&Frames) -> f64| frames.as_ref().map(figure);
+        let report = Self {
+            device: device.name.clone(),
+            clock,
+            peak_share,
+            steady_frame_allocations: of_frames(|frames| frames.steady_allocations),
+            first_frame_s: of_frames(|frames| frames.first_enhanced_s),
+            first_frame_later_than_without_s: of_frames(|frames| frames.later_than_without_s),
+            longest_stall_s: of_frames(|frames| frames.longest_stall_s),
+            peers,
+            rows: Vec::new(),
+        };
         rows.extend(frames.into_iter().flat_map(|frames| frames.rows));
-        Self { device: device.name.clone(), clock, peak_share, steady_frame_allocations, first_frame_s, peers, rows }
+        Self { rows, ..report }
     }
 
     fn peak(&self) -> f64 {
@@ -102,8 +116,15 @@ impl fmt::Display for Report {
         if let Some(allocations) = self.steady_frame_allocations {
             writeln!(f, "a steady frame allocates {allocations} objects")?;
         }
-        if let Some(first_s) = self.first_frame_s {
-            writeln!(f, "the first enhanced frame comes {first_s:.2} s after the first one without the plugin")?;
+        if let Some((first_s, later_s)) = self.first_frame_s.zip(self.first_frame_later_than_without_s) {
+            writeln!(f, "the first enhanced frame comes {first_s:.2} s after the scene's first complete one")?;
+            writeln!(f, "and {later_s:.2} s after the first complete one of a start without the plugin")?;
+        }
+        if let Some(stall_s) = self.longest_stall_s {
+            writeln!(
+                f,
+                "until the fastest kernels run, no frame takes more than {stall_s:.2} s longer than without the effect"
+            )?;
         }
         self.peers.print(f, self.peak())
     }

@@ -131,6 +131,12 @@ impl Network {
         &self.weights
     }
 
+    /// What its kernels depend on.
+    pub fn layer_keys(&self) -> impl Iterator<Item = LayerKey> {
+        let (variant, weights) = (self.plan.variant, self.weights.weight_format);
+        self.plan.steps.iter().map(move |step| LayerKey { kernel: step.kernel, variant, weights })
+    }
+
     /// Whether the other one runs every kernel that this one runs.
     pub fn has_no_kernel_beyond(&self, other: &Self) -> bool {
         self.pipelines.iter().all(|pipeline| other.pipelines.contains(pipeline))

@@ -23,7 +23,7 @@ use crate::variant::ActivationFormat;
 
 /// The copy of the frame grows to multiples of this many pixels a side. None is a power of two: for those drivers on the CPU compile shaders
 /// anew.
-const COPY_STEP_PX: u32 = 96;
+pub(crate) const COPY_STEP_PX: u32 = 96;
 
 /// What the kernels at both ends of the network read (WGSL: `Region` in `shaders/shared/region.wgsl`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, ShaderType)]

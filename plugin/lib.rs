@@ -36,10 +36,12 @@ mod background_motion;
 mod bounds;
 mod cameras;
 mod diagnostics;
+mod ends;
 pub mod exclusion;
 pub mod execute;
 mod extract;
 mod faces;
+pub mod first_use;
 mod fusion;
 pub mod gpu_state;
 mod gpu_timer;
@@ -69,6 +71,7 @@ pub mod variant;
 mod view;
 pub mod weight_layout;
 mod work;
+mod workbench;
 
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;
 use bevy::anti_alias::fxaa::fxaa;
@@ -183,6 +186,7 @@ impl Plugin for PortraitRealismPlugin {
             .init_gpu_resource::<exclusion::Exclusions>()
             .init_gpu_resource::<gpu_state::PortraitGpuState>()
             .init_gpu_resource::<pipeline::PortraitPipelineCache>()
+            .init_gpu_resource::<first_use::FirstUses>()
             .add_systems(RenderStartup, pipeline::init_portrait_pipelines)
             .add_systems(
                 ExtractSchedule,

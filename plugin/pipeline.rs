@@ -18,6 +18,7 @@ use bevy::shader::{ShaderCacheError, ShaderDefVal};
 use portrait_network::pack::OUT_TILE;
 use portrait_network::{Graph, Plane};
 
+use crate::first_use::FirstUses;
 use crate::fusion::input_is_unshuffled;
 use crate::gpu_state::RegionUniform;
 use crate::plan::{Kernel, LayerParams, WORKGROUP_SIDE};
@@ -25,7 +26,7 @@ use crate::shaders::PortraitShaders;
 use crate::support::PortraitRealismSupported;
 use crate::texels::TEXTURE_WIDTH;
 use crate::tuning::PortraitKernels;
-use crate::variant::{ActivationFormat, KernelVariant, MatrixSide, TileRows};
+use crate::variant::{ActivationFormat, KernelVariant, MatrixSide, TileRows, runs_on_cpu};
 use crate::weight_layout::WeightFormat;
 
 /// A compute pipeline.
@@ -447,6 +448,8 @@ pub(crate) fn init_portrait_pipelines(
     let (variant, tuning) = kernels.begin(&device, &adapter);
     commands.insert_resource(PortraitPipelines::new(shaders.clone(), variant));
     commands.insert_resource(tuning);
+    let in_background = runs_on_cpu(&adapter) && matches!(*kernels, PortraitKernels::Auto { .. });
+    commands.insert_resource(FirstUses::new(in_background));
 }
 
 /// Whether a pipeline can run, is on its way, or never will.

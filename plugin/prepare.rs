@@ -2,41 +2,31 @@
 //! allocated for a frame that is like the one before.
 
 use bevy::asset::AssetId;
-use bevy::core_pipeline::core_3d::CORE_3D_DEPTH_FORMAT;
-use bevy::core_pipeline::prepass::{MOTION_VECTOR_PREPASS_FORMAT, ViewPrepassTextures};
+use bevy::core_pipeline::prepass::ViewPrepassTextures;
 use bevy::ecs::prelude::*;
 use bevy::ecs::system::SystemParam;
 use bevy::log::error_once;
 use bevy::math::UVec2;
 use bevy::platform::collections::{HashMap, HashSet};
-use bevy::render::render_resource::{
-    CachedComputePipelineId, CachedRenderPipelineId, PipelineCache, TextureFormat, TextureView,
-};
-use bevy::render::renderer::{RenderDevice, RenderQueue};
+use bevy::render::render_resource::{PipelineCache, TextureFormat, TextureView};
+use bevy::render::renderer::{RenderAdapter, RenderDevice, RenderQueue};
 use bevy::render::texture::FallbackImageMsaa;
 use portrait_network::Plane;
 
+use crate::ends::EndsPipelines;
 use crate::exclusion::Exclusions;
 use crate::execute::Network;
-use crate::gpu_state::PortraitGpuState;
+use crate::first_use::FirstUses;
+use crate::gpu_state::{PortraitGpuState, RegionUniform};
 use crate::guide::Guide;
 use crate::model_asset::{GpuPortraitModel, PortraitModel};
 use crate::overlays::KeptDepths;
-use crate::pipeline::{CompositeKey, ComputeKey, PortraitPipelineCache, PortraitPipelines, Readiness, ShapeKey};
+use crate::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
 use crate::replace::{replace_networks, take_over};
 use crate::tuning::Tuning;
-use crate::uniforms::{PlannedRegion, write_uniforms};
+use crate::uniforms::{PlannedRegion, region_uniform, write_uniforms};
 use crate::view::{Bound, PortraitView, portrait_view};
 use crate::work::{Seen, ViewItem, Work, find_work};
-
-/// The pipelines of a view but for its network's.
-pub(crate) struct ViewPipelines {
-    pub pack: CachedComputePipelineId,
-    pub light: CachedComputePipelineId,
-    pub shape: CachedComputePipelineId,
-    pub keep_depth: CachedComputePipelineId,
-    pub composite: CachedRenderPipelineId,
-}
 
 /// The GPU and Bevy's pipelines, as every function here needs them.
 #[derive(SystemParam)]
@@ -46,29 +36,21 @@ pub(crate) struct Gpu<'w> {
     pub cache: Res<'w, PipelineCache>,
     pub pipelines: Res<'w, PortraitPipelines>,
     pub pipeline_cache: ResMut<'w, PortraitPipelineCache>,
+    pub first_uses: ResMut<'w, FirstUses>,
+    adapter: Res<'w, RenderAdapter>,
     tuning: Res<'w, Tuning>,
     fallbacks: FallbackImageMsaa<'w>,
 }
 
 impl Gpu<'_> {
     /// What is bound where a camera has no such texture; nothing is read from it.
-    fn fallback(&mut self, samples: u32, format: TextureFormat) -> TextureView {
+    pub fn fallback(&mut self, samples: u32, format: TextureFormat) -> TextureView {
         self.fallbacks.image_for_samplecount(samples, format).texture_view.clone()
     }
 
-    /// All are asked for at once, so that none is missing when a user turns to another setting.
-    pub fn view_pipelines(&mut self, work: &Work) -> ViewPipelines {
-        let Self { cache, pipelines, pipeline_cache, .. } = self;
-        let (activations, multisampled) = (work.pack_key.activations, work.is_multisampled());
-        let composite = CompositeKey { target: work.view.target_format, activations, multisampled };
-        let shape = ComputeKey::Shape(ShapeKey { activations, multisampled });
-        ViewPipelines {
-            pack: pipeline_cache.compute(cache, pipelines, ComputeKey::Pack(work.pack_key)),
-            light: pipeline_cache.compute(cache, pipelines, ComputeKey::Light(activations)),
-            shape: pipeline_cache.compute(cache, pipelines, shape),
-            keep_depth: pipeline_cache.compute(cache, pipelines, ComputeKey::KeepDepth(multisampled)),
-            composite: pipeline_cache.composite(cache, pipelines, composite),
-        }
+    /// The pipelines of a view but for its network's.
+    pub fn ends_pipelines(&mut self, work: &Work) -> EndsPipelines {
+        EndsPipelines::new(work.ends_key(), &self.cache, &self.pipelines, &mut self.pipeline_cache)
     }
 }
 
@@ -123,11 +105,17 @@ pub(crate) fn prepare_portrait_views(
             find_work(item, tier, weights, &seen, is_excluding, gpu.pipelines.variant.activations)
         })
         .collect();
+    let excluded = exclusions.boxes.len() as u32;
+    gpu.first_uses.begin_frame();
     reserve_networks(state, &work, &mut gpu);
     replace_networks(state, &work, uploaded, &mut gpu);
-    work.retain(|work| is_runnable(state, work, &mut gpu));
+    work.retain(|work| {
+        // Neither waits for the other.
+        let are_used = are_used(state, work, excluded, &seen, &mut gpu);
+        is_runnable(state, work, &mut gpu) && are_used
+    });
+    gpu.first_uses.start(&gpu.device, &gpu.adapter, &gpu.pipelines);
 
-    let excluded = exclusions.boxes.len() as u32;
     let regions: Vec<Vec<PlannedRegion>> = write_uniforms(state, &work, excluded, &gpu);
     if !work.is_empty() {
         exclusions.write(&gpu.device, &gpu.queue);
@@ -147,14 +135,9 @@ pub(crate) fn prepare_portrait_views(
         commands.entity(entity).try_remove::<PortraitView>();
     }
     for (work, regions) in work.iter().zip(regions) {
-        let bound = Bound {
-            depths: work.depths.cloned().unwrap_or_else(|| gpu.fallback(work.samples, CORE_3D_DEPTH_FORMAT)),
-            motion: work.motion.cloned().unwrap_or_else(|| gpu.fallback(work.samples, MOTION_VECTOR_PREPASS_FORMAT)),
-            mask: work.mask.unwrap_or(&seen.fallback.d2),
-            boxes: exclusions.buffer.buffer(),
-            last_depths: work.last_depths.cloned().unwrap_or_else(|| gpu.fallback(work.samples, CORE_3D_DEPTH_FORMAT)),
-        };
-        if let Some(mut view) = portrait_view(state, work, regions, bound, &mut gpu) {
+        let bound = Bound::new(work, &seen, &mut gpu);
+        let Some(boxes) = exclusions.buffer.buffer() else { continue };
+        if let Some(mut view) = portrait_view(state, work, regions, bound, boxes, &mut gpu) {
             let faces = work.faces.iter().map(|(region, _)| region);
             view.measured = state.tiers.draw(work.entity, work.main_entity, work.tier, faces);
             commands.entity(work.entity).try_insert(view);
@@ -196,6 +179,19 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[Work], gpu: &mut Gpu) 
     }
 }
 
+/// Whether a view's kernels may be used in a frame.
+fn are_used(state: &PortraitGpuState, work: &Work, excluded: u32, seen: &Seen, gpu: &mut Gpu) -> bool {
+    let Some(network) = state.network(work.model()) else { return false };
+    let has_network = gpu.first_uses.has_network(network);
+    let Some((region, face)) = work.faces.first().filter(|_| !gpu.first_uses.has_ends(work.ends_key())) else {
+        return has_network;
+    };
+    let uniform = RegionUniform { excluded, ..region_uniform(work, region, face, network.plan()) };
+    let bound = Bound::new(work, seen, gpu);
+    gpu.first_uses.want_ends(work, &bound, uniform);
+    false
+}
+
 /// Whether a view's network is there, its regions fit the device, and all its shaders are compiled.
 fn is_runnable(state: &PortraitGpuState, work: &Work, gpu: &mut Gpu) -> bool {
     let Some(network) = state.network(work.model()) else { return false };
@@ -207,7 +203,7 @@ fn is_runnable(state: &PortraitGpuState, work: &Work, gpu: &mut Gpu) -> bool {
         );
         return false;
     }
-    let pipelines = gpu.view_pipelines(work);
+    let pipelines = gpu.ends_pipelines(work);
     let compute = [pipelines.pack, pipelines.light, pipelines.shape, pipelines.keep_depth];
     let readiness = compute
         .into_iter()

@@ -59,7 +59,9 @@ pub(crate) fn replace_networks<'a>(
         });
         let packs = packs.fold(Readiness::Ready, Readiness::and);
         let Some(next) = state.successors.get_mut(&model) else { continue };
-        if next.network.readiness(&gpu.cache).and(packs) != Readiness::Ready {
+        // Neither waits for the other.
+        let are_used = gpu.first_uses.has_network(&next.network);
+        if next.network.readiness(&gpu.cache).and(packs) != Readiness::Ready || !are_used {
             continue;
         }
         if next.used < next.network.kernels() {

@@ -98,14 +98,19 @@ impl PortraitShaders {
         }
     }
 
-    /// What a network's kernels are made of, for a pipeline cache that Bevy does not fill.
-    pub(crate) fn of_network(&self) -> impl Iterator<Item = (AssetId<Shader>, Shader)> {
+    /// All of them, for a pipeline cache that Bevy does not fill.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (AssetId<Shader>, Shader)> {
         let kernels = [
+            (&self.pack_planes, PACK_PLANES),
             (&self.conv, CONV),
             (&self.conv_matrix, CONV_MATRIX),
             (&self.conv_small, CONV_SMALL),
             (&self.rearrange, REARRANGE),
             (&self.join, JOIN),
+            (&self.light, LIGHT),
+            (&self.shape, SHAPE),
+            (&self.keep_depth, KEEP_DEPTH),
+            (&self.composite, COMPOSITE),
         ];
         let files = self.library.iter().zip(LIBRARY).chain(kernels);
         files.map(|(handle, file)| (handle.id(), Shader::from_wgsl(file.source, file.asset_path())))

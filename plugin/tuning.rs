@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use bevy::ecs::prelude::*;
-use bevy::log::{error, info, warn};
+use bevy::log::{error, info};
 use bevy::math::UVec2;
 use bevy::render::render_asset::RenderAssets;
-use bevy::render::render_resource::{CommandEncoder, CommandEncoderDescriptor, PipelineCache, PollType, WgpuFeatures};
-use bevy::render::renderer::{RenderAdapter, RenderDevice, RenderQueue, WgpuWrapper};
+use bevy::render::render_resource::PipelineCache;
+use bevy::render::renderer::{RenderAdapter, RenderDevice};
 use portrait_network::Model;
 
-use crate::execute::Network;
+use crate::first_use::FirstUses;
 use crate::kernel_memory::KernelMemory;
-use crate::model_asset::{GpuPortraitModel, PreparedPortraitModel};
-use crate::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use crate::model_asset::PreparedPortraitModel;
+use crate::pipeline::{LayerKey, PortraitPipelines};
 use crate::quality::QualityTier;
 use crate::variant::{KernelVariant, runs_on_cpu};
 use crate::view::PortraitView;
+use crate::workbench::Workbench;
 
 /// Enhanced frames in a row, with no shader of the app being compiled, before a trial begins.
 const CALM_FRAMES: u32 = 10;
@@ -30,10 +30,6 @@ const CALM_FRAMES: u32 = 10;
 const TRIAL_PX: UVec2 = UVec2::splat(256);
 /// Times that each of them is timed, in turn.
 const TRIAL_ROUNDS: usize = 7;
-/// What a trial's device has beyond the least, where the renderer's has it.
-const TRIAL_FEATURES: WgpuFeatures =
-    WgpuFeatures::SUBGROUP.union(WgpuFeatures::SHADER_INT64).union(WgpuFeatures::SHADER_F16).union(MATRICES);
-const MATRICES: WgpuFeatures = WgpuFeatures::EXPERIMENTAL_COOPERATIVE_MATRIX;
 
 /// Which kernels run. Insert it into the [`App`](bevy::app::App) before it runs, to measure or to compare;
 /// the weights and the image stay the same but for rounding.
@@ -48,7 +44,8 @@ pub enum PortraitKernels {
         /// Default: `bevy_portrait_realism/kernels.json` in the user's cache folder.
         remembered_in: Option<PathBuf>,
     },
-    /// Those that suit the kind of device. Nothing is tried.
+    /// Those that suit the kind of device. Nothing is tried, and nothing is compiled in the background by a driver that does it on first
+    /// use.
     Suited,
     /// These, of [`KernelVariant::FAMILY`]. A device that cannot run them says so once, and runs those that suit it.
     Only(KernelVariant),
@@ -147,9 +144,16 @@ pub(crate) struct Trial {
     memory: Option<KernelMemory>,
 }
 
+/// What a trial found.
+struct Fastest {
+    variant: KernelVariant,
+    /// Its kernels, which have been used.
+    layers: Vec<LayerKey>,
+}
+
 /// A thread that ends early when this is dropped.
 pub(crate) struct Running {
-    thread: Option<JoinHandle<Option<KernelVariant>>>,
+    thread: Option<JoinHandle<Option<Fastest>>>,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -157,14 +161,14 @@ impl Running {
     fn start(
         trial: Trial,
         model: Arc<Model>,
-        mut bench: impl FnMut() -> Option<Bench> + Send + 'static,
+        workbench: impl FnOnce() -> Option<Workbench> + Send + 'static,
     ) -> Option<Self> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let seen = cancelled.clone();
         let search = move || {
-            let fastest = bench().and_then(|mut bench| bench.fastest(&trial.candidates, &model, &seen));
-            if let (Some(fastest), Some(memory)) = (fastest, &trial.memory) {
-                memory.remember(fastest);
+            let fastest = fastest(&mut workbench()?, &trial.candidates, &model, &seen);
+            if let (Some(fastest), Some(memory)) = (&fastest, &trial.memory) {
+                memory.remember(fastest.variant);
             }
             fastest
         };
@@ -173,7 +177,7 @@ impl Running {
     }
 
     /// The outcome, once there is one.
-    fn outcome(&mut self) -> Option<Option<KernelVariant>> {
+    fn outcome(&mut self) -> Option<Option<Fastest>> {
         let thread = self.thread.take_if(|thread| thread.is_finished())?;
         Some(thread.join().ok().flatten())
     }
@@ -193,8 +197,8 @@ impl Drop for Running {
 pub(crate) fn tune_kernels(
     mut tuning: ResMut<Tuning>,
     mut pipelines: ResMut<PortraitPipelines>,
-    device: Res<RenderDevice>,
-    adapter: Res<RenderAdapter>,
+    mut first_uses: ResMut<FirstUses>,
+    (device, adapter): (Res<RenderDevice>, Res<RenderAdapter>),
     cache: Res<PipelineCache>,
     models: Res<RenderAssets<PreparedPortraitModel>>,
     views: Query<&PortraitView>,
@@ -213,13 +217,15 @@ pub(crate) fn tune_kernels(
             }
             let (device, adapter) = (device.clone(), adapter.clone());
             let pipelines = pipelines.clone();
-            let bench = move || Bench::new(&device, &adapter, pipelines.clone());
-            let running = Running::start(trial.clone(), model.model.clone(), bench);
+            let workbench = move || Workbench::new(&device, &adapter, pipelines);
+            let running = Running::start(trial.clone(), model.model.clone(), workbench);
             *tuning = running.map_or(Tuning::Done, Tuning::Running);
         }
         Tuning::Running(running) => {
             let Some(fastest) = running.outcome() else { return };
-            let variant = fastest.unwrap_or_else(|| KernelVariant::of(&device, &adapter));
+            let variant =
+                fastest.as_ref().map_or_else(|| KernelVariant::of(&device, &adapter), |fastest| fastest.variant);
+            first_uses.add(fastest.into_iter().flat_map(|fastest| fastest.layers));
             info!("portrait realism: {variant:?} from now on");
             pipelines.variant = variant;
             *tuning = Tuning::Done;
@@ -227,121 +233,46 @@ pub(crate) fn tune_kernels(
     }
 }
 
-/// A device of its own with the plugin's kernels.
-struct Bench {
-    device: RenderDevice,
-    adapter: RenderAdapter,
-    queue: RenderQueue,
-    cache: PipelineCache,
-    pipelines: PortraitPipelines,
-    pipeline_cache: PortraitPipelineCache,
-    /// Whether the device has complained: what it measures means nothing then.
-    failed: Arc<AtomicBool>,
-}
-
-impl Bench {
-    #[allow(unsafe_code)]
-    fn new(of: &RenderDevice, adapter: &RenderAdapter, pipelines: PortraitPipelines) -> Option<Self> {
-        let features = of.features() & TRIAL_FEATURES;
-        let request = adapter.request_device(&wgpu::DeviceDescriptor {
-            label: Some("portrait trial"),
-            required_features: features,
-            required_limits: of.limits(),
-            experimental_features: match features.contains(MATRICES) {
-                // SAFETY: it is the one experimental feature among them, and whoever made the renderer's device has taken its risk.
-                true => unsafe { wgpu::ExperimentalFeatures::enabled() },
-                false => wgpu::ExperimentalFeatures::disabled(),
-            },
-            ..Default::default()
-        });
-        let (device, queue) = match bevy::tasks::block_on(request) {
-            Ok(made) => made,
-            Err(error) => {
-                warn!("portrait realism: no device to try kernels on ({error}): those that suit the adapter run");
+/// The fastest of the candidates with its kernels, or `None` if no one wants to know any more or none runs.
+fn fastest(
+    workbench: &mut Workbench,
+    candidates: &[KernelVariant],
+    model: &Arc<Model>,
+    cancelled: &AtomicBool,
+) -> Option<Fastest> {
+    let gpu = workbench.model(model)?;
+    let mut networks = Vec::new();
+    for &variant in candidates {
+        workbench.take_failure();
+        let Some(network) = workbench.network(&gpu, variant, TRIAL_PX) else { continue };
+        for kernel in 0..network.kernels() {
+            if cancelled.load(Ordering::Relaxed) {
                 return None;
             }
-        };
-        let failed = Arc::new(AtomicBool::new(false));
-        let complaint = failed.clone();
-        device.on_uncaptured_error(Arc::new(move |error| {
-            complaint.store(true, Ordering::Relaxed);
-            warn!("portrait realism: while kernels were tried: {error}");
-        }));
-        let device = RenderDevice::from(device);
-        let mut cache = PipelineCache::new(device.clone(), adapter.clone(), true);
-        for (id, shader) in pipelines.shaders.of_network() {
-            cache.set_shader(id, shader);
+            workbench.seconds_of(|encoder, cache| network.record_first_use(kernel, encoder, cache));
         }
-        let queue = RenderQueue(Arc::new(WgpuWrapper::new(queue)));
-        let adapter = adapter.clone();
-        let pipeline_cache = PortraitPipelineCache::default();
-        Some(Self { device, adapter, queue, cache, pipelines, pipeline_cache, failed })
+        // Whose kernels the driver complains of is out; the others go on.
+        if !workbench.take_failure() {
+            networks.push((network, Vec::new()));
+        }
     }
-
-    /// The fastest of the candidates, or `None` if no one wants to know any more or none runs.
-    fn fastest(
-        &mut self,
-        candidates: &[KernelVariant],
-        model: &Arc<Model>,
-        cancelled: &AtomicBool,
-    ) -> Option<KernelVariant> {
-        let gpu = GpuPortraitModel::new(model.clone(), &self.device, &self.adapter, &self.queue)?;
-        let mut networks = Vec::new();
-        for &variant in candidates {
-            self.failed.store(false, Ordering::Relaxed);
-            let Some(network) = self.network(&gpu, variant) else { continue };
-            for kernel in 0..network.kernels() {
-                if cancelled.load(Ordering::Relaxed) {
-                    return None;
-                }
-                self.seconds_of(|encoder, cache| network.record_first_use(kernel, encoder, cache));
+    // With one candidate there is nothing to compare: it is compiled now.
+    let rounds = if networks.len() > 1 { TRIAL_ROUNDS } else { 0 };
+    for _ in 0..rounds {
+        for (network, seconds) in &mut networks {
+            if cancelled.load(Ordering::Relaxed) {
+                return None;
             }
-            // Whose kernels the driver complains of is out; the others go on.
-            if !self.failed.load(Ordering::Relaxed) {
-                networks.push((variant, network, Vec::new()));
-            }
-        }
-        self.failed.store(false, Ordering::Relaxed);
-        // With one candidate there is nothing to compare: it is compiled now.
-        let rounds = if networks.len() > 1 { TRIAL_ROUNDS } else { 0 };
-        for _ in 0..rounds {
-            for (_, network, seconds) in &mut networks {
-                if cancelled.load(Ordering::Relaxed) {
-                    return None;
-                }
-                seconds.push(self.seconds_of(|encoder, cache| network.record(0, TRIAL_PX, encoder, cache, None)));
-            }
-        }
-        if self.failed.load(Ordering::Relaxed) {
-            return None;
-        }
-        let medians = networks.into_iter().map(|(variant, _, mut seconds)| {
-            seconds.sort_by(f64::total_cmp);
-            (variant, seconds.get(seconds.len() / 2).copied().unwrap_or_default())
-        });
-        medians.min_by(|(_, left), (_, right)| left.total_cmp(right)).map(|(variant, _)| variant)
-    }
-
-    fn network(&mut self, gpu: &GpuPortraitModel, variant: KernelVariant) -> Option<Network> {
-        self.pipelines.variant = variant;
-        let Self { device, cache, pipelines, pipeline_cache, .. } = self;
-        let mut network = Network::new(gpu, TRIAL_PX, 1, device, cache, pipelines, pipeline_cache)?;
-        network.write_params(0, TRIAL_PX, &self.queue);
-        self.cache.process_queue();
-        (network.readiness(&self.cache) == Readiness::Ready).then_some(network)
-    }
-
-    /// Wall time until the device has done it; endless if it cannot.
-    fn seconds_of(&self, record: impl FnOnce(&mut CommandEncoder, &PipelineCache) -> bool) -> f64 {
-        let mut encoder = self.device.create_command_encoder(&CommandEncoderDescriptor::default());
-        if !record(&mut encoder, &self.cache) {
-            return f64::INFINITY;
-        }
-        let started = Instant::now();
-        self.queue.submit([encoder.finish()]);
-        match self.device.poll(PollType::wait_indefinitely()) {
-            Ok(_) => started.elapsed().as_secs_f64(),
-            Err(_) => f64::INFINITY,
+            seconds.push(workbench.seconds_of(|encoder, cache| network.record(0, TRIAL_PX, encoder, cache, None)));
         }
     }
+    if workbench.take_failure() {
+        return None;
+    }
+    let medians = networks.into_iter().map(|(network, mut seconds)| {
+        seconds.sort_by(f64::total_cmp);
+        (network, seconds.get(seconds.len() / 2).copied().unwrap_or_default())
+    });
+    let (network, _) = medians.min_by(|(_, left), (_, right)| left.total_cmp(right))?;
+    Some(Fastest { variant: network.plan().variant, layers: network.layer_keys().collect() })
 }

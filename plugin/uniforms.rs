@@ -92,7 +92,8 @@ pub(crate) fn residual_bytes(plan: &Plan, network_px: UVec2) -> u64 {
     plan.residual_layout(network_px).plane_texels() * plan.variant.activations.texel_bytes()
 }
 
-fn region_uniform(work: &Work, region: &Region, seen: &SeenFace, plan: &Plan) -> RegionUniform {
+/// What is known of a region before its slot and its history are.
+pub(crate) fn region_uniform(work: &Work, region: &Region, seen: &SeenFace, plan: &Plan) -> RegionUniform {
     let view_from_world = view_from_world(work.view);
     let face = seen.face;
     let center: Vec3 = view_from_world.transform_point3(face.center);

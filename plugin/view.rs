@@ -1,14 +1,16 @@
 //! What the pass binds for a view.
 
 use bevy::asset::AssetId;
+use bevy::core_pipeline::core_3d::CORE_3D_DEPTH_FORMAT;
+use bevy::core_pipeline::prepass::MOTION_VECTOR_PREPASS_FORMAT;
 use bevy::ecs::prelude::*;
 use bevy::math::UVec2;
 use bevy::render::render_resource::{
-    BindGroup, BindGroupEntries, Buffer, CachedComputePipelineId, CachedRenderPipelineId, DynamicBindGroupEntries,
-    TextureFormat, TextureView,
+    BindGroup, Buffer, CachedComputePipelineId, CachedRenderPipelineId, TextureFormat, TextureView,
 };
 use bevy::render::texture::GpuImage;
 
+use crate::ends::{Binder, CompositeBindings, KeepDepthBindings, LightBindings, PackBindings, ShapeBindings};
 use crate::gpu_state::{CompositeSource, KeepDepthSource, LightSource, PackSource, PortraitGpuState, ShapeSource};
 use crate::model_asset::PortraitModel;
 use crate::pipeline::ShapeKey;
@@ -16,7 +18,7 @@ use crate::prepare::Gpu;
 use crate::region::Region;
 use crate::shaping::light_points;
 use crate::uniforms::{PlannedRegion, residual_bytes};
-use crate::work::Work;
+use crate::work::{Seen, Work};
 
 /// On a view in the render world: what the pass does for it in this frame.
 #[derive(Component)]
@@ -60,13 +62,27 @@ pub(crate) struct PreparedShape {
     pub history: Option<(Buffer, u64)>,
 }
 
-/// What the last two steps bind beside the network's buffers.
+/// The textures that the last steps bind; nothing is read of those that the camera does not have.
 pub(crate) struct Bound<'a> {
     pub depths: TextureView,
     pub motion: TextureView,
     pub mask: &'a GpuImage,
-    pub boxes: Option<&'a Buffer>,
     pub last_depths: TextureView,
+}
+
+impl<'a> Bound<'a> {
+    pub fn new(work: &Work<'a>, seen: &'a Seen, gpu: &mut Gpu) -> Self {
+        let mut or_fallback = |view: Option<&TextureView>, format| match view {
+            Some(view) => view.clone(),
+            None => gpu.fallback(work.samples, format),
+        };
+        Self {
+            depths: or_fallback(work.depths, CORE_3D_DEPTH_FORMAT),
+            motion: or_fallback(work.motion, MOTION_VECTOR_PREPASS_FORMAT),
+            mask: work.mask.unwrap_or(&seen.fallback.d2),
+            last_depths: or_fallback(work.last_depths, CORE_3D_DEPTH_FORMAT),
+        }
+    }
 }
 
 /// Pipelines and bind groups of a view.
@@ -75,9 +91,10 @@ pub(crate) fn portrait_view(
     work: &Work,
     planned: Vec<PlannedRegion>,
     bound: Bound,
+    boxes: &Buffer,
     gpu: &mut Gpu,
 ) -> Option<PortraitView> {
-    let ids = gpu.view_pipelines(work);
+    let ids = gpu.ends_pipelines(work);
     let PortraitGpuState {
         networks,
         copies,
@@ -93,12 +110,13 @@ pub(crate) fn portrait_view(
         ..
     } = state;
     let Gpu { device, cache, pipelines, .. } = gpu;
+    let device = &**device;
+    let binder = Binder { device, cache, pipelines };
     let format = work.view.target_format;
     let network = networks.get(&work.model())?;
     let copy = copies.get(&format)?;
     let guide = &guide.as_ref()?.buffer;
     let kept_depths = &kept_depths.as_ref()?.buffer;
-    let boxes = bound.boxes?;
     let uniform = uniforms.binding()?;
     let uniforms = uniforms.buffer()?.id();
     let pack_source = PackSource {
@@ -110,29 +128,22 @@ pub(crate) fn portrait_view(
         prepass: [work.normals.map(TextureView::id), work.depths.map(TextureView::id)],
     };
     let pack = pack.get(pack_source, || {
-        let layout = cache.get_bind_group_layout(&pipelines.pack_layout(work.pack_key));
-        let planes = network.input().as_entire_binding();
-        let mut entries = DynamicBindGroupEntries::new_with_indices((
-            (0, uniform.clone()),
-            (1, &copy.view),
-            (2, planes),
-            (5, guide.as_entire_binding()),
-        ));
-        if let Some(normals) = work.normals.filter(|_| work.pack_key.normal_channel.is_some()) {
-            entries = entries.extend_with_indices(((3, normals),));
-        }
-        if let Some(depths) = work.depths.filter(|_| work.pack_key.depth_channel.is_some()) {
-            entries = entries.extend_with_indices(((4, depths),));
-        }
-        device.create_bind_group("portrait pack", &layout, &entries)
+        let bindings = PackBindings {
+            region: uniform.clone(),
+            copy: &copy.view,
+            planes: network.input().as_entire_binding(),
+            guide: guide.as_entire_binding(),
+            normals: work.normals,
+            depths: work.depths,
+        };
+        bindings.bind(work.pack_key, binder)
     });
     let (activations, multisampled) = (work.pack_key.activations, work.is_multisampled());
     let keep_depth = work.last_depths.map(|depths| {
         let source = KeepDepthSource { multisampled, uniforms, depths: depths.id(), kept: kept_depths.id() };
         let bind_group = keep_depth.get(source, || {
-            let layout = cache.get_bind_group_layout(&pipelines.keep_depth_layout(multisampled));
-            let entries = BindGroupEntries::sequential((uniform.clone(), depths, kept_depths.as_entire_binding()));
-            device.create_bind_group("portrait keep depth", &layout, &entries)
+            let kept = kept_depths.as_entire_binding();
+            KeepDepthBindings { region: uniform.clone(), depths, kept }.bind(multisampled, binder)
         });
         (ids.keep_depth, bind_group)
     });
@@ -144,14 +155,8 @@ pub(crate) fn portrait_view(
                 let source =
                     LightSource { activations, uniforms, residual: network.residual().id(), light: points.id() };
                 let bind_group = light.get(source, || {
-                    let layout = cache.get_bind_group_layout(&pipelines.light_layout);
                     let residual = network.residual().as_entire_binding();
-                    let entries = BindGroupEntries::with_indices((
-                        (0, uniform.clone()),
-                        (1, residual),
-                        (4, points.as_entire_binding()),
-                    ));
-                    device.create_bind_group("portrait light", &layout, &entries)
+                    LightBindings { region: uniform.clone(), residual, light: points.as_entire_binding() }.bind(binder)
                 });
                 (bind_group, light_points(planned.network_px))
             });
@@ -167,17 +172,16 @@ pub(crate) fn portrait_view(
                 copy: copy.view.id(),
             };
             let bind_group = shape.get(source, || {
-                let layout = cache.get_bind_group_layout(&pipelines.shape_layout(multisampled));
-                let entries = BindGroupEntries::sequential((
-                    uniform.clone(),
-                    network.residual().as_entire_binding(),
-                    last.as_entire_binding(),
-                    shaped.as_entire_binding(),
-                    points.as_entire_binding(),
-                    &bound.motion,
-                    &copy.view,
-                ));
-                device.create_bind_group("portrait shape", &layout, &entries)
+                let bindings = ShapeBindings {
+                    region: uniform.clone(),
+                    residual: network.residual().as_entire_binding(),
+                    last: last.as_entire_binding(),
+                    shaped: shaped.as_entire_binding(),
+                    light: points.as_entire_binding(),
+                    motion: &bound.motion,
+                    copy: &copy.view,
+                };
+                bindings.bind(multisampled, binder)
             });
             PreparedShape { light, bind_group, shaped, history: planned.history }
         });
@@ -196,20 +200,19 @@ pub(crate) fn portrait_view(
             kept_depths: kept_depths.id(),
         };
         let composite = composite.get(source, || {
-            let layout = cache.get_bind_group_layout(&pipelines.composite_layout(multisampled));
-            let entries = BindGroupEntries::sequential((
-                uniform.clone(),
-                &copy.view,
-                residual.as_entire_binding(),
-                guide.as_entire_binding(),
-                &bound.depths,
-                &bound.mask.texture_view,
-                &bound.mask.sampler,
-                boxes.as_entire_binding(),
-                &bound.last_depths,
-                kept_depths.as_entire_binding(),
-            ));
-            device.create_bind_group("portrait composite", &layout, &entries)
+            let bindings = CompositeBindings {
+                region: uniform.clone(),
+                copy: &copy.view,
+                residual: residual.as_entire_binding(),
+                guide: guide.as_entire_binding(),
+                depths: &bound.depths,
+                mask: &bound.mask.texture_view,
+                mask_sampler: &bound.mask.sampler,
+                boxes: boxes.as_entire_binding(),
+                last_depths: &bound.last_depths,
+                kept_depths: kept_depths.as_entire_binding(),
+            };
+            bindings.bind(multisampled, binder)
         });
         let PlannedRegion { region, network_px, slot, uniform_offset, .. } = planned;
         PreparedRegion { region, network_px, slot, uniform_offset, shape, composite }

@@ -20,6 +20,7 @@ use bevy::render::view::{ExtractedView, Msaa, ViewDepthTexture};
 use portrait_network::Plane;
 
 use crate::diagnostics::CpuTime;
+use crate::ends::EndsKey;
 use crate::extract::ExtractedFaces;
 use crate::faces::{self, SeenFace};
 use crate::model_asset::{GpuPortraitModel, PortraitModel, PreparedPortraitModel};
@@ -78,6 +79,12 @@ impl Work<'_> {
     /// The kernel that makes the input planes, were the view to run these weights.
     pub fn pack_key(&self, weights: &GpuPortraitModel, activations: ActivationFormat) -> PackKey {
         PackKey::new(weights.model.graph(), self.is_multisampled(), activations)
+    }
+
+    /// What its kernels before and after the network depend on.
+    pub fn ends_key(&self) -> EndsKey {
+        let multisampled = self.is_multisampled();
+        EndsKey { pack: self.pack_key, target: self.view.target_format, multisampled }
     }
 
     pub fn is_scaled(&self) -> bool {

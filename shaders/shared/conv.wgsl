@@ -160,33 +160,6 @@ struct Eight {
 #endif
 }
 
-// Weights from four input channels to eight output channels.
-struct Tap {
-    x: Eight,
-    y: Eight,
-    z: Eight,
-    w: Eight,
-}
-
-// What a plane adds is added up from here, and taken into the sum at the end.
-#ifdef HALF_PRODUCTS
-fn begin(sum: Sum) -> Eight {
-    return Eight(vec4<f16>(0.0), vec4<f16>(0.0));
-}
-
-fn end(sum: Sum, part: Eight) -> Sum {
-    return Sum(sum.low + vec4<f32>(part.low), sum.high + vec4<f32>(part.high));
-}
-#else
-fn begin(sum: Sum) -> Eight {
-    return Eight(sum.low, sum.high);
-}
-
-fn end(sum: Sum, part: Eight) -> Sum {
-    return Sum(part.low, part.high);
-}
-#endif
-
 fn single(at: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(weight_block(at));
 }
@@ -216,10 +189,6 @@ fn eight(at: u32) -> Eight {
 }
 #endif
 
-fn tap(at: u32) -> Tap {
-    return Tap(eight(at), eight(at + ROW_BLOCKS), eight(at + 2u * ROW_BLOCKS), eight(at + 3u * ROW_BLOCKS));
-}
-
 // What lies under one pixel of the kernel's reach, four channels.
 struct Pixel {
 #ifdef HALF_PRODUCTS
@@ -227,17 +196,6 @@ struct Pixel {
 #else
     value: vec4<f32>,
 #endif
-}
-
-fn add(part: Eight, by: Tap, pixel: Pixel) -> Eight {
-    let x = pixel.value;
-    var low = fma(by.x.low, x.xxxx, part.low);
-    var high = fma(by.x.high, x.xxxx, part.high);
-    low = fma(by.y.low, x.yyyy, low);
-    high = fma(by.y.high, x.yyyy, high);
-    low = fma(by.z.low, x.zzzz, low);
-    high = fma(by.z.high, x.zzzz, high);
-    return Eight(fma(by.w.low, x.wwww, low), fma(by.w.high, x.wwww, high));
 }
 
 // What lies under one row of the tile: from the column left of its first pixel on; for a 1 x 1 kernel the four pixels alone.
@@ -304,6 +262,12 @@ fn block_at(at: u32) -> vec4<u32> {
 fn pixel(words: vec2<u32>) -> Pixel {
     return Pixel(factor(from_half(words)));
 }
+
+// `at` counts texels.
+fn pixel_at(at: u32) -> Pixel {
+    let block = block_at(at / 2u);
+    return pixel(select(block.xy, block.zw, at % 2u == 1u));
+}
 #else
 fn pixel_at(at: u32) -> Pixel {
     return Pixel(factor(bitcast<vec4<f32>>(block_at(at))));
@@ -363,34 +327,6 @@ fn load(at: u32) -> Row {
 #endif
 #endif
 }
-#endif
-
-// What one pixel reads of a row; a 1 x 1 kernel the middle alone.
-#if KERNEL == 1
-struct Reach {
-    middle: Pixel,
-}
-fn first(x: Row) -> Reach { return Reach(x.a); }
-fn second(x: Row) -> Reach { return Reach(x.b); }
-fn third(x: Row) -> Reach { return Reach(x.c); }
-fn fourth(x: Row) -> Reach { return Reach(x.d); }
-#else
-struct Reach {
-    left: Pixel,
-    middle: Pixel,
-    right: Pixel,
-}
-#if STRIDE == 1
-fn first(x: Row) -> Reach { return Reach(x.a, x.b, x.c); }
-fn second(x: Row) -> Reach { return Reach(x.b, x.c, x.d); }
-fn third(x: Row) -> Reach { return Reach(x.c, x.d, x.e); }
-fn fourth(x: Row) -> Reach { return Reach(x.d, x.e, x.f); }
-#else
-fn first(x: Row) -> Reach { return Reach(x.a, x.b, x.c); }
-fn second(x: Row) -> Reach { return Reach(x.c, x.d, x.e); }
-fn third(x: Row) -> Reach { return Reach(x.e, x.f, x.g); }
-fn fourth(x: Row) -> Reach { return Reach(x.g, x.h, x.i); }
-#endif
 #endif
 
 // The first of an invocation's tiles of channels.

@@ -18,15 +18,18 @@ const FRAMES: u32 = 5;
 /// Whether the calling test runs in a process of its own, where nobody else's objects are counted. If not, runs it in one,
 /// by its full name, and fails if it fails there.
 pub fn runs_alone(test: &str) -> bool {
+    runs_alone_with(test, |_| {})
+}
+
+/// The same in a process that is set up like this.
+pub fn runs_alone_with(test: &str, set_up: impl FnOnce(&mut Command)) -> bool {
     const ALONE: &str = "PORTRAIT_TEST_ALONE";
     if env::var_os(ALONE).is_some() {
         return true;
     }
-    let child = Command::new(env::current_exe().expect("the tests have a file"))
-        .args(["--exact", test, "--nocapture"])
-        .env(ALONE, "1")
-        .output()
-        .expect("the tests start again");
+    let mut command = Command::new(env::current_exe().expect("the tests have a file"));
+    set_up(command.args(["--exact", test, "--nocapture"]).env(ALONE, "1"));
+    let child = command.output().expect("the tests start again");
     let output = String::from_utf8_lossy(&child.stdout);
     println!("{output}");
     assert!(child.status.success() && output.contains("1 passed"), "{}", String::from_utf8_lossy(&child.stderr));

@@ -1,13 +1,14 @@
 //! The search for the fastest kernels, and how they take over.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use bevy::prelude::*;
 use bevy::render::render_resource::WgpuFeatures;
 use bevy::render::renderer::RenderAdapter;
+use bevy_portrait_realism::first_use::FirstUses;
 use bevy_portrait_realism::gpu_state::PortraitGpuState;
 use bevy_portrait_realism::pipeline::PortraitPipelines;
 use bevy_portrait_realism::prelude::*;
@@ -17,6 +18,7 @@ use wgpu::DeviceType;
 
 use crate::common::{headless_with, render_world, render_world_mut};
 use crate::stage::Stage;
+use crate::steady::runs_alone_with;
 
 /// Longest that lavapipe may take to compile the candidates on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -46,6 +48,18 @@ fn update_enhanced(app: &mut App, done: impl Fn(&App) -> bool) {
         std::thread::sleep(Duration::from_millis(2));
         assert!(start.elapsed() < PATIENCE, "the kernels are still being tried");
     }
+}
+
+/// Turns the effect on, and draws until it shows: where a driver compiles kernels on first use, that is when others have used them.
+fn turn_on(stage: &mut Stage) -> Vec<u8> {
+    stage.set(fast_model());
+    let start = Instant::now();
+    while !is_enhanced(&mut stage.app) {
+        stage.app.update();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(start.elapsed() < PATIENCE, "the kernels are still being used for the first time");
+    }
+    stage.frame()
 }
 
 fn candidates(app: &App) -> Vec<KernelVariant> {
@@ -78,12 +92,12 @@ fn the_fastest_kernels_take_over_and_are_remembered() {
 
     let mut stage = stage(Some(&file));
     let first = stage.first.clone();
-    let begun = stage.set(fast_model());
+    let begun = turn_on(&mut stage);
     let candidates = candidates(&stage.app);
     let small = stand_in(&stage.app);
     let begin = small.unwrap_or(candidates[0]);
     assert_eq!(running(&stage.app), Some(begin));
-    assert_ne!(begun, first, "enhanced from the start");
+    assert_ne!(begun, first, "enhanced before the trial has ended");
     let tier = |stage: &Stage| stage.app.world().get::<PortraitStatus>(stage.camera).and_then(|status| status.tier);
     let most = if small.is_some() { QualityTier::Fast } else { QualityTier::Quality };
     assert_eq!(tier(&stage), Some(most), "kernels that stand in see few pixels");
@@ -106,7 +120,7 @@ fn the_fastest_kernels_take_over_and_are_remembered() {
     let other: HashMap<_, _> = entries(&file).into_keys().map(|adapter| (adapter, believed)).collect();
     fs::write(&file, serde_json::to_string(&other).expect("json")).expect("writing");
     let mut stage = self::stage(Some(&file));
-    stage.set(fast_model());
+    turn_on(&mut stage);
     update_enhanced(&mut stage.app, |app| running(app) == Some(believed));
     assert_eq!(entries(&file), other);
 }
@@ -120,10 +134,75 @@ fn an_app_that_ends_while_kernels_are_tried_ends_the_trial() {
         println!("not tried: on this device a trial is over too soon to end it");
         return;
     };
-    stage.set(fast_model());
+    turn_on(&mut stage);
     // Enough for the trial to begin, too few for it to end.
     (0..15).for_each(|_| stage.app.update());
     assert_eq!(running(&stage.app), Some(small));
     drop(stage);
     assert!(!file.exists(), "a trial that went on to its end would have written it");
+}
+
+/// How much the driver keeps of compiled shaders, once it has written what it has.
+fn compiled_bytes(folder: &Path) -> u64 {
+    fn bytes(folder: &Path) -> u64 {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .map(|entry| match entry.metadata() {
+                Ok(found) if found.is_dir() => bytes(&entry.path()),
+                Ok(found) => found.len(),
+                Err(_) => 0,
+            })
+            .sum()
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    bytes(folder)
+}
+
+#[test]
+fn no_frame_is_held_up_by_a_driver_that_compiles() {
+    const KEPT: &str = "MESA_SHADER_CACHE_DIR";
+    let name = "tuning::no_frame_is_held_up_by_a_driver_that_compiles";
+    let kept = tempfile::tempdir().expect("a folder");
+    if !runs_alone_with(name, |command| _ = command.env(KEPT, kept.path())) {
+        return;
+    }
+    let kept = PathBuf::from(env::var_os(KEPT).expect("the folder"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("kernels.json");
+    let mut stage = stage(Some(&file));
+    if stand_in(&stage.app).is_none() {
+        println!("not tried: on this device kernels are compiled when pipelines are made");
+        return;
+    }
+    let of_scene = compiled_bytes(&kept);
+    let start = Instant::now();
+    let wait = |what: &str| {
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(start.elapsed() < PATIENCE, "{what}");
+    };
+
+    let is_busy = |stage: &Stage| render_world(&stage.app).resource::<FirstUses>().are_running();
+    stage.app.world_mut().entity_mut(stage.camera).insert(fast_model());
+    while !is_busy(&stage) {
+        stage.app.update();
+        assert!(!is_enhanced(&mut stage.app), "its kernels have not been compiled");
+        wait("nothing is used in the background");
+    }
+    while is_busy(&stage) {
+        wait("the kernels are still being used for the first time");
+    }
+    let in_background = compiled_bytes(&kept);
+    assert!(in_background > of_scene && of_scene > 0, "{of_scene}, {in_background} bytes");
+    stage.app.update();
+    update_enhanced(&mut stage.app, |_| true);
+    stage.frame();
+    assert_eq!(compiled_bytes(&kept), in_background, "a frame has compiled something");
+
+    update_enhanced(&mut stage.app, |_| file.exists());
+    let of_trial = compiled_bytes(&kept);
+    assert!(of_trial > in_background, "{in_background}, {of_trial} bytes");
+    let chosen = entries(&file).into_values().next();
+    update_enhanced(&mut stage.app, |app| running(app) == chosen);
+    stage.frame();
+    assert_eq!(compiled_bytes(&kept), of_trial, "the kernels that took over were compiled in a frame");
 }
