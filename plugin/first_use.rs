@@ -33,6 +33,8 @@ use crate::workbench::Workbench;
 
 /// Size of the input that a network is first used with.
 const NETWORK_PX: UVec2 = UVec2::splat(64);
+/// Side of a texture that is bound for a first use where it is no power of two, and where it is one.
+const SIDES_PX: [u32; 2] = [COPY_STEP_PX, 64];
 /// Size of a buffer that is bound for a first use.
 const BUFFER_BYTES: u64 = 16 << 10;
 
@@ -87,8 +89,11 @@ impl FirstUses {
         if !self.is_needed || network.layer_keys().all(|key| self.over.contains(&FirstUse::Layer(key))) {
             return true;
         }
-        let (model, variant) = (network.weights().model.clone(), network.plan().variant);
-        self.wanted.push(Wanted::Network { model, variant, layers: network.layer_keys().collect() });
+        let wanted: Vec<_> = network.layer_keys().collect();
+        if !self.wanted.iter().any(|known| matches!(known, Wanted::Network { layers, .. } if *layers == wanted)) {
+            let (model, variant) = (network.weights().model.clone(), network.plan().variant);
+            self.wanted.push(Wanted::Network { model, variant, layers: wanted });
+        }
         false
     }
 
@@ -99,8 +104,12 @@ impl FirstUses {
 
     /// They come next.
     pub(crate) fn want_ends(&mut self, work: &Work, bound: &Bound, region: RegionUniform) {
+        let key = work.ends_key();
+        if self.wanted.iter().any(|known| matches!(known, Wanted::Ends(ends) if ends.key == key)) {
+            return;
+        }
         self.wanted.push(Wanted::Ends(Box::new(Ends {
-            key: work.ends_key(),
+            key,
             region,
             normals: work.normals.map(Twin::of),
             depths: Twin::of(&bound.depths),
@@ -174,7 +183,7 @@ impl Wanted {
     }
 }
 
-/// What a driver's code for a texture depends on.
+/// A texture, as far as a driver's code depends on it, and no larger than needed.
 struct Twin {
     size: Extent3d,
     format: TextureFormat,
@@ -185,11 +194,12 @@ struct Twin {
 impl Twin {
     fn of(view: &TextureView) -> Self {
         let texture = view.texture();
+        let side = |side: u32| SIDES_PX[usize::from(side.is_power_of_two())];
         Self {
-            size: Extent3d { depth_or_array_layers: 1, ..texture.size() },
+            size: Extent3d { width: side(texture.width()), height: side(texture.height()), depth_or_array_layers: 1 },
             format: texture.format(),
             sample_count: texture.sample_count(),
-            mip_level_count: texture.mip_level_count(),
+            mip_level_count: texture.mip_level_count().min(2),
         }
     }
 
