@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use bevy::ecs::prelude::*;
 use bevy::image::ImageSamplerDescriptor;
@@ -29,7 +28,7 @@ use crate::pipeline::{LayerKey, PortraitPipelines};
 use crate::variant::KernelVariant;
 use crate::view::Bound;
 use crate::work::Work;
-use crate::workbench::Workbench;
+use crate::workbench::{Background, Workbench};
 
 /// Size of the input that a network is first used with.
 const NETWORK_PX: UVec2 = UVec2::splat(64);
@@ -45,7 +44,7 @@ pub struct FirstUses {
     is_needed: bool,
     over: HashSet<FirstUse>,
     wanted: Vec<Wanted>,
-    running: Option<Running>,
+    running: Option<(Vec<FirstUse>, Background<()>)>,
 }
 
 /// Kernels that a driver compiles together.
@@ -68,14 +67,14 @@ impl FirstUses {
 
     /// Whether a thread is using kernels.
     pub fn are_running(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| !running.is_over())
+        self.running.as_ref().is_some_and(|(_, thread)| !thread.is_over())
     }
 
     /// Takes note of what has been used.
     pub(crate) fn begin_frame(&mut self) {
         self.wanted.clear();
-        if let Some(running) = self.running.take_if(|running| running.is_over()) {
-            self.over.extend(running.uses.iter().copied());
+        if let Some((uses, _)) = self.running.take_if(|(_, thread)| thread.is_over()) {
+            self.over.extend(uses);
         }
     }
 
@@ -129,39 +128,17 @@ impl FirstUses {
             Wanted::Network { layers, .. } => layers.iter().copied().map(FirstUse::Layer).collect(),
             Wanted::Ends(ends) => vec![FirstUse::Ends(ends.key)],
         });
+        let uses: Vec<_> = uses.collect();
         let (device, adapter, pipelines) = (device.clone(), adapter.clone(), pipelines.clone());
-        let uses = uses.collect();
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let seen = cancelled.clone();
-        let use_all = move || {
-            let Some(mut workbench) = Workbench::new(&device, &adapter, pipelines) else { return };
-            wanted.iter().for_each(|wanted| wanted.use_once(&mut workbench, &seen));
-        };
+        let thread = Background::start("portrait first uses", move |cancelled| {
+            if let Some(mut workbench) = Workbench::new(&device, &adapter, pipelines) {
+                wanted.iter().for_each(|wanted| wanted.use_once(&mut workbench, cancelled));
+            }
+        });
         // Without a thread, or a device, the first frame that uses them is held up.
-        let thread = std::thread::Builder::new().name("portrait first uses".into()).spawn(use_all).ok();
-        self.running = Some(Running { uses, thread, cancelled });
-    }
-}
-
-/// A thread that ends early when this is dropped.
-struct Running {
-    uses: Vec<FirstUse>,
-    thread: Option<JoinHandle<()>>,
-    cancelled: Arc<AtomicBool>,
-}
-
-impl Running {
-    fn is_over(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-        // A process must not end while its driver compiles.
-        if let Some(thread) = self.thread.take() {
-            _ = thread.join();
+        match thread {
+            Some(thread) => self.running = Some((uses, thread)),
+            None => self.over.extend(uses),
         }
     }
 }
@@ -261,7 +238,7 @@ impl Ends {
         let region = || {
             BindingResource::Buffer(BufferBinding { buffer: &region, offset: 0, size: Some(RegionUniform::min_size()) })
         };
-        let buffers: [_; 6] = std::array::from_fn(|_| {
+        let buffers: [_; 4] = std::array::from_fn(|_| {
             device.create_buffer(&BufferDescriptor {
                 label: Some("portrait first use"),
                 size: BUFFER_BYTES,

@@ -5,7 +5,6 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use bevy::ecs::prelude::*;
 use bevy::log::{error, info};
@@ -22,7 +21,7 @@ use crate::pipeline::{LayerKey, PortraitPipelines};
 use crate::quality::QualityTier;
 use crate::variant::{KernelVariant, runs_on_cpu};
 use crate::view::PortraitView;
-use crate::workbench::Workbench;
+use crate::workbench::{Background, Workbench};
 
 /// Enhanced frames in a row, with no shader of the app being compiled, before a trial begins.
 const CALM_FRAMES: u32 = 10;
@@ -124,7 +123,7 @@ pub(crate) enum Tuning {
     /// It begins once faces are enhanced and the app's shaders are compiled, not to hold up the start.
     Planned(Trial),
     /// A thread tries them.
-    Running(Running),
+    Running(Background<Option<Fastest>>),
 }
 
 impl Tuning {
@@ -145,52 +144,10 @@ pub(crate) struct Trial {
 }
 
 /// What a trial found.
-struct Fastest {
+pub(crate) struct Fastest {
     variant: KernelVariant,
     /// Its kernels, which have been used.
     layers: Vec<LayerKey>,
-}
-
-/// A thread that ends early when this is dropped.
-pub(crate) struct Running {
-    thread: Option<JoinHandle<Option<Fastest>>>,
-    cancelled: Arc<AtomicBool>,
-}
-
-impl Running {
-    fn start(
-        trial: Trial,
-        model: Arc<Model>,
-        workbench: impl FnOnce() -> Option<Workbench> + Send + 'static,
-    ) -> Option<Self> {
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let seen = cancelled.clone();
-        let search = move || {
-            let fastest = fastest(&mut workbench()?, &trial.candidates, &model, &seen);
-            if let (Some(fastest), Some(memory)) = (&fastest, &trial.memory) {
-                memory.remember(fastest.variant);
-            }
-            fastest
-        };
-        let thread = std::thread::Builder::new().name("portrait kernels".into()).spawn(search);
-        Some(Self { thread: Some(thread.ok()?), cancelled })
-    }
-
-    /// The outcome, once there is one.
-    fn outcome(&mut self) -> Option<Option<Fastest>> {
-        let thread = self.thread.take_if(|thread| thread.is_finished())?;
-        Some(thread.join().ok().flatten())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-        // A process must not end while its driver compiles.
-        if let Some(thread) = self.thread.take() {
-            _ = thread.join();
-        }
-    }
 }
 
 /// Begins the trial when the app has started, and lets the fastest kernels take over.
@@ -217,12 +174,19 @@ pub(crate) fn tune_kernels(
             }
             let (device, adapter) = (device.clone(), adapter.clone());
             let pipelines = pipelines.clone();
-            let workbench = move || Workbench::new(&device, &adapter, pipelines);
-            let running = Running::start(trial.clone(), model.model.clone(), workbench);
+            let (trial, model) = (trial.clone(), model.model.clone());
+            let running = Background::start("portrait kernels", move |cancelled| {
+                let mut workbench = Workbench::new(&device, &adapter, pipelines)?;
+                let fastest = fastest(&mut workbench, &trial.candidates, &model, cancelled);
+                if let (Some(fastest), Some(memory)) = (&fastest, &trial.memory) {
+                    memory.remember(fastest.variant);
+                }
+                fastest
+            });
             *tuning = running.map_or(Tuning::Done, Tuning::Running);
         }
         Tuning::Running(running) => {
-            let Some(fastest) = running.outcome() else { return };
+            let Some(fastest) = running.outcome().map(Option::flatten) else { return };
             let variant =
                 fastest.as_ref().map_or_else(|| KernelVariant::of(&device, &adapter), |fastest| fastest.variant);
             first_uses.add(fastest.into_iter().flat_map(|fastest| fastest.layers));

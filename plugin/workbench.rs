@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use bevy::log::warn;
@@ -51,7 +52,9 @@ impl Workbench {
         let (device, queue) = match bevy::tasks::block_on(request) {
             Ok(made) => made,
             Err(error) => {
-                warn!("portrait realism: no device to try kernels on ({error}): those that suit the adapter run");
+                warn!(
+                    "portrait realism: no second device for kernels ({error}): those that suit the adapter run, and a frame may wait for them"
+                );
                 return None;
             }
         };
@@ -102,6 +105,45 @@ impl Workbench {
         match self.device.poll(PollType::wait_indefinitely()) {
             Ok(_) => started.elapsed().as_secs_f64(),
             Err(_) => f64::INFINITY,
+        }
+    }
+}
+
+/// A thread that ends early when this is dropped.
+pub(crate) struct Background<T> {
+    thread: Option<JoinHandle<T>>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl<T: Send + 'static> Background<T> {
+    /// Starts `work`, which asks now and then whether it is cancelled. `None` where the system has no thread for it.
+    pub fn start(name: &str, work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Option<Self> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let seen = cancelled.clone();
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || work(&seen)).ok()?;
+        Some(Self { thread: Some(thread), cancelled })
+    }
+}
+
+impl<T> Background<T> {
+    /// Whether it has come to its end.
+    pub fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// The outcome, once there is one; `Some(None)` if it panicked.
+    pub fn outcome(&mut self) -> Option<Option<T>> {
+        let thread = self.thread.take_if(|thread| thread.is_finished())?;
+        Some(thread.join().ok())
+    }
+}
+
+impl<T> Drop for Background<T> {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        // A process must not end while its driver compiles.
+        if let Some(thread) = self.thread.take() {
+            _ = thread.join();
         }
     }
 }
