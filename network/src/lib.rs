@@ -18,4 +18,4 @@ mod weights;
 
 pub use graph::{ConvShape, Graph, MAX_CHANNELS, MAX_DOWNSCALE, MAX_LAYERS, Node, Source, SpecError};
 pub use spec::{Activation, Layer, Op, Plane, Spec, Upsampling};
-pub use weights::{ConvWeights, Dtype, MAX_FILE_BYTES, Model, Provenance, WeightsError};
+pub use weights::{ConvWeights, Dtype, MAX_FILE_BYTES, Model, Provenance, Recommended, WeightsError};

@@ -18,14 +18,17 @@ const FORMAT: &str = "1";
 const FORMAT_KEY: &str = "portrait_network.format";
 const SPEC_KEY: &str = "portrait_network.spec";
 const PROVENANCE_KEY: &str = "portrait_network.provenance";
+const RECOMMENDED_KEY: &str = "portrait_network.recommended";
 
 /// A network that can run: a validated spec, finite weights of the right shape, and where they came from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     graph: Graph,
     convs: Vec<ConvWeights>,
-    /// Where the weights came from.
+    /// Origin of the weights.
     pub provenance: Provenance,
+    /// Settings that the maker of the weights recommends.
+    pub recommended: Recommended,
 }
 
 /// Weights of one convolution.
@@ -51,6 +54,37 @@ pub struct Provenance {
     pub steps: u64,
     /// Figures on the validation set, by name.
     pub metrics: BTreeMap<String, f64>,
+}
+
+/// Settings with which weights look best in their maker's judgement, saved in the file's header. A renderer takes them where its
+/// user sets nothing. A file without the entry, and an entry without a field, recommend the defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recommended {
+    /// Factor of the residual's base layer (broad light and colour), 0–2. Default 1: as the network gives it.
+    pub base: f32,
+    /// Factor of the residual's detail layer (texture and edges), 0–2. Default 1: as the network gives it.
+    pub detail: f32,
+}
+
+impl Recommended {
+    /// Largest factor of a layer.
+    pub const MAX: f32 = 2.0;
+
+    fn check(self) -> Result<Self, WeightsError> {
+        for (name, value) in [("base", self.base), ("detail", self.detail)] {
+            if !(0.0..=Self::MAX).contains(&value) {
+                return Err(WeightsError::Recommended { name, value });
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl Default for Recommended {
+    fn default() -> Self {
+        Self { base: 1.0, detail: 1.0 }
+    }
 }
 
 /// How weights are stored in the file.
@@ -106,13 +140,24 @@ pub enum WeightsError {
         /// The version found.
         found: String,
     },
-    /// The header's spec or provenance is not the JSON it should be.
+    /// An entry of the header is not the JSON it should be.
     #[error("header entry `{key}` is not valid: {source}")]
     Json {
         /// The entry.
         key: &'static str,
         /// What the reader says.
         source: serde_json::Error,
+    },
+    /// A recommended setting is outside its range.
+    #[error(
+        "recommended `{name}` is {value}: expected 0 to {}, where 1 is the residual as the network gives it",
+        Recommended::MAX
+    )]
+    Recommended {
+        /// The setting.
+        name: &'static str,
+        /// The value.
+        value: f32,
     },
     /// The spec in the header is not a network.
     #[error("the network in the header is not valid: {0}")]
@@ -200,7 +245,7 @@ impl Model {
         if given.next().is_some() {
             return Err(WeightsError::Unexpected { name: format!("convolution {}", graph.convs().count()) });
         }
-        Ok(Self { graph, convs, provenance })
+        Ok(Self { graph, convs, provenance, recommended: Recommended::default() })
     }
 
     /// He-initialised weights from a seed: for tests, benchmarks and as a place to start.
@@ -224,7 +269,7 @@ impl Model {
                 }
             })
             .collect();
-        Self { graph, convs, provenance: Provenance::default() }
+        Self { graph, convs, provenance: Provenance::default(), recommended: Recommended::default() }
     }
 
     /// The network.
@@ -257,6 +302,12 @@ impl Model {
         let json = |key| move |source| WeightsError::Json { key, source };
         let spec: Spec = serde_json::from_str(entry(SPEC_KEY)?).map_err(json(SPEC_KEY))?;
         let provenance = serde_json::from_str(entry(PROVENANCE_KEY)?).map_err(json(PROVENANCE_KEY))?;
+        // Files from before the entry existed recommend what was done then.
+        let recommended: Recommended = match entries.get(RECOMMENDED_KEY) {
+            Some(text) => serde_json::from_str(text).map_err(json(RECOMMENDED_KEY))?,
+            None => Recommended::default(),
+        };
+        let recommended = recommended.check()?;
         let graph = spec.validate()?;
 
         let mut wanted = HashSet::new();
@@ -278,17 +329,19 @@ impl Model {
         if let Some(name) = tensors.names().into_iter().find(|name| !wanted.contains(*name)) {
             return Err(WeightsError::Unexpected { name: name.to_string() });
         }
-        Self::new(graph, convs, provenance)
+        Ok(Self { recommended, ..Self::new(graph, convs, provenance)? })
     }
 
     /// The weights file, in memory.
     ///
     /// # Errors
-    /// When a figure is not finite, a weight is too large for the type, or the container cannot be written.
+    /// When a figure is not finite, a recommended setting is outside its range, a weight is too large for the type, or the
+    /// container cannot be written.
     pub fn to_bytes(&self, dtype: Dtype) -> Result<Vec<u8>, WeightsError> {
         if let Some((name, &value)) = self.provenance.metrics.iter().find(|(_, value)| !value.is_finite()) {
             return Err(WeightsError::Metric { name: name.clone(), value });
         }
+        let recommended = self.recommended.check()?;
         let encode = |name: &str, values: &[f32]| -> Result<Vec<u8>, WeightsError> {
             match dtype {
                 Dtype::F32 => Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
@@ -322,6 +375,7 @@ impl Model {
             (FORMAT_KEY.to_string(), FORMAT.to_string()),
             (SPEC_KEY.to_string(), serde_json::to_string(self.graph.spec()).map_err(json(SPEC_KEY))?),
             (PROVENANCE_KEY.to_string(), serde_json::to_string(&self.provenance).map_err(json(PROVENANCE_KEY))?),
+            (RECOMMENDED_KEY.to_string(), serde_json::to_string(&recommended).map_err(json(RECOMMENDED_KEY))?),
         ]);
         safetensors::serialize(views, Some(header)).map_err(container)
     }

@@ -54,6 +54,7 @@ fn header() -> Value {
             "portrait_network.format": "1",
             "portrait_network.spec": serde_json::to_string(&smallest()).unwrap(),
             "portrait_network.provenance": "{}",
+            "portrait_network.recommended": "{}",
         },
         "a.bias": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]},
         "a.weight": {"dtype": "F32", "shape": [3, 3, 1, 1], "data_offsets": [12, 48]},
@@ -145,7 +146,7 @@ fn json_that_is_deep_or_long_is_refused() {
     let _alone = alone();
     let deep = "[".repeat(100_000);
     refused(|| Model::from_bytes(&file(&deep, 0)), &["not a whole safetensors file"]);
-    for key in ["portrait_network.spec", "portrait_network.provenance"] {
+    for key in ["portrait_network.spec", "portrait_network.provenance", "portrait_network.recommended"] {
         for text in [deep.clone(), format!(r#"{{"layers":{deep}"#), r#"{"op":"#.repeat(50_000)] {
             let nested = file(&with(&format!("/__metadata__/{key}"), json!(text)), 48);
             refused(|| Model::from_bytes(&nested), &[key, "not valid"]);

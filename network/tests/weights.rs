@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use portrait_network::{ConvWeights, Dtype, Model, Plane, Provenance, Spec, WeightsError};
+use portrait_network::{ConvWeights, Dtype, Model, Plane, Provenance, Recommended, Spec, WeightsError};
 
 fn model() -> Model {
     let mut model = Model::random(Spec::tiny(&[Plane::Color, Plane::Normal, Plane::Depth]).validate().unwrap(), 7);
@@ -14,6 +14,7 @@ fn model() -> Model {
         steps: 12,
         metrics: [("l1".to_string(), 0.25)].into(),
     };
+    model.recommended = Recommended { base: 1.25, detail: 0.5 };
     model
 }
 
@@ -60,6 +61,7 @@ fn weights_too_large_for_f16_are_refused_there_and_exact_in_f32() {
     let mut convs = model().convs().to_vec();
     convs[1].bias[2] = -65520.0;
     let model = Model::new(model().graph().clone(), convs, Provenance::default()).unwrap();
+    assert_eq!(model.recommended, Recommended::default());
     assert_eq!(Model::from_bytes(&model.to_bytes(Dtype::F32).unwrap()).unwrap(), model);
     let error = model.to_bytes(Dtype::F16).unwrap_err().to_string();
     let name = model.graph().convs().nth(1).unwrap().name;
@@ -87,6 +89,32 @@ fn wrong_headers_are_refused_by_name() {
         header.insert("portrait_network.spec".into(), spec);
     });
     assert!(error(&spec).contains("kernel: expected 1 or 3, found 7"));
+}
+
+#[test]
+fn recommended_settings_are_optional_and_bounded_in_reading_and_writing() {
+    let with =
+        |text: &str| rewritten(|header, _| drop(header.insert("portrait_network.recommended".into(), text.into())));
+    let without = rewritten(|header, _| drop(header.remove("portrait_network.recommended").unwrap()));
+    let read = |bytes: &[u8]| Model::from_bytes(bytes).unwrap().recommended;
+    assert_eq!(read(&without), Recommended { base: 1.0, detail: 1.0 });
+    assert_eq!(read(&with("{}")), Recommended { base: 1.0, detail: 1.0 });
+    assert_eq!(read(&with(r#"{"detail":0}"#)), Recommended { base: 1.0, detail: 0.0 });
+    assert_eq!(read(&with(r#"{"base":2}"#)), Recommended { base: 2.0, detail: 1.0 });
+    for (name, value, found) in [("base", "2.001", "2.001"), ("detail", "-0.1", "-0.1"), ("detail", "1e60", "inf")] {
+        let found = format!("recommended `{name}` is {found}: expected 0 to 2");
+        let error = error(&with(&format!(r#"{{"{name}":{value}}}"#)));
+        assert!(error.contains(&found), "{error}");
+    }
+    for text in [r#"{"details":1}"#, r#"{"detail":null}"#, r#"{"detail":"1"}"#, "[0.5,0.5,0.5]", "0.5", ""] {
+        assert!(error(&with(text)).contains("`portrait_network.recommended` is not valid"), "{text}");
+    }
+    for value in [f32::NAN, f32::INFINITY, -1.0] {
+        let mut model = model();
+        model.recommended.base = value;
+        let error = model.to_bytes(Dtype::F16).unwrap_err();
+        assert!(matches!(error, WeightsError::Recommended { name: "base", .. }), "{error}");
+    }
 }
 
 #[test]

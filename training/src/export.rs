@@ -108,5 +108,6 @@ pub fn describe(model: &Model) -> String {
     for (name, value) in &provenance.metrics {
         let _ = writeln!(text, "{name} {value}");
     }
+    let _ = writeln!(text, "recommended: base {}, detail {}", model.recommended.base, model.recommended.detail);
     text
 }

@@ -114,6 +114,12 @@ struct Export {
     /// How --out stores weights
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     dtype: Dtype,
+    /// Factor of the residual's base layer that --out recommends, 0 to 2 (default: that of --weights, 1 for a checkpoint)
+    #[arg(long, value_name = "FACTOR", requires = "out")]
+    recommend_base: Option<f32>,
+    /// Factor of the residual's detail layer that --out recommends, 0 to 2 (default: that of --weights, 1 for a checkpoint)
+    #[arg(long, value_name = "FACTOR", requires = "out")]
+    recommend_detail: Option<f32>,
     /// The ONNX file to write, in 32-bit floats, for runtimes other than the plugin
     #[arg(long)]
     onnx: Option<PathBuf>,
@@ -190,12 +196,14 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn export(request: &Export) -> anyhow::Result<()> {
-    let (model, used) = match (&request.checkpoint, &request.weights) {
+    let (mut model, used) = match (&request.checkpoint, &request.weights) {
         (Some(path), None) if request.last => averaged(&checkpoint::newest(path)?)?,
         (Some(path), None) => averaged(path)?,
         (None, Some(path)) => (Model::load(path).with_context(|| path.display().to_string())?, path.clone()),
         _ => bail!("name either --checkpoint or --weights"),
     };
+    model.recommended.base = request.recommend_base.unwrap_or(model.recommended.base);
+    model.recommended.detail = request.recommend_detail.unwrap_or(model.recommended.detail);
     if let Some(out) = &request.out {
         let dtype = match request.dtype {
             Dtype::F32 => portrait_network::Dtype::F32,

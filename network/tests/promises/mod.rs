@@ -3,15 +3,20 @@
 
 use portrait_network::{Dtype, MAX_CHANNELS, MAX_DOWNSCALE, MAX_LAYERS, Model, Source, Spec};
 
-/// A weights file is refused in words, or is a model of finite weights that survives being written and read again.
+/// A weights file is refused in words, or is a model of finite weights and settings in their range that survives being
+/// written and read again.
 /// Returns whether it is a model.
 pub fn weights(content: &[u8]) -> bool {
     match Model::from_bytes(content) {
         Ok(model) => {
             let mut weights = model.convs().iter().flat_map(|conv| conv.weight.iter().chain(&conv.bias));
             assert!(weights.all(|value| value.is_finite()));
+            assert!(
+                [model.recommended.base, model.recommended.detail].iter().all(|factor| (0.0..=2.0).contains(factor))
+            );
             let again = Model::from_bytes(&model.to_bytes(Dtype::F32).unwrap()).unwrap();
             assert_eq!((again.graph(), again.convs()), (model.graph(), model.convs()));
+            assert_eq!(again.recommended, model.recommended);
             true
         }
         Err(error) => {
