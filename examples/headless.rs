@@ -57,7 +57,7 @@ fn main() -> Result<()> {
         let camera = demo::spawn(app)?;
         let mut settings = PortraitRealism { quality: options.quality, ..default() };
         if let Some(path) = &options.weights {
-            let model = portrait_network::Model::load(path)?;
+            let model = portrait_network::Model::from_bytes(&std::fs::read(path)?)?;
             settings.model = app.world_mut().resource_mut::<Assets<PortraitModel>>().add(PortraitModel::from(model));
         }
         app.world_mut().entity_mut(camera).insert(settings);

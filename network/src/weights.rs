@@ -1,16 +1,14 @@
 //! A network with its weights, and the safetensors file that holds both.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use half::f16;
 use safetensors::tensor::{SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Graph, Spec, SpecError, files};
+use crate::{Graph, Spec, SpecError};
 
 /// Largest weights file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -100,19 +98,13 @@ pub enum Dtype {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// The file cannot be opened, read or written.
+    /// The file cannot be opened or read. This crate takes bytes; whoever reads the file reports it so.
     #[error("weights file {path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
-    },
-    /// The file exists and may not be replaced.
-    #[error("weights file {path} exists: choose another name or ask for it to be overwritten")]
-    Exists {
-        /// The file.
-        path: PathBuf,
     },
     /// The file is larger than any network of ours.
     #[error("weights of {found} bytes: expected at most {MAX_FILE_BYTES}; this is no Portrait Realism weights file")]
@@ -378,41 +370,6 @@ impl Model {
             (RECOMMENDED_KEY.to_string(), serde_json::to_string(&recommended).map_err(json(RECOMMENDED_KEY))?),
         ]);
         safetensors::serialize(views, Some(header)).map_err(container)
-    }
-
-    /// Reads a weights file.
-    ///
-    /// # Errors
-    /// As [`Model::from_bytes`], or when the file cannot be read.
-    pub fn load(path: &Path) -> Result<Self, WeightsError> {
-        let io = |source| WeightsError::Io { path: path.to_path_buf(), source };
-        // Asked before it is opened: opening a pipe waits for its writer, and a device may never end.
-        let metadata = std::fs::metadata(path).map_err(io)?;
-        if !metadata.is_file() {
-            let what = "expected a file, found a folder, device or pipe";
-            return Err(io(std::io::Error::new(ErrorKind::InvalidInput, what)));
-        }
-        let found = metadata.len();
-        if found > MAX_FILE_BYTES {
-            return Err(WeightsError::TooLarge { found });
-        }
-        // One byte more than allowed shows that it has grown since.
-        let mut bytes = Vec::with_capacity(found as usize);
-        let file = File::open(path).map_err(io)?;
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-        Self::from_bytes(&bytes)
-    }
-
-    /// Writes a weights file: whole, or not at all.
-    ///
-    /// # Errors
-    /// When it exists and `overwrite` is false, or cannot be written.
-    pub fn save(&self, path: &Path, dtype: Dtype, overwrite: bool) -> Result<(), WeightsError> {
-        if path.exists() && !overwrite {
-            return Err(WeightsError::Exists { path: path.to_path_buf() });
-        }
-        files::write_whole(path, &self.to_bytes(dtype)?)
-            .map_err(|source| WeightsError::Io { path: path.to_path_buf(), source })
     }
 }
 

@@ -158,16 +158,3 @@ fn a_model_cannot_be_built_from_weights_that_do_not_fit() {
     long.push(long[0].clone());
     assert!(matches!(build(long), WeightsError::Unexpected { .. }));
 }
-
-#[test]
-fn files_are_not_overwritten_unless_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.safetensors");
-    assert!(Model::load(&path).unwrap_err().to_string().contains("a.safetensors"));
-    model().save(&path, Dtype::F16, false).unwrap();
-    let first = std::fs::read(&path).unwrap();
-    assert!(matches!(model().save(&path, Dtype::F32, false), Err(WeightsError::Exists { .. })));
-    assert_eq!(std::fs::read(&path).unwrap(), first);
-    model().save(&path, Dtype::F32, true).unwrap();
-    assert_eq!(Model::load(&path).unwrap(), model());
-}

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use portrait_files::FileError;
-use portrait_network::files::{Lock, explained};
+use portrait_files::atomic::explain_full_disk;
+use portrait_files::lock::Lock;
 
 use crate::error::DatasetError;
 use crate::seeds::SeedRange;
@@ -27,7 +28,7 @@ impl Claim {
     /// When another process has one of them, or the data folder cannot be written or has no file locks.
     pub fn take(data: &Path, range: &SeedRange, stride: u32) -> Result<Self, DatasetError> {
         let folder = data.join(LOCKS);
-        let failed = |error| FileError::Io { path: folder.clone(), source: explained(error) };
+        let failed = |error| FileError::Io { path: folder.clone(), source: explain_full_disk(error) };
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let _guard = Lock::wait(&folder.join(GUARD)).map_err(failed)?;
         let refuse = |range: &SeedRange, stride| DatasetError::Claimed {

@@ -53,7 +53,7 @@ pub fn make(studio: &mut Studio, data: &Path, seed: u64) -> Result<Outcome, Data
     let scene = Scene::read(&folder.join("scene.json"))?;
     let reference = read_reference(&folder, &scene)?;
     let backdrop = Backdrop::read(data, &scene)?;
-    let shown = reference.brighter(scene.rendering.gain()).over(&backdrop);
+    let shown = backdrop.behind(&reference.brighter(scene.rendering.gain()));
     let shot = studio.shoot(&scene, &format!("{seed:08}/scene.glb"), &backdrop, &shown)?;
     let rotation = Quat::from_array(scene.camera.rotation_xyzw).normalize();
     let size_px = scene.size_px;

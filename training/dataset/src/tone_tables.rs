@@ -13,10 +13,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use portrait_network::files::write_whole;
+use portrait_files::{FileError, atomic};
 use safetensors::{Dtype, tensor::TensorView};
-
-use portrait_files::FileError;
 
 use crate::error::DatasetError;
 use crate::linear_image::LinearImage;
@@ -55,7 +53,7 @@ pub fn ensure(studio: &mut Studio, data: &Path) -> Result<(), DatasetError> {
         .collect();
     let header = HashMap::from([("slope".into(), SLOPE.to_string()), ("largest".into(), LARGEST.to_string())]);
     let content = safetensors::serialize(views.map_err(refuse)?, Some(header)).map_err(refuse)?;
-    Ok(write_whole(&path, &content).map_err(FileError::io(path))?)
+    Ok(atomic::write(&path, &content).map_err(FileError::io(path))?)
 }
 
 /// The linear value of entry `index`.

@@ -141,7 +141,7 @@ fn worst_difference(data: &Path, studio: &mut Studio, scene: &Value) -> u8 {
     let scene = Scene::read(&folder.join("scene.json")).unwrap();
     let backdrop = Backdrop::read(data, &scene).unwrap();
     let glb = format!("{SEED:08}/scene.glb");
-    let shot = studio.shoot(&scene, &glb, &backdrop, &blank().over(&backdrop)).unwrap();
+    let shot = studio.shoot(&scene, &glb, &backdrop, &backdrop.behind(&blank())).unwrap();
     assert!(shot.first.iter().any(|value| *value > 10), "the frame is blank");
     assert!(shot.g_buffer.depths_m.iter().all(Option::is_none), "the background is in the G-buffer");
     shot.first.iter().zip(&shot.reference).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
@@ -190,7 +190,7 @@ fn every_anti_aliasing_draws_the_same_sphere() {
     let glb = format!("{SEED:08}/scene.glb");
     let mut shoot = |anti_aliasing| {
         scene.rendering.anti_aliasing = anti_aliasing;
-        studio.shoot(&scene, &glb, &backdrop, &blank().over(&backdrop)).unwrap().first
+        studio.shoot(&scene, &glb, &backdrop, &backdrop.behind(&blank())).unwrap().first
     };
     let plain = shoot(AntiAliasing::None);
     for anti_aliasing in [AntiAliasing::Msaa4, AntiAliasing::Fxaa, AntiAliasing::Smaa, AntiAliasing::Taa] {

@@ -49,11 +49,34 @@ impl Backdrop {
             }
         }
     }
+
+    /// Puts a premultiplied image in front of the background; alpha becomes one.
+    pub fn behind(&self, image: &LinearImage) -> LinearImage {
+        let at = |(index, pixel): (usize, &[f32; 4])| {
+            let index = index as u32;
+            let behind = self.at([index % image.size[0], index / image.size[0]], image.size);
+            let [r, g, b] = std::array::from_fn(|c| pixel[c] + (1.0 - pixel[3].clamp(0.0, 1.0)) * behind[c]);
+            [r, g, b, 1.0]
+        };
+        LinearImage { size: image.size, pixels: image.pixels.iter().enumerate().map(at).collect() }
+    }
 }
 
-impl Gradient {
-    /// Colour at `down`: 0 at the upper edge of the image, 1 at the lower. Linear beyond both.
-    pub fn at(&self, down: f32) -> [f32; 3] {
-        std::array::from_fn(|c| self.top_linear[c] + (self.bottom_linear[c] - self.top_linear[c]) * down)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn premultiplied_pixels_cover_the_gradient_by_their_alpha() {
+        let backdrop = Backdrop::Gradient(Gradient { bottom_linear: [0.0; 3], top_linear: [1.0, 0.5, 0.0] });
+        let image = LinearImage { size: [1, 2], pixels: vec![[0.2, 0.2, 0.2, 0.5], [0.3, 0.3, 0.3, 1.0]] };
+        let composite = backdrop.behind(&image);
+        let behind = LinearImage { size: [1, 2], pixels: vec![[1.0, 0.75, 0.25, 1.0], [9.0; 4]] };
+        let [r, g, b, _] = Backdrop::Image(behind).behind(&image).pixels[0];
+        assert_eq!([r, g, b], [0.7, 0.575, 0.325]);
+        let expected = [[0.2 + 0.5 * 0.75, 0.2 + 0.5 * 0.375, 0.2, 1.0], [0.3, 0.3, 0.3, 1.0]];
+        for (found, wanted) in composite.pixels.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((found - wanted).abs() < 1e-6, "{composite:?}");
+        }
     }
 }

@@ -1,8 +1,7 @@
-//! Linear images on the CPU: reading OpenEXR, and putting the reference in front of the background.
+//! Linear images on the CPU, read from OpenEXR.
 
 use std::path::Path;
 
-use crate::background::Backdrop;
 use crate::error::FileError;
 use crate::pixels::{self, Format, Size};
 
@@ -43,36 +42,5 @@ impl LinearImage {
     pub fn brighter(&self, gain: f32) -> Self {
         let scaled = self.pixels.iter().map(|[r, g, b, a]| [r * gain, g * gain, b * gain, *a]);
         Self { size: self.size, pixels: scaled.collect() }
-    }
-
-    /// Puts this premultiplied image in front of a background; alpha becomes one.
-    pub fn over(&self, backdrop: &Backdrop) -> Self {
-        let at = |(index, pixel): (usize, &[f32; 4])| {
-            let index = index as u32;
-            let behind = backdrop.at([index % self.size[0], index / self.size[0]], self.size);
-            let [r, g, b] = std::array::from_fn(|c| pixel[c] + (1.0 - pixel[3].clamp(0.0, 1.0)) * behind[c]);
-            [r, g, b, 1.0]
-        };
-        Self { size: self.size, pixels: self.pixels.iter().enumerate().map(at).collect() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scene::Gradient;
-
-    #[test]
-    fn premultiplied_pixels_cover_the_gradient_by_their_alpha() {
-        let backdrop = Backdrop::Gradient(Gradient { bottom_linear: [0.0; 3], top_linear: [1.0, 0.5, 0.0] });
-        let image = LinearImage { size: [1, 2], pixels: vec![[0.2, 0.2, 0.2, 0.5], [0.3, 0.3, 0.3, 1.0]] };
-        let composite = image.over(&backdrop);
-        let behind = LinearImage { size: [1, 2], pixels: vec![[1.0, 0.75, 0.25, 1.0], [9.0; 4]] };
-        let [r, g, b, _] = image.over(&Backdrop::Image(behind)).pixels[0];
-        assert_eq!([r, g, b], [0.7, 0.575, 0.325]);
-        let expected = [[0.2 + 0.5 * 0.75, 0.2 + 0.5 * 0.375, 0.2, 1.0], [0.3, 0.3, 0.3, 1.0]];
-        for (found, wanted) in composite.pixels.iter().flatten().zip(expected.iter().flatten()) {
-            assert!((found - wanted).abs() < 1e-6, "{composite:?}");
-        }
     }
 }

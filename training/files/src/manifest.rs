@@ -5,13 +5,12 @@ use std::io::Read;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use portrait_network::files::write_whole;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::bounded;
 use crate::error::FileError;
 use crate::rendering::Rendering;
+use crate::{atomic, bounded};
 
 /// The manifest of a finished scene.
 pub const DONE: &str = "done.json";
@@ -189,14 +188,14 @@ impl Pair {
     pub fn write(mut self, folder: &Path, images: &[(&'static str, Vec<u8>)], done: &Done) -> Result<Self, FileError> {
         for (name, content) in images {
             let path = folder.join(name);
-            write_whole(&path, content).map_err(FileError::io(path))?;
+            atomic::write(&path, content).map_err(FileError::io(path))?;
             self.files.insert((*name).to_owned(), Fingerprint::of(content));
         }
         self.inputs = done.digests();
         let path = folder.join(PAIR);
         let mut text = serde_json::to_vec_pretty(&self).map_err(FileError::json(&path))?;
         text.push(b'\n');
-        write_whole(&path, &text).map_err(FileError::io(path))?;
+        atomic::write(&path, &text).map_err(FileError::io(path))?;
         Ok(self)
     }
 }

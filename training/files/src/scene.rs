@@ -142,6 +142,13 @@ pub struct Face {
     pub half_extents: [f32; 3],
 }
 
+impl Gradient {
+    /// Returns the linear colour at `down`: 0 at the upper edge of the image, 1 at the lower, linear beyond both.
+    pub fn at(&self, down: f32) -> [f32; 3] {
+        std::array::from_fn(|c| self.top_linear[c] + (self.bottom_linear[c] - self.top_linear[c]) * down)
+    }
+}
+
 impl Scene {
     /// Reads and checks `path`.
     ///

@@ -19,6 +19,7 @@ use portrait_files::linear_image::LinearImage;
 use portrait_files::manifest::{Done, PairInfo};
 use portrait_files::pixels::{self, Format, Size};
 use portrait_files::scene::Scene;
+use portrait_files::weights;
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -234,7 +235,7 @@ fn files_that_are_huge_or_have_no_end_are_not_read() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    for name in ["first.png", "scene.json", "config.toml", "done.json"] {
+    for name in ["first.png", "scene.json", "config.toml", "done.json", "huge.safetensors"] {
         // A sparse file: it takes no disk.
         File::create(at(name)).unwrap().set_len(TERABYTE).unwrap();
     }
@@ -244,9 +245,11 @@ fn files_that_are_huge_or_have_no_end_are_not_read() {
     refused(|| Scene::read(&at("scene.json")), &large("scene.json"));
     refused(|| ConfigFile::load(&at("config.toml")), &["config.toml", "1099511627776 bytes: expected at most"]);
     refused(|| Done::read(folder.path()), &large("done.json"));
+    refused(|| weights::load(&at("huge.safetensors")), &large("huge.safetensors"));
     for endless in ["/dev/zero", "/dev"] {
         refused(|| Scene::read(endless.as_ref()), &["expected a file, found a folder, device or pipe"]);
         refused(|| ConfigFile::load(endless.as_ref()), &["expected a file, found a folder, device or pipe"]);
+        refused(|| weights::load(endless.as_ref()), &["expected a file, found a folder, device or pipe"]);
     }
 }
 

@@ -11,7 +11,8 @@ use portrait_training::model::Generator;
 
 fn main() -> Result<()> {
     let task = Task::parse();
-    let model = Model::load(&task.model).with_context(|| task.model.display().to_string())?;
+    let content = std::fs::read(&task.model).with_context(|| task.model.display().to_string())?;
+    let model = Model::from_bytes(&content).with_context(|| task.model.display().to_string())?;
     let device = device();
     let generator = Generator::<Inner>::from_model(&model, &device);
     let (shape, planes) = task.planes()?;

@@ -14,6 +14,7 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let Arguments { weights, onnx } = Arguments::parse();
-    let model = Model::load(&weights).with_context(|| weights.display().to_string())?;
-    Ok(portrait_onnx::save(&model, &onnx, true)?)
+    let content = std::fs::read(&weights).with_context(|| weights.display().to_string())?;
+    let model = Model::from_bytes(&content).with_context(|| weights.display().to_string())?;
+    std::fs::write(&onnx, portrait_onnx::encode(&model)).with_context(|| onnx.display().to_string())
 }

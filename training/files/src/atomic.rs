@@ -1,43 +1,56 @@
-//! Files that are whole or not there, and folders that one process writes to: whatever kills a process, and when.
+//! Atomic writing: a file has its old content or its new one, whole, whatever kills its writer and when.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 const PARTIAL: &str = ".part";
-/// Hexadecimal digits that keep two writers of a file apart.
+/// Number of hexadecimal digits that keep two writers of a file apart.
 const DIGITS: usize = 16;
 
-/// Writes a file, in place of the one that is there. Whoever opens `path`, even after a crash, finds the old content or the
-/// new one, whole: the new one is written and synced as `.<name>.<16 digits>.part` beside it, and then renamed.
-/// What killed writers of the same file left is deleted.
+/// Writes a file in place of the one that is there. Whoever opens `path`, even after a crash, finds the old content or the
+/// new one, whole: the new one is written and synced as `.<name>.<16 hexadecimal digits>.part` in the same folder, and then
+/// renamed. Partial files that killed writers of the same file left are deleted.
 ///
 /// # Errors
-/// When something cannot be written. The old file is still there then, and the message of a full disk says what to do.
-pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Fails when something cannot be written. The old file is still there then, and the message of a full disk says what to do.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     delete_abandoned(path);
     let partial = partial_path(path);
-    let write = || {
+    let write_partial = || {
         let mut file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
-        // Says that the writer lives. Where a file system has no locks, what was abandoned just stays.
+        // The lock says that the writer lives. Where a file system has no locks, an abandoned partial file just stays.
         let _ = file.lock();
         file.write_all(content)?;
         file.sync_all()?;
         std::fs::rename(&partial, path)?;
         sync_folder(folder_of(path))
     };
-    write().map_err(|error| {
+    write_partial().map_err(|error| {
+        // The partial file may not exist; the error that counts is the first one.
         let _ = std::fs::remove_file(&partial);
-        explained(error)
+        explain_full_disk(error)
     })
 }
 
-/// Makes what was renamed or made in a folder last beyond a power cut.
+/// Writes a file as [`write`] does, but replaces an existing one only where `overwrite` is true.
 ///
 /// # Errors
-/// When the folder cannot be opened or synced.
+/// Fails as [`write`] does, and with [`ErrorKind::AlreadyExists`] where the file exists and may not be replaced.
+pub fn write_unless_exists(path: &Path, content: &[u8], overwrite: bool) -> io::Result<()> {
+    if !overwrite && path.exists() {
+        let what = "the file exists: choose another name, or ask for it to be overwritten with --overwrite";
+        return Err(io::Error::new(ErrorKind::AlreadyExists, what));
+    }
+    write(path, content)
+}
+
+/// Makes renamed and new entries of a folder last beyond a power cut.
+///
+/// # Errors
+/// Fails when the folder cannot be opened or synced.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
@@ -49,8 +62,8 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// The error, with what to do if there is no room.
-pub fn explained(error: io::Error) -> io::Error {
+/// Adds to the error of a full disk, quota or file size limit what to do about it, and returns every other error as it is.
+pub fn explain_full_disk(error: io::Error) -> io::Error {
     match error.kind() {
         kind @ (ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => io::Error::new(
             kind,
@@ -60,42 +73,6 @@ pub fn explained(error: io::Error) -> io::Error {
             ),
         ),
         _ => error,
-    }
-}
-
-/// An exclusive lock on a file. The system frees it when the process ends, however it ends.
-#[derive(Debug)]
-pub struct Lock(File);
-
-impl Lock {
-    /// Takes the lock, or says `None` where another process has it. The file is made if it is missing, and stays.
-    ///
-    /// # Errors
-    /// When the file cannot be made or its file system has no locks.
-    pub fn take(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-
-    /// Takes the lock as soon as no other process has it.
-    ///
-    /// # Errors
-    /// As [`Lock::take`].
-    pub fn wait(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        file.lock()?;
-        Ok(Self(file))
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Closing would do, were it not for a child that is being started and has the file open until it runs.
-        let _ = self.0.unlock();
     }
 }
 
@@ -113,7 +90,7 @@ fn partial_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Whether a file of this name is what [`partial_path`] makes for `path`.
+/// Tells whether a file name is one that [`partial_path`] makes for `path`.
 fn is_partial_of(path: &Path, name: &str) -> bool {
     let digits = path
         .file_name()
@@ -128,6 +105,7 @@ fn delete_abandoned(path: &Path) {
         if !entry.file_name().to_str().is_some_and(|name| is_partial_of(path, name)) {
             continue;
         }
+        // A living writer holds the lock of its partial file.
         let file = OpenOptions::new().write(true).open(entry.path());
         if file.is_ok_and(|file| file.try_lock().is_ok()) {
             let _ = std::fs::remove_file(entry.path());
@@ -136,7 +114,6 @@ fn delete_abandoned(path: &Path) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -151,10 +128,22 @@ mod tests {
     fn a_file_is_replaced_and_nothing_else_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.bin");
-        write_whole(&path, b"old").unwrap();
-        write_whole(&path, b"new").unwrap();
+        write(&path, b"old").unwrap();
+        write(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
+    #[test]
+    fn an_existing_file_is_replaced_only_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        write_unless_exists(&path, b"old", false).unwrap();
+        let error = write_unless_exists(&path, b"new", false).unwrap_err();
+        assert!(error.kind() == ErrorKind::AlreadyExists && error.to_string().contains("--overwrite"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        write_unless_exists(&path, b"new", true).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
 
     #[test]
@@ -164,7 +153,7 @@ mod tests {
         // A folder that is not empty cannot be replaced by a file.
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("mine"), b"old").unwrap();
-        write_whole(&path, b"new").unwrap_err();
+        write(&path, b"new").unwrap_err();
         assert_eq!(names(folder.path()), ["a.bin"]);
         assert_eq!(names(&path), ["mine"]);
     }
@@ -179,7 +168,7 @@ mod tests {
         writer.lock().unwrap();
         let mine = [".a.bin.part", ".a.bin.0123.part", ".a.bin.0123456789abcdeg.part", ".b.bin.0123456789abcdef.part"];
         mine.iter().for_each(|name| std::fs::write(folder.path().join(name), b"mine").unwrap());
-        write_whole(&path, b"new").unwrap();
+        write(&path, b"new").unwrap();
         let mut left: Vec<String> = mine.iter().map(|name| name.to_string()).collect();
         left.extend(["a.bin".into(), written.file_name().unwrap().to_str().unwrap().into()]);
         left.sort();
@@ -187,21 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_explained() {
-        let full = explained(io::Error::from_raw_os_error(28));
+    fn a_full_disk_is_explain_full_disk() {
+        let full = explain_full_disk(io::Error::from_raw_os_error(28));
         assert_eq!(full.kind(), ErrorKind::StorageFull);
         assert!(full.to_string().contains("disk is full") && full.to_string().contains("make room"), "{full}");
-        assert_eq!(explained(io::Error::from(ErrorKind::NotFound)).to_string(), "entity not found");
-    }
-
-    #[test]
-    fn a_lock_is_held_once_and_free_when_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        let held = Lock::take(&path).unwrap();
-        assert!(held.is_some() && Lock::take(&path).unwrap().is_none());
-        drop(held);
-        assert!(Lock::take(&path).unwrap().is_some());
-        drop(Lock::wait(&path).unwrap());
+        assert_eq!(explain_full_disk(io::Error::from(ErrorKind::NotFound)).to_string(), "entity not found");
     }
 }
