@@ -3,38 +3,38 @@
 use burn::backend::Autodiff;
 use burn::tensor::backend::{Backend, Device as _, DeviceId, DeviceOps};
 
-/// Backend that runs networks.
+/// The backend that runs networks.
 #[cfg(feature = "cuda")]
 pub type Inner = burn::backend::Cuda;
-/// Backend that runs networks.
+/// The backend that runs networks.
 #[cfg(all(feature = "vulkan", not(feature = "cuda")))]
 pub type Inner = burn::backend::Vulkan;
-/// Backend that runs networks.
+/// The backend that runs networks.
 #[cfg(all(feature = "tch", not(any(feature = "cuda", feature = "vulkan"))))]
 pub type Inner = burn::backend::LibTorch;
-/// Backend that runs networks.
+/// The backend that runs networks.
 #[cfg(all(feature = "flex", not(any(feature = "cuda", feature = "vulkan", feature = "tch"))))]
 pub type Inner = burn::backend::Flex;
 #[cfg(not(any(feature = "cuda", feature = "vulkan", feature = "tch", feature = "flex")))]
 compile_error!("select a backend: one of the features `flex` (default), `vulkan`, `cuda` and `tch`");
 
-/// Backend that trains networks.
+/// The backend that trains networks.
 pub type Training = Autodiff<Inner>;
 
-/// Where tensors live.
+/// The device on which tensors live.
 pub type Device = burn::tensor::Device<Inner>;
 
-/// The default device of the backend.
+/// Returns the default device of the backend.
 pub fn device() -> Device {
     Device::default()
 }
 
-/// The backend's name, for logs.
+/// Returns the backend's name, for logs.
 pub fn name() -> String {
     Inner::name(&device())
 }
 
-/// A device for each worker: GPU after GPU, and around again when there are fewer.
+/// Returns a device for each worker: one GPU after the other, and around again when there are fewer GPUs than workers.
 pub fn devices(workers: usize) -> Vec<Device> {
     // The default device of wgpu stands for no certain GPU; its discrete GPUs are the devices of kind 0.
     let wgpu = cfg!(all(feature = "vulkan", not(feature = "cuda")));

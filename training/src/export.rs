@@ -1,16 +1,16 @@
-//! From a checkpoint to the weights file that the plugin reads, and what such a file says about itself.
+//! Turns a checkpoint into the weights file that the plugin reads, and describes such a file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use portrait_network::{Dtype, Model, Op, Provenance, WeightsError};
+use portrait_files::weights::{self, WeightsFileError};
+use portrait_network::{Dtype, Model, Op, Provenance};
 use thiserror::Error;
 
-use crate::checkpoint::{self, CheckpointError};
+use crate::run::checkpoint::{self, CheckpointError};
 
-/// Why weights cannot be exported.
+/// An error of exporting weights.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExportError {
@@ -19,23 +19,31 @@ pub enum ExportError {
     Checkpoint(#[from] CheckpointError),
     /// The weights cannot be written.
     #[error(transparent)]
-    Weights(#[from] WeightsError),
+    Weights(#[from] WeightsFileError),
 }
 
-/// Writes the averaged weights of a checkpoint (or of a run's best one) to `out` and returns the checkpoint used.
+/// Writes the averaged weights of a checkpoint, or of a run's best one, to `out` and returns the checkpoint used.
 ///
 /// # Errors
-/// When there is no checkpoint, or `out` exists and `overwrite` is false.
+/// Fails when there is no checkpoint, or `out` exists and `overwrite` is false.
 pub fn export(checkpoint: &Path, out: &Path, dtype: Dtype, overwrite: bool) -> Result<PathBuf, ExportError> {
     let (model, checkpoint) = averaged(checkpoint)?;
-    model.save(out, dtype, overwrite)?;
+    weights::save(&model, out, dtype, overwrite)?;
     Ok(checkpoint)
 }
 
-/// The averaged weights of a checkpoint (or of a run's best one) with their provenance, and the checkpoint used.
+/// Reads the averaged weights of a run's last checkpoint with their provenance, and returns the checkpoint used.
 ///
 /// # Errors
-/// When there is no checkpoint.
+/// Fails when there is no checkpoint.
+pub fn last_averaged(run: &Path) -> Result<(Model, PathBuf), ExportError> {
+    averaged(&checkpoint::newest(run)?)
+}
+
+/// Reads the averaged weights of a checkpoint, or of a run's best one, with their provenance, and returns the checkpoint used.
+///
+/// # Errors
+/// Fails when there is no checkpoint.
 pub fn averaged(checkpoint: &Path) -> Result<(Model, PathBuf), ExportError> {
     let checkpoint = checkpoint::find(checkpoint)?;
     let snapshot = checkpoint::snapshot(&checkpoint)?;
@@ -59,16 +67,7 @@ pub fn averaged(checkpoint: &Path) -> Result<(Model, PathBuf), ExportError> {
     Ok((model, checkpoint))
 }
 
-/// The commit of this crate's source, or `unknown`.
-pub fn commit() -> String {
-    let output = Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "HEAD"]).output();
-    match output {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_string(),
-        _ => "unknown".into(),
-    }
-}
-
-/// A weights file for people: network, layers, cost and provenance.
+/// Describes a weights file for people: network, layers, cost, provenance and recommended settings.
 pub fn describe(model: &Model) -> String {
     let (graph, provenance) = (model.graph(), &model.provenance);
     let spec = graph.spec();

@@ -1,36 +1,37 @@
 //! Trains the weights of Portrait Realism.
 //!
-//! The journey of a weight: [`dataset`] reads pairs of *first rendered image* and *reference image*, [`batch`] cuts
-//! and varies them ([`light_groups`] lights them anew), [`train`](mod@train) fits the generator of [`model`] (built from [`portrait_network::Spec`]) with
-//! the losses of [`loss`] and the critic of [`critic`], [`evaluate`](mod@evaluate) measures the *second rendered
-//! image*, and [`export`] writes the weights file that the plugin reads.
+//! A weight's journey is the order of the rooms: `data` reads pairs of *first rendered image* and *reference image* and cuts
+//! varied crops out of them; `networks` holds the generator, built from [`portrait_network::Spec`], and its critic; `losses`
+//! judges the *second rendered image*; `run` trains ([`train`]); `measure` has the figures of single images, and `evaluate`
+//! those of whole data sets ([`evaluate`]); `export` writes the weights file that the plugin reads ([`export`]).
 //!
-//! [`workers`] lets several replicas train as one. Everything is generic over Burn's backend; [`backend`] names the one
-//! that the command line uses.
+//! Everything is generic over Burn's backend; [`backend`] names the one that the command line uses.
 
 pub mod backend;
-pub mod batch;
-pub mod checkpoint;
-pub mod conv;
-pub mod convergence;
-pub mod critic;
-pub mod dataset;
-pub mod evaluate;
-pub mod export;
-pub mod flip_loss;
-pub mod light_groups;
-pub mod loss;
-pub mod lut;
-pub mod metrics;
-pub mod model;
-pub mod picture;
-pub mod report;
-mod run_folder;
-pub mod tone_tables;
-pub mod toy;
-pub mod train;
-pub mod trainer;
-pub mod validate;
-pub mod workers;
+mod commit;
+mod data;
+mod evaluate;
+mod export;
+mod losses;
+mod measure;
+mod networks;
+mod picture;
+mod run;
 
-pub use portrait_files::{config, seeds};
+pub use data::toy;
+pub use evaluate::{EvaluateError, EvaluateOptions, Report, evaluate};
+pub use export::{ExportError, averaged, describe, export, last_averaged};
+pub use networks::Generator;
+pub use run::{Event, Losses, Summary, TrainError, TrainOptions, train};
+
+/// What this crate's tests look into. It changes without notice.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::data::{Batch, DatasetError, Pair, read};
+    pub use crate::losses::{gradient_penalty, penalty_of};
+    pub use crate::measure::Validation;
+    pub use crate::networks::{Critic, values};
+    pub use crate::run::checkpoint;
+    pub use crate::run::trainer::{Rejection, Trainer};
+    pub use crate::run::workers::{Session, Worker};
+}

@@ -1,19 +1,19 @@
-//! Grids of images for people to look at.
+//! Grids of pictures for people to look at.
 
 use std::io::Cursor;
 use std::path::Path;
 
 use image::imageops::{FilterType, resize};
 use image::{EncodableLayout, ImageBuffer, ImageError, ImageFormat, PixelWithColorType, Rgb, RgbImage};
-use portrait_network::files::write_whole;
+use portrait_files::atomic;
 
-/// Display-referred sRGB `[3, H, W]` planar → 8-bit `[H, W, 3]`, clamped and rounded.
+/// Makes an 8-bit image `[H, W, 3]` of a planar one `[3, H, W]`, display-referred sRGB, clamped and rounded.
 pub fn quantize(planar: &[f32]) -> Vec<u8> {
     let pixels = planar.len() / 3;
     (0..pixels * 3).map(|at| (planar[at % 3 * pixels + at / 3].clamp(0.0, 1.0) * 255.0).round() as u8).collect()
 }
 
-/// Square 8-bit images `[S, S, 3]` of one size in a row, each pixel `zoom` pixels wide.
+/// Puts square 8-bit images `[S, S, 3]` of one size in a row, each of their pixels `zoom` pixels wide.
 pub fn side_by_side(images: &[&[u8]], zoom: u32) -> RgbImage {
     let picture = grid(&[images.to_vec()]);
     if zoom == 1 {
@@ -25,7 +25,7 @@ pub fn side_by_side(images: &[&[u8]], zoom: u32) -> RgbImage {
 /// Writes rows of square 8-bit images `[S, S, 3]` as one PNG. Images may differ in size.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// Fails when the file cannot be written.
 pub fn write_grid(path: &Path, rows: &[Vec<&[u8]>]) -> Result<(), ImageError> {
     write_png(path, &grid(rows))
 }
@@ -33,7 +33,7 @@ pub fn write_grid(path: &Path, rows: &[Vec<&[u8]>]) -> Result<(), ImageError> {
 /// Writes a PNG, whole or not at all.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// Fails when the file cannot be written.
 pub fn write_png<P>(path: &Path, image: &ImageBuffer<P, Vec<P::Subpixel>>) -> Result<(), ImageError>
 where
     P: PixelWithColorType,
@@ -41,7 +41,7 @@ where
 {
     let mut content = Cursor::new(Vec::new());
     image.write_to(&mut content, ImageFormat::Png)?;
-    Ok(write_whole(path, content.get_ref())?)
+    Ok(atomic::write(path, content.get_ref())?)
 }
 
 fn grid(rows: &[Vec<&[u8]>]) -> RgbImage {

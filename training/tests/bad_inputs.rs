@@ -6,13 +6,12 @@ mod common;
 use std::path::Path;
 
 use common::{Workshop, toy_config, toy_config_with};
+use portrait_files::config::ConfigFile;
 use portrait_network::Plane;
 use portrait_training::backend::{Inner, device};
-use portrait_training::checkpoint;
-use portrait_training::config::ConfigFile;
-use portrait_training::dataset::{DatasetError, load};
-use portrait_training::evaluate::{EvaluateOptions, evaluate};
-use portrait_training::toy;
+use portrait_training::internals::read::load;
+use portrait_training::internals::{DatasetError, Pair, checkpoint};
+use portrait_training::{EvaluateOptions, evaluate, toy};
 
 const PLANES: [Plane; 3] = [Plane::Color, Plane::Normal, Plane::Depth];
 
@@ -98,7 +97,7 @@ fn a_wrong_pair_json_is_named() {
 fn an_identity_in_both_sets_is_an_error() {
     let workshop = Workshop::with_pairs(48);
     let twin = toy::pair(3, 48);
-    toy::write(&workshop.data(), &portrait_training::dataset::Pair { seed: 900_002, ..twin }).unwrap();
+    toy::write(&workshop.data(), &Pair { seed: 900_002, ..twin }).unwrap();
     let error = workshop.run(&toy_config(5, 5), "run", false).unwrap_err();
     assert_says(&error, &["toy-3", "seed 3", "seed 900002"]);
     assert!(!workshop.path("run").exists(), "a run that cannot start leaves nothing behind");
@@ -144,6 +143,7 @@ fn wrong_configs_are_refused() {
     let path = workshop.path("config.toml");
     for (text, parts) in [
         ("[data]\ncrop = 3", &["config.toml", "crop"][..]),
+        ("[critic]\nconditioned = true", &["config.toml", "conditioned"]),
         ("[data]\ntrain_seeds = \"9..3\"", &["9..3", "0..160"]),
         ("[data]\ntrain_seeds = \"5..1000001\"", &["train_seeds", "seed 1000000", "evaluate"]),
         ("[data]\nvalidation_seeds = \"1000000..1000100\"", &["validation_seeds", "1000000"]),

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use portrait_files::weights;
 use portrait_network::{Dtype, Model, Plane, Recommended, Spec};
 
 fn export(from: &Path, to: &Path, more: &[&str]) -> Output {
@@ -12,7 +13,7 @@ fn export(from: &Path, to: &Path, more: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// Bytes of a weights file's tensors.
+/// Reads the bytes of a weights file's tensors.
 fn tensors(path: &Path) -> Vec<u8> {
     let file = std::fs::read(path).unwrap();
     let (length, rest) = file.split_first_chunk::<8>().unwrap();
@@ -25,14 +26,14 @@ fn weights_are_given_another_recommendation_and_keep_every_byte_of_their_tensors
     let [old, new, newer] = ["old", "new", "newer"].map(|name| folder.path().join(format!("{name}.safetensors")));
     let mut model = Model::random(Spec::tiny(&[Plane::Color]).validate().unwrap(), 5);
     model.provenance.commit = "abc".into();
-    std::fs::write(&old, model.to_bytes(Dtype::F16).unwrap()).unwrap();
+    weights::save(&model, &old, Dtype::F16, false).unwrap();
     assert!(export(&old, &new, &["--recommend-detail", "0.5"]).status.success());
-    let found = Model::load(&new).unwrap();
+    let found = weights::load(&new).unwrap();
     assert_eq!(found.recommended, Recommended { base: 1.0, detail: 0.5 });
     assert_eq!(found.provenance, model.provenance);
     assert_eq!(tensors(&new), tensors(&old));
     assert!(export(&new, &newer, &["--recommend-base", "0.75"]).status.success());
-    assert_eq!(Model::load(&newer).unwrap().recommended, Recommended { base: 0.75, detail: 0.5 });
+    assert_eq!(weights::load(&newer).unwrap().recommended, Recommended { base: 0.75, detail: 0.5 });
     assert_eq!(tensors(&newer), tensors(&old));
 }
 
@@ -41,7 +42,7 @@ fn a_recommendation_out_of_range_is_refused_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let [old, new] = ["old", "new"].map(|name| folder.path().join(format!("{name}.safetensors")));
     let model = Model::random(Spec::tiny(&[Plane::Color]).validate().unwrap(), 5);
-    std::fs::write(&old, model.to_bytes(Dtype::F16).unwrap()).unwrap();
+    weights::save(&model, &old, Dtype::F16, false).unwrap();
     for factor in ["2.5", "nan", "inf"] {
         let output = export(&old, &new, &["--recommend-detail", factor]);
         let text = String::from_utf8_lossy(&output.stderr);

@@ -10,22 +10,23 @@ use std::sync::{Mutex, MutexGuard};
 use common::Workshop;
 use peak_alloc::PeakAlloc;
 use portrait_network::Plane;
-use portrait_training::dataset::{DatasetError, load};
-use portrait_training::{light_groups, toy};
+use portrait_training::internals::DatasetError;
+use portrait_training::internals::read::{attach_light_groups, load};
+use portrait_training::toy;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What reading any of these data sets may ask for.
+/// Maximum memory that reading any of these data sets may ask for, in bytes.
 const CAP_BYTES: usize = 4 << 20;
-/// Width and height of the pair.
+/// Width and height of the pair, in pixels.
 const SIDE_PX: usize = 16;
-/// More than any machine has.
+/// A size of which no machine has the memory, in bytes.
 const TERABYTE: u64 = 1 << 40;
 
-/// One test at a time: they share the allocator.
+/// Lets one test run at a time: all share the allocator.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(|failed| failed.into_inner())
@@ -40,7 +41,7 @@ fn refused(change: impl Fn(&Path), parts: &[&str]) {
     change(&data.join("00000007"));
     let read = || -> Result<(), DatasetError> {
         let mut pairs = load(&data, &"0..10".parse().unwrap(), &[Plane::Color, Plane::Normal, Plane::Depth])?;
-        light_groups::attach(&data, &mut pairs)
+        attach_light_groups(&data, &mut pairs)
     };
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -52,12 +53,12 @@ fn refused(change: impl Fn(&Path), parts: &[&str]) {
     }
 }
 
-/// A sparse file: it takes no disk.
+/// Makes a sparse file, which takes no disk.
 fn huge(path: &Path) {
     File::create(path).unwrap().set_len(TERABYTE).unwrap();
 }
 
-/// One tone mapper, the smallest that there is.
+/// Writes the smallest table that there is, of one tone mapper.
 fn write_tone_tables(path: &Path) {
     let table = TensorView::new(Dtype::U8, vec![2, 2, 2, 3], &[0; 24]).unwrap();
     let header = [("slope".to_string(), "1".to_string()), ("largest".to_string(), "1".to_string())];

@@ -10,12 +10,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use common::{Workshop, logged_steps, toy_config, toy_config_with};
+use portrait_files::config::ConfigFile;
+use portrait_files::weights;
 use portrait_network::{Dtype, Model, Spec};
 use portrait_training::backend::{Training, device};
-use portrait_training::checkpoint;
-use portrait_training::config::ConfigFile;
-use portrait_training::export::export;
-use portrait_training::report::Event;
+use portrait_training::internals::checkpoint;
+use portrait_training::{Event, export};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -91,9 +91,9 @@ fn check_whole(run: &Path, config: &ConfigFile) -> u64 {
     }
     match checkpoint::latest(&run.join("checkpoints")).unwrap() {
         Some(newest) => {
-            let weights = run.with_extension("safetensors");
-            export(run, &weights, Dtype::F16, true).unwrap();
-            Model::load(&weights).unwrap();
+            let file = run.with_extension("safetensors");
+            export(run, &file, Dtype::F16, true).unwrap();
+            weights::load(&file).unwrap();
             checkpoint::snapshot(&newest).unwrap().step
         }
         None => 0,
@@ -131,7 +131,7 @@ fn a_run_that_is_killed_again_and_again_learns_what_an_undisturbed_one_learns() 
     assert_eq!(found, logged_steps(&workshop.path("undisturbed/metrics.jsonl")));
     let average = |run: &str| {
         let checkpoint = workshop.path(run).join(format!("checkpoints/step_{last:08}/average.safetensors"));
-        Model::load(&checkpoint).unwrap()
+        weights::load(&checkpoint).unwrap()
     };
     assert_eq!(average("run").convs(), average("undisturbed").convs());
     let left = [entries(&run), entries(&run.join("checkpoints")), entries(&run.join("pictures"))].concat();
@@ -147,7 +147,7 @@ fn an_export_that_is_killed_leaves_the_old_files_or_the_new_ones() {
     let model = Model::random(Spec::quality().validate().unwrap(), 1);
     let (from, out, onnx) =
         (workshop.path("from.safetensors"), folder.join("out.safetensors"), folder.join("out.onnx"));
-    model.save(&from, Dtype::F32, false).unwrap();
+    weights::save(&model, &from, Dtype::F32, false).unwrap();
     let whole = [Dtype::F16, Dtype::F32].map(|dtype| Model::from_bytes(&model.to_bytes(dtype).unwrap()).unwrap());
     let graph = portrait_onnx::encode(&model);
     let command = |dtype: &str| {
@@ -165,13 +165,13 @@ fn an_export_that_is_killed_leaves_the_old_files_or_the_new_ones() {
         sleep(Duration::from_millis(rng.random_range(0..=life_ms)));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(whole.contains(&Model::load(&out).unwrap()), "neither the old weights nor the new ones");
+        assert!(whole.contains(&weights::load(&out).unwrap()), "neither the old weights nor the new ones");
         assert!(std::fs::read(&onnx).unwrap() == graph, "half an ONNX file");
         abandoned += usize::from(entries(&folder).len() > 2);
     }
     println!("{EXPORT_KILLS} kills, {abandoned} left a part");
     assert!(command("f32").status().unwrap().success());
-    assert!(Model::load(&out).unwrap() == whole[1]);
+    assert!(weights::load(&out).unwrap() == whole[1]);
     assert_eq!(entries(&folder).len(), 2, "what killed exports left is still there: {:?}", entries(&folder));
 }
 
@@ -180,29 +180,30 @@ fn a_full_disk_ends_a_run_with_a_clear_error_and_harms_nothing() {
     let workshop = Workshop::with_pairs(48);
     let run = workshop.path("run");
     assert!(train(&workshop, &busy_config(3, 1), "run", false).status().unwrap().success());
-    let weights = workshop.path("whole.safetensors");
+    let file = workshop.path("whole.safetensors");
     let mut exported = portrait_train(&["export", "--overwrite", "--dtype", "f32", "--checkpoint"]);
-    exported.arg(&run).arg("--out").arg(&weights);
+    exported.arg(&run).arg("--out").arg(&file);
     assert!(exported.status().unwrap().success());
     // Larger than what the full disk still takes.
     let large = workshop.path("large.safetensors");
-    Model::random(Spec::quality().validate().unwrap(), 1).save(&large, Dtype::F32, false).unwrap();
+    let model = Model::random(Spec::quality().validate().unwrap(), 1);
+    weights::save(&model, &large, Dtype::F32, false).unwrap();
     let mut export_large = portrait_train(&["export", "--overwrite", "--weights"]);
-    export_large.arg(&large).arg("--out").arg(&weights);
+    export_large.arg(&large).arg("--out").arg(&file);
 
-    let before = std::fs::read(&weights).unwrap();
-    for (command, file) in [
+    let before = std::fs::read(&file).unwrap();
+    for (command, written) in [
         (train(&workshop, &busy_config(6, 1), "run", true), "partial_step_00000004/generator"),
         (export_large, "whole.safetensors"),
     ] {
         let output = on_a_full_disk(&command);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{text}");
-        for part in [file, "disk is full", "make room", "run the same command again"] {
+        for part in [written, "disk is full", "make room", "run the same command again"] {
             assert!(text.contains(part), "`{part}` is not in\n{text}");
         }
     }
-    assert!(std::fs::read(&weights).unwrap() == before, "the weights are not what they were");
+    assert!(std::fs::read(&file).unwrap() == before, "the weights are not what they were");
     assert_eq!(entries(&run.join("checkpoints")).iter().filter(|path| name(path).starts_with("partial")).count(), 0);
     assert_eq!(check_whole(&run, &busy_config(3, 1)), 3);
 

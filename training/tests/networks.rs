@@ -5,12 +5,11 @@
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
+use portrait_files::config::{CriticConfig, Penalty};
+use portrait_files::weights;
 use portrait_network::{Activation, Graph, Layer, Model, Op, Plane, Spec, Upsampling, reference};
-use portrait_training::config::{CriticConfig, Penalty};
-use portrait_training::conv::values;
-use portrait_training::critic::Critic;
-use portrait_training::loss::{gradient_penalty, penalty_of};
-use portrait_training::model::Generator;
+use portrait_training::Generator;
+use portrait_training::internals::{Critic, gradient_penalty, penalty_of, values};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -38,7 +37,7 @@ fn assert_agrees(model: &Model, [height, width]: [usize; 2]) {
     assert!(worst < 1e-4, "{} at {height}×{width}: {worst}", model.graph().spec().name);
 }
 
-/// Every operation, factor, stride, kernel, activation and upsampling that a spec can have.
+/// Makes a network with every operation, factor, stride, kernel, activation and upsampling that a spec can have.
 fn every_op(inputs: &[Plane]) -> Graph {
     let spec = Spec {
         name: "every op".into(),
@@ -96,7 +95,7 @@ fn generator_agrees_with_the_reference_for_the_quality_spec() {
 fn generator_agrees_with_the_reference_on_the_shipped_weights() {
     for name in ["quality", "fast"] {
         let path = format!("{}/../assets/weights/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
-        let model = Model::load(path.as_ref()).unwrap_or_else(|error| {
+        let model = weights::load(path.as_ref()).unwrap_or_else(|error| {
             panic!(
                 "the weights that ship cannot be read: {error}; train them with training/configs/{name}.toml and \
                  write them with `portrait-train export`"
@@ -127,7 +126,7 @@ fn training_starts_near_the_identity() {
 
 type Exact = Autodiff<Flex>;
 
-/// Makes every parameter `f64` and adds `step` to one value of one parameter.
+/// A mapper that makes every parameter `f64` and adds `step` to one value of one parameter.
 struct InF64 {
     parameter: usize,
     value: usize,
@@ -150,7 +149,7 @@ impl ModuleMapper<Exact> for InF64 {
     }
 }
 
-/// `f64` values of every parameter's gradient, and the parameters' number of dimensions.
+/// A visitor that collects every parameter's gradient in `f64`, with the parameter's number of dimensions.
 struct Gradients<'a> {
     gradients: &'a <Exact as burn::tensor::backend::AutodiffBackend>::Gradients,
     found: Vec<(usize, usize, Option<Vec<f64>>)>,
@@ -168,7 +167,7 @@ fn moved(critic: &Critic<Exact>, parameter: usize, value: usize, step: f64) -> C
     critic.clone().map(&mut InF64 { parameter, value, step, seen: 0 })
 }
 
-/// The penalty from ordinary autodiff through the critic's forward pass: nothing of what is tested is used.
+/// Computes the penalty by ordinary autodiff through the critic's forward pass, which uses nothing of what is tested.
 fn penalty_by_autodiff(critic: &Critic<Exact>, images: &Tensor<Flex, 4>, kind: Penalty) -> f64 {
     let images = Tensor::<Exact, 4>::from_inner(images.clone()).require_grad();
     let scores = critic.forward(images.clone());
@@ -183,17 +182,11 @@ fn gradient_penalty_agrees_with_central_differences_for_every_weight_of_every_cr
     let step = 1e-6;
     let device = Default::default();
     let mut rng = ChaCha8Rng::seed_from_u64(12);
-    for (kind, conditioned, [height, width]) in [
-        (Penalty::Rms, false, [12, 12]),
-        (Penalty::Rms, false, [13, 15]),
-        (Penalty::Rms, true, [12, 12]),
-        (Penalty::L2, false, [12, 12]),
-    ] {
-        let config = CriticConfig { channels: vec![4, 5], conditioned, ..CriticConfig::default() };
+    for (kind, [height, width]) in [(Penalty::Rms, [12, 12]), (Penalty::Rms, [13, 15]), (Penalty::L2, [12, 12])] {
+        let config = CriticConfig { channels: vec![4, 5], ..CriticConfig::default() };
         let critic = moved(&Critic::<Exact>::initial(&config, &mut rng, &device), usize::MAX, 0, 0.0);
-        let channels = if conditioned { 6 } else { 3 };
-        let pixels: Vec<f64> = (0..2 * channels * height * width).map(|_| rng.random()).collect();
-        let images = TensorData::new(pixels, [2, channels, height, width]);
+        let pixels: Vec<f64> = (0..2 * 3 * height * width).map(|_| rng.random()).collect();
+        let images = TensorData::new(pixels, [2, 3, height, width]);
         let images = Tensor::<Flex, 4>::from_data(images, (&device, DType::F64));
 
         let penalty = gradient_penalty(&critic, images.clone(), kind);

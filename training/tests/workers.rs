@@ -5,23 +5,20 @@
 mod common;
 
 use common::{Workshop, step_losses, toy_config_with};
-use portrait_network::{Dtype, Model};
+use portrait_files::config::ConfigFile;
+use portrait_files::weights;
+use portrait_network::Dtype;
 use portrait_training::backend::{Inner, Training, device};
-use portrait_training::batch::Batch;
-use portrait_training::config::ConfigFile;
-use portrait_training::export::export;
-use portrait_training::report::Event;
-use portrait_training::train::TrainError;
-use portrait_training::trainer::{Losses, Rejection, Trainer};
-use portrait_training::workers::{Session, Worker};
+use portrait_training::internals::{Batch, Rejection, Session, Trainer, Worker};
+use portrait_training::{Event, Losses, TrainError, export};
 
-/// `workers` share batches of 4; the critic is in the loss from step 15 on.
+/// Makes a config whose `workers` share batches of 4, and whose critic is in the loss from step 15 on.
 fn config(workers: usize, max_steps: u64) -> ConfigFile {
     let workers = workers.to_string();
     toy_config_with(max_steps, 10, &[("workers", &workers), ("warm_up_steps", "15"), ("ramp_steps", "20")])
 }
 
-/// The largest difference between two runs' losses at any step, relative to the loss.
+/// Returns the largest difference between two runs' losses at any step, relative to the loss.
 fn deviation(found: &[(u64, Losses)], expected: &[(u64, Losses)]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let mut worst = 0.0_f64;
@@ -70,10 +67,10 @@ fn a_run_resumes_with_as_many_workers_or_with_others() {
     let workshop = Workshop::with_pairs(48);
     let (_, events) = workshop.run(&config(2, 40), "whole", false).unwrap();
     let whole = step_losses(&events);
-    let weights = |run: &str| {
+    let averaged = |run: &str| {
         let path = workshop.path(&format!("{run}.safetensors"));
         export(&workshop.path(run).join("checkpoints/step_00000040"), &path, Dtype::F32, false).unwrap();
-        Model::load(&path).unwrap()
+        weights::load(&path).unwrap()
     };
     for (workers, out) in [(2, "same"), (1, "fewer"), (4, "more")] {
         let is_step_25 = |event: &Event| matches!(event, Event::Step { step: 25, .. });
@@ -83,7 +80,7 @@ fn a_run_resumes_with_as_many_workers_or_with_others() {
         let worst = deviation(&step_losses(&events), &whole[25..]);
         if workers == 2 {
             assert_eq!(step_losses(&events), whole[25..]);
-            assert_eq!(weights("same").convs(), weights("whole").convs());
+            assert_eq!(averaged("same").convs(), averaged("whole").convs());
         }
         assert!(worst < 0.01, "{workers} workers: {worst}");
     }
@@ -101,13 +98,13 @@ fn workers_that_diverge_end_with_one_error() {
 fn what_one_worker_must_reject_all_reject() {
     let config = config(2, 10).config().clone();
     let graph = config.graph().unwrap();
-    let image = vec![0.5; 2 * 3 * 32 * 32];
-    let good = Batch { count: 2, side_px: 32, planes: image.clone(), reference: image, weight: vec![1.0; 2 * 32 * 32] };
-    // Only the second image, which is the second worker's, is damaged.
+    let image = vec![0.5; 3 * 32 * 32];
+    let good = Batch { count: 1, side_px: 32, planes: image.clone(), reference: image, weight: vec![1.0; 32 * 32] };
+    // Only the second worker's share is damaged.
     let with = |value: f32| {
-        let mut batch = good.clone();
-        batch.reference[3 * 32 * 32 + 100] = value;
-        batch
+        let mut share = good.clone();
+        share.reference[100] = value;
+        [good.clone(), share]
     };
     let (not_finite, too_large) = (with(f32::NAN), with(f32::MAX));
     let _session = Session::begin(2).unwrap();
@@ -117,11 +114,11 @@ fn what_one_worker_must_reject_all_reject() {
         trainer.worker = worker;
         let _place = worker.join::<Inner>(&device).unwrap();
         let before = trainer.generator.weights();
-        assert_eq!(trainer.step(&config, |_| not_finite.clone()), Err(Rejection::Batch));
-        let rejection = trainer.step(&config, |_| too_large.clone()).unwrap_err();
+        assert_eq!(trainer.step(&config, |_, worker| not_finite[worker.index()].clone()), Err(Rejection::Batch));
+        let rejection = trainer.step(&config, |_, worker| too_large[worker.index()].clone()).unwrap_err();
         assert!(matches!(rejection, Rejection::Loss { .. }), "{rejection}");
         assert_eq!(trainer.generator.weights(), before);
-        let losses = trainer.step(&config, |_| good.clone()).unwrap();
+        let losses = trainer.step(&config, |_, _| good.clone()).unwrap();
         (rejection.to_string(), losses, trainer.generator.weights())
     };
     let [first, second] = std::thread::scope(|scope| {

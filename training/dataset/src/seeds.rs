@@ -1,8 +1,9 @@
 //! Which seeds a command works on.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+pub use portrait_files::folder::seed_folder;
 
 use crate::error::DatasetError;
 
@@ -41,11 +42,6 @@ impl SeedRange {
     }
 }
 
-/// Where a seed's files are.
-pub fn seed_folder(data: &Path, seed: u64) -> PathBuf {
-    data.join(format!("{seed:08}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,10 +58,5 @@ mod tests {
             let message = text.parse::<SeedRange>().unwrap_err().to_string();
             assert!(message.contains(&format!("`{text}`")) && message.contains("A..B"), "{message}");
         }
-    }
-
-    #[test]
-    fn folders_have_eight_digits() {
-        assert_eq!(seed_folder(Path::new("d"), 42), Path::new("d/00000042"));
     }
 }

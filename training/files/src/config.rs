@@ -150,9 +150,6 @@ pub struct CriticConfig {
     /// Step at which it starts to learn, at the latest when it is listened to: a long `loss.warm_up_steps` is half the
     /// price without it. Default 0.
     pub first_step: u64,
-    /// The critic also sees the first rendered image, and so judges whether the second one belongs to it (Isola et al.
-    /// 2017). Default false.
-    pub conditioned: bool,
 }
 
 /// Adam for both networks.
@@ -260,7 +257,7 @@ impl Default for Importance {
 
 impl Default for CriticConfig {
     fn default() -> Self {
-        Self { channels: vec![32, 64, 128], steps: 1, first_step: 0, conditioned: false }
+        Self { channels: vec![32, 64, 128], steps: 1, first_step: 0 }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod background;
 pub mod bounded;
 pub mod config;
 mod error;
+pub mod folder;
 pub mod linear_image;
 pub mod lock;
 pub mod manifest;

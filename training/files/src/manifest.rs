@@ -35,7 +35,8 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    fn of(content: &[u8]) -> Self {
+    /// Measures a content.
+    pub fn of(content: &[u8]) -> Self {
         Self { bytes: content.len() as u64, sha256: hexadecimal(Sha256::new().chain_update(content)) }
     }
 }

@@ -35,8 +35,17 @@ pub enum WeightsFileError {
 /// # Errors
 /// Fails when the file is too large, no regular file or cannot be read, and as [`Model::from_bytes`] does.
 pub fn load(path: &Path) -> Result<Model, WeightsFileError> {
+    Ok(load_with_content(path)?.1)
+}
+
+/// Reads a weights file, and returns its bytes as well.
+///
+/// # Errors
+/// Fails as [`load`] does.
+pub fn load_with_content(path: &Path) -> Result<(Vec<u8>, Model), WeightsFileError> {
     let content = bounded::read(path, MAX_FILE_BYTES).map_err(file_error(path))?;
-    Model::from_bytes(&content).map_err(weights_error(path))
+    let model = Model::from_bytes(&content).map_err(weights_error(path))?;
+    Ok((content, model))
 }
 
 /// Writes a weights file.

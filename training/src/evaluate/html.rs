@@ -6,19 +6,23 @@ use std::io::Cursor;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::figures::Summary;
 use super::likeness::SAME_PERSON;
-use super::{BLIND_PAIRS, Measured, Report, spread};
+use super::measured::{BLIND_PAIRS, Measured, spread};
+use super::report::Report;
+use super::summary::Summary;
+use crate::measure::Scores;
 use crate::picture::side_by_side;
 
+/// Number of pairs that lose most, or gain least.
 const WORST: usize = 10;
+/// Width and height of a plot, in pixels.
 const PLOT_PX: f64 = 320.0;
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}\
     table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:right}\
     td:first-child,th:first-child{text-align:left}img{max-width:100%;display:block;margin:.3em 0 1.2em}\
     svg{margin-right:2em}text{font:12px system-ui,sans-serif}";
 
-/// The page.
+/// Returns the page.
 pub fn page(report: &Report, measured: &[Measured]) -> String {
     let name = escape(&report.default_model);
     let mut page = format!(
@@ -69,6 +73,7 @@ pub fn page(report: &Report, measured: &[Measured]) -> String {
     page + "</html>\n"
 }
 
+/// Adds the table of methods.
 fn methods(page: &mut String, report: &Report) {
     *page += "<h2>Methods</h2><table><tr><th>image<th>kMAC/px<th>L1<th>ꟻLIP<th>SSIM<th>PSNR dB<th>L1 whole<th>ꟻLIP whole\
               <th>L1 gap closed<th>ꟻLIP gap closed<th>worse than first<th>sharpness";
@@ -101,6 +106,7 @@ fn methods(page: &mut String, report: &Report) {
     *page += "</table><p>In brackets, 95 % intervals by bootstrap over pairs.</p>";
 }
 
+/// Adds the distances between face embeddings, if they were measured.
 fn likeness(page: &mut String, report: &Report) {
     let Some(main) = report.models[&report.default_model].likeness else { return };
     let _ = write!(
@@ -126,6 +132,7 @@ fn likeness(page: &mut String, report: &Report) {
     *page += "</table>";
 }
 
+/// Adds the table of skin tones, if tones are known.
 fn tones(page: &mut String, report: &Report) {
     let groups = &report.default_summary().tone_groups;
     if groups.is_empty() {
@@ -151,7 +158,8 @@ fn tones(page: &mut String, report: &Report) {
     *page += "</table>";
 }
 
-fn scatter(page: &mut String, title: &str, report: &Report, pick: fn(&crate::metrics::Scores) -> f64) {
+/// Adds a plot with a dot for each pair: the first image to the right, the second image up.
+fn scatter(page: &mut String, title: &str, report: &Report, pick: fn(&Scores) -> f64) {
     let points: Vec<(f64, f64)> = report
         .each
         .iter()
@@ -177,6 +185,7 @@ fn scatter(page: &mut String, title: &str, report: &Report, pick: fn(&crate::met
     *page += "</svg>";
 }
 
+/// Adds square images in a row.
 fn picture(page: &mut String, images: &[&[u8]]) {
     let mut png = Cursor::new(Vec::new());
     if side_by_side(images, 1).write_to(&mut png, image::ImageFormat::Png).is_ok() {

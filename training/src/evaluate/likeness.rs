@@ -1,4 +1,5 @@
-//! Is it still the same person? Distances between face embeddings, which the Python tool in `training/likeness` measures.
+//! Distances between face embeddings, which tell whether it is still the same person. The Python tool in `training/likeness`
+//! measures them.
 //!
 //! dlib's ResNet turns a face into 128 numbers; pictures of one person lie nearer than [`SAME_PERSON`] to each other.
 
@@ -11,30 +12,30 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
 
-use super::Measured;
+use super::measured::Measured;
 
 /// Euclidean distance below which dlib's model takes two pictures for one person.
 pub const SAME_PERSON: f64 = 0.6;
 
-/// Distances of one second image.
+/// The distances of one second image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SecondLikeness {
-    /// Between the *first* and the *second rendered image*.
+    /// Distance between the *first* and the *second rendered image*.
     pub first_second: f64,
-    /// Between the second rendered image and the *reference image*.
+    /// Distance between the second rendered image and the *reference image*.
     pub second_reference: f64,
 }
 
-/// Distances of one pair.
+/// The distances of one pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairLikeness {
-    /// Between the first rendered image and the reference image.
+    /// Distance between the first rendered image and the reference image.
     pub first_reference: f64,
-    /// Of the second rendered image of each model.
+    /// Distances of the second rendered image of each model.
     pub seconds: BTreeMap<String, SecondLikeness>,
 }
 
-/// A model on all pairs. A median of no pairs is nothing.
+/// The distances of a model over all pairs. A median of no pairs is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Likeness {
     /// Median distance between first and second image.
@@ -43,13 +44,13 @@ pub struct Likeness {
     pub second_reference_median: Option<f64>,
     /// Median distance between first image and reference.
     pub first_reference_median: Option<f64>,
-    /// Pairs with a face: those that the medians are of.
+    /// Number of pairs with a face, over which the medians are taken.
     pub pairs: usize,
-    /// Pairs in which no face was found.
+    /// Number of pairs in which no face was found.
     pub undetected: usize,
 }
 
-/// Why distances cannot be measured.
+/// An error of measuring distances between face embeddings.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LikenessError {
@@ -59,41 +60,41 @@ pub enum LikenessError {
          training/likeness/requirements.txt, such as `cargo xtask evaluate` makes"
     )]
     Interpreter {
-        /// What was to be started.
+        /// Interpreter that was to be started.
         python: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// The tool gave up.
+    /// The tool has failed.
     #[error(
         "`{python} -m likeness` failed ({status}): {stderr}\nIf it is not about the pictures: install \
          training/likeness/requirements.txt there, or let `cargo xtask evaluate` do it"
     )]
     Tool {
-        /// The interpreter.
+        /// Interpreter that ran the tool.
         python: PathBuf,
-        /// Its exit status.
+        /// Exit status of the tool.
         status: ExitStatus,
-        /// What it printed.
+        /// Text that the tool printed to its standard error.
         stderr: String,
     },
-    /// The tool's output is not what it should be.
+    /// The tool's output is not as it should be.
     #[error(
         "`{python} -m likeness` wrote no distances that can be read: {what}; --likeness expects a Python interpreter, \
          and training/likeness as it was when this program was built"
     )]
     Output {
-        /// The interpreter.
+        /// Interpreter that ran the tool.
         python: PathBuf,
-        /// Expected and found.
+        /// Value expected and value found.
         what: String,
     },
     /// The pictures cannot be handed over.
     #[error("--likeness: {path}: {what}; expected a temporary folder with space for every picture (see TMPDIR)")]
     Pictures {
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system or encoder.
         what: String,
     },
 }
@@ -104,7 +105,7 @@ struct Output {
 }
 
 impl Likeness {
-    /// Of one model on all pairs, nothing being a pair without a face.
+    /// Sums the distances of one model up; `None` is a pair without a face.
     pub fn of(pairs: &[Option<PairLikeness>], model: &str) -> Self {
         let seconds = || pairs.iter().flatten().filter_map(|pair| pair.seconds.get(model));
         let found = pairs.iter().flatten().count();
@@ -142,8 +143,8 @@ fn median(distances: impl Iterator<Item = f64>) -> Option<f64> {
     Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
 }
 
-/// Distances of each pair, in the same order; nothing where no face was found. Without pairs, a trial of the tool.
-pub(super) fn measure(
+/// Measures the distances of each pair, in the same order; `None` where no face was found. Without pairs it only tries the tool.
+pub fn measure(
     python: &Path,
     models: &[String],
     measured: &[Measured],
@@ -171,6 +172,7 @@ pub(super) fn measure(
             "seconds": seconds,
         }));
     }
+    // The tool reads pictures from files, and answers with one.
     let (manifest, out) = (folder.path().join("manifest.json"), folder.path().join("distances.json"));
     std::fs::write(&manifest, json!({ "cases": cases }).to_string()).map_err(|error| pictures(&manifest, &error))?;
 
@@ -197,7 +199,10 @@ fn name(seed: u64) -> String {
     format!("{seed:08}")
 }
 
-/// What the tool wrote, by seed; otherwise, expected and found.
+/// Reads the tool's output, by seed.
+///
+/// # Errors
+/// Fails with the value that was expected and the one that was found.
 fn read(text: &str, seeds: &[u64], models: &[String]) -> Result<Vec<Option<PairLikeness>>, String> {
     let mut output: Output = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut pair = |&seed: &u64| {

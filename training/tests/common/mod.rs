@@ -4,13 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use portrait_files::config::ConfigFile;
+use portrait_files::seeds::Seeds;
 use portrait_training::backend::{Training, devices};
-use portrait_training::config::ConfigFile;
-use portrait_training::report::{Event, Summary};
-use portrait_training::seeds::Seeds;
-use portrait_training::toy;
-use portrait_training::train::{TrainError, TrainOptions, train};
-use portrait_training::trainer::Losses;
+use portrait_training::{Event, Losses, Summary, TrainError, TrainOptions, toy, train};
 
 /// The toy config that ships.
 pub const TOY_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/toy.toml");
@@ -23,7 +20,7 @@ impl Workshop {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// With the pairs of the toy config.
+    /// Makes a folder with the pairs of the toy config.
     pub fn with_pairs(size_px: usize) -> Self {
         let workshop = Self::new();
         let seeds: Seeds = "0..24, 900000..900004".parse().unwrap();
@@ -45,7 +42,7 @@ impl Workshop {
         self.run_until(config, out, resume, |_| false)
     }
 
-    /// Asks the run to stop after the first event for which `last` is true.
+    /// Trains, and asks the run to stop after the first event for which `last` is true.
     pub fn run_until(
         &self,
         config: &ConfigFile,
@@ -66,7 +63,7 @@ impl Workshop {
     }
 }
 
-/// The losses of every logged step.
+/// Picks the losses of every logged step.
 pub fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
     let steps = events.iter().filter_map(|event| match event {
         Event::Step { step, losses, .. } => Some((*step, *losses)),
@@ -75,12 +72,12 @@ pub fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
     steps.collect()
 }
 
-/// The toy config with `max_steps` and checkpoints every `checkpoint_every` steps.
+/// Makes the toy config with `max_steps` and checkpoints every `checkpoint_every` steps.
 pub fn toy_config(max_steps: u64, checkpoint_every: u64) -> ConfigFile {
     toy_config_with(max_steps, checkpoint_every, &[])
 }
 
-/// The same with other values: pairs of an entry of the file, such as `batch`, and its new value.
+/// Makes the toy config with other values: pairs of an entry of the file, such as `batch`, and its new value.
 pub fn toy_config_with(max_steps: u64, checkpoint_every: u64, changes: &[(&str, &str)]) -> ConfigFile {
     let lengths = [("max_steps", max_steps.to_string()), ("checkpoint_every", checkpoint_every.to_string())];
     let changes = changes.iter().map(|(name, value)| (*name, value.to_string())).chain(lengths);
@@ -93,7 +90,7 @@ pub fn toy_config_with(max_steps: u64, checkpoint_every: u64, changes: &[(&str, 
     ConfigFile::parse(text, TOY_CONFIG.as_ref()).unwrap()
 }
 
-/// The log's step lines, without what a clock says.
+/// Reads the log's step lines, without what a clock says.
 pub fn logged_steps(log: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(log).unwrap();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

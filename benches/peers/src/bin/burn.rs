@@ -6,8 +6,8 @@ use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
 use portrait_network::Model;
 use portrait_peers::Task;
+use portrait_training::Generator;
 use portrait_training::backend::{Inner, device, name};
-use portrait_training::model::Generator;
 
 fn main() -> Result<()> {
     let task = Task::parse();

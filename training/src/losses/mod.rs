@@ -1,0 +1,12 @@
+//! The losses.
+//!
+//! Generator: `l1_weight`·L1 + `edge_weight`·L_E + `flip_weight`·L_F + `adv_weight`·L_G with L_G = −E[D(second)].
+//! Critic: W + `gp_weight`·GP with W = E[D(second)] − E[D(reference)] (Arjovsky et al. 2017) and the gradient penalty
+//! of Gulrajani et al. (2017) on images between the two.
+
+mod adversarial;
+mod flip;
+mod image;
+
+pub use adversarial::{adversarial_weight, gradient_penalty, penalty_of};
+pub use image::{edge_l1, flip_loss, weighted_l1};

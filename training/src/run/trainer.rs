@@ -1,0 +1,271 @@
+//! Both networks, their optimisers, and one step of training.
+
+use burn::module::{AutodiffModule, Module};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{Adam, AdamConfig, GradientsParams, Optimizer};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{ElementConversion, Tensor, TensorData};
+use portrait_files::config::{Config, OptimizerConfig};
+use portrait_network::{ConvWeights, Graph, Model, Provenance, WeightsError};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use thiserror::Error;
+
+use super::gradients::{gradient_norm, gradient_of, mean_gradients};
+use super::report::Losses;
+use super::workers::{Worker, WorkersError};
+use crate::data::{Batch, BatchTensors};
+use crate::losses::{adversarial_weight, edge_l1, flip_loss, gradient_penalty, weighted_l1};
+use crate::networks::{Critic, Generator};
+
+/// Adam for one network.
+pub type NetworkAdam<M, B> = OptimizerAdaptor<Adam, M, B>;
+
+/// Everything that a step reads and changes.
+pub struct Trainer<B: AutodiffBackend> {
+    /// Makes the second rendered image.
+    pub generator: Generator<B>,
+    /// Tells the second rendered image from the reference image.
+    pub critic: Critic<B>,
+    /// Optimiser of the generator.
+    pub generator_adam: NetworkAdam<Generator<B>, B>,
+    /// Optimiser of the critic.
+    pub critic_adam: NetworkAdam<Critic<B>, B>,
+    /// Moving average of the generator's weights, which is validated and exported.
+    pub average: Vec<ConvWeights>,
+    /// Source of every random choice.
+    pub rng: ChaCha8Rng,
+    /// Steps done.
+    pub step: u64,
+    /// Place among the replicas that train together.
+    pub worker: Worker,
+}
+
+/// A reason for which a step changed nothing.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// A batch holds NaN or infinity.
+    #[error("the batch holds a value that is not finite")]
+    Batch,
+    /// A loss or gradient is NaN or infinite.
+    #[error("{what} is {value}")]
+    Loss {
+        /// Name of the loss or gradient.
+        what: &'static str,
+        /// Value of the loss or gradient.
+        value: f64,
+    },
+    /// Another worker is gone, so that the run is over.
+    #[error(transparent)]
+    Workers(#[from] WorkersError),
+}
+
+impl<B: AutodiffBackend> Trainer<B> {
+    /// Makes networks to start from, all decided by `run.seed`.
+    pub fn initial(config: &Config, graph: &Graph, device: &B::Device) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.run.seed);
+        let generator = Generator::initial(graph, rng.random(), device);
+        let critic = Critic::initial(&config.critic, &mut rng, device);
+        let average = generator.weights();
+        let (generator_adam, critic_adam) = optimizers(&config.optimizer);
+        Self { generator, critic, generator_adam, critic_adam, average, rng, step: 0, worker: Worker::ALONE }
+    }
+
+    /// Returns the averaged weights as a network.
+    ///
+    /// # Errors
+    /// Fails when a weight is not finite.
+    pub fn average_model(&self, provenance: Provenance) -> Result<Model, WeightsError> {
+        Model::new(self.generator.graph().clone(), self.average.clone(), provenance)
+    }
+
+    /// Does one step: `critic.steps` times the critic, then the generator, each time on a batch from `draw`, which makes a
+    /// worker's share.
+    ///
+    /// # Errors
+    /// Fails when something is not finite. Then only the random numbers have moved on.
+    pub fn step(
+        &mut self,
+        config: &Config,
+        mut draw: impl FnMut(&mut ChaCha8Rng, Worker) -> Batch,
+    ) -> Result<Losses, Rejection> {
+        let critic_before = (self.critic.clone(), self.critic_adam.clone());
+        let result = self.try_step(config, &mut draw);
+        // The generator moves last, after everything that can fail.
+        if result.is_err() {
+            (self.critic, self.critic_adam) = critic_before;
+        }
+        result
+    }
+
+    fn try_step(
+        &mut self,
+        config: &Config,
+        draw: &mut impl FnMut(&mut ChaCha8Rng, Worker) -> Batch,
+    ) -> Result<Losses, Rejection> {
+        // A critic that nobody listens to yet would double the price of a step.
+        let first_critic_step = config.critic.first_step.min(config.loss.warm_up_steps);
+        let adversarial = config.loss.adv_weight > 0.0 && self.step >= first_critic_step;
+        let mut losses = Losses::default();
+        // Further critic steps have batches of their own; the last one shares the generator's batch and forward pass.
+        for _ in 1..if adversarial { config.critic.steps } else { 1 } {
+            let batch = self.draw(draw)?;
+            let second = self.generator.valid().forward(batch.planes);
+            self.critic_step(config, second, batch.reference, &mut losses)?;
+        }
+        let batch = self.draw(draw)?;
+        let second = self.generator.forward(Tensor::from_inner(batch.planes));
+        if adversarial {
+            self.critic_step(config, second.clone().inner(), batch.reference.clone(), &mut losses)?;
+        }
+        let pull = self.pull(config, second.clone().inner(), batch.reference, batch.weight, &mut losses)?;
+
+        // By the chain rule, Σ second·pull has the gradient of all weighted losses with respect to the weights.
+        let loss = (second * Tensor::from_inner(pull)).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
+        let gradients = mean_gradients(self.worker, &self.generator, gradients)?;
+        losses.generator_gradient = finite("the generator's gradient", gradient_norm(&self.generator, &gradients))?;
+        let rate = config.optimizer.generator_learning_rate * config.rate_share(self.step);
+        self.generator = self.generator_adam.step(rate, self.generator.clone(), gradients);
+        self.step += 1;
+        // Only the first worker validates and saves.
+        if self.worker.index() == 0 {
+            self.update_average(config.optimizer.ema);
+        }
+        Ok(losses)
+    }
+
+    /// Draws this worker's share of a batch.
+    fn draw(
+        &mut self,
+        draw: &mut impl FnMut(&mut ChaCha8Rng, Worker) -> Batch,
+    ) -> Result<BatchTensors<B::InnerBackend>, Rejection> {
+        let batch = draw(&mut self.rng, self.worker);
+        let device = self.device();
+        // Each worker sees its own share only, and all have to reject the step together.
+        if self.worker.any::<B::InnerBackend>(!batch.is_finite(), &device)? {
+            return Err(Rejection::Batch);
+        }
+        Ok(batch.tensors(&device))
+    }
+
+    /// Returns the gradient of the weighted sum of the generator's losses with respect to the second image, and notes the
+    /// losses, and how strongly L1 and L_G pull.
+    fn pull(
+        &self,
+        config: &Config,
+        second: Tensor<B::InnerBackend, 4>,
+        reference: Tensor<B::InnerBackend, 4>,
+        importance: Tensor<B::InnerBackend, 4>,
+        losses: &mut Losses,
+    ) -> Result<Tensor<B::InnerBackend, 4>, Rejection> {
+        // A leaf of its own: what each loss makes of the image costs no pass through the generator.
+        let image = Tensor::<B, 4>::from_inner(second).require_grad();
+        let (reference, importance) = (Tensor::from_inner(reference), Tensor::from_inner(importance));
+        let l1 = weighted_l1(image.clone(), reference.clone(), importance.clone());
+        let l1_pull = gradient_of(l1.clone() * config.loss.l1_weight, &image);
+        let nothing = || (l1.zeros_like().inner(), l1_pull.zeros_like());
+        let weighted = |loss: fn(_, _, _) -> Tensor<B, 1>, weight: f64| {
+            if weight == 0.0 {
+                return nothing();
+            }
+            let loss = loss(image.clone(), reference.clone(), importance.clone());
+            (loss.clone().inner(), gradient_of(loss * weight, &image))
+        };
+        let (edges, edge_pull) = weighted(edge_l1, config.loss.edge_weight);
+        let (flip, flip_pull) = weighted(flip_loss, config.loss.flip_weight);
+        let weight = adversarial_weight(&config.loss, self.step);
+        let (l_g, l_g_pull) = if weight > 0.0 {
+            let l_g = self.critic.clone().no_grad().forward(image.clone()).mean().neg();
+            (l_g.clone().inner(), gradient_of(l_g * weight, &image))
+        } else {
+            nothing()
+        };
+
+        let values = l1_pull.shape().num_elements() as f64;
+        let square = |pull: &Tensor<B::InnerBackend, 4>| pull.clone().square().sum() * values;
+        let figures = vec![l1.clone().inner(), edges, flip, l_g, square(&l1_pull), square(&l_g_pull)];
+        let [l1, edges, flip, l_g, l1_square, l_g_square] =
+            self.figures(["L1", "L_E", "L_F", "L_G", "L1's gradient", "L_G's gradient"], figures)?;
+        (losses.l1, losses.edges, losses.flip, losses.adversarial) = (l1, edges, flip, l_g);
+        (losses.l1_image_gradient, losses.adversarial_image_gradient) = (l1_square.sqrt(), l_g_square.sqrt());
+        Ok(l1_pull + edge_pull + flip_pull + l_g_pull)
+    }
+
+    /// Averages one number each over all workers, so that every worker accepts or rejects alike.
+    fn figures<const N: usize>(
+        &self,
+        names: [&'static str; N],
+        values: Vec<Tensor<B::InnerBackend, 1>>,
+    ) -> Result<[f64; N], Rejection> {
+        let mean = self.worker.mean(Tensor::cat(values, 0))?;
+        let mut figures = [0.0; N];
+        for ((figure, what), value) in figures.iter_mut().zip(names).zip(mean.into_data().iter::<f64>()) {
+            *figure = if value.is_finite() { value } else { return Err(Rejection::Loss { what, value }) };
+        }
+        Ok(figures)
+    }
+
+    /// Moves the critic: W and the gradient penalty on random mixtures of second and reference image.
+    fn critic_step(
+        &mut self,
+        config: &Config,
+        second: Tensor<B::InnerBackend, 4>,
+        reference: Tensor<B::InnerBackend, 4>,
+        losses: &mut Losses,
+    ) -> Result<(), Rejection> {
+        // All workers draw the numbers of the whole batch, so that their random numbers stay the same.
+        let share = second.dims()[0];
+        let count = share * self.worker.count();
+        let mix: Vec<f32> = (0..count).map(|_| self.rng.random()).collect();
+        let mix = TensorData::new(mix[self.worker.range(count)].to_vec(), [share, 1, 1, 1]);
+        let between = second.clone() + (reference.clone() - second.clone()) * Tensor::from_data(mix, &self.device());
+        let penalty = gradient_penalty(&self.critic, between, config.loss.penalty);
+        let score = |image| self.critic.forward(Tensor::from_inner(image)).mean();
+        let wasserstein = score(second) - score(reference);
+        let figures = vec![wasserstein.clone().inner(), penalty.clone().inner()];
+        [losses.wasserstein, losses.penalty] = self.figures(["W", "the gradient penalty"], figures)?;
+
+        let loss = wasserstein + penalty * config.loss.gp_weight;
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.critic);
+        let gradients = mean_gradients(self.worker, &self.critic, gradients)?;
+        losses.critic_gradient = finite("the critic's gradient", gradient_norm(&self.critic, &gradients))?;
+        let rate = config.optimizer.critic_learning_rate * config.rate_share(self.step);
+        self.critic = self.critic_adam.step(rate, self.critic.clone(), gradients);
+        Ok(())
+    }
+
+    /// Moves the average towards the generator's weights. At first it moves faster, so that the initial weights are forgotten.
+    fn update_average(&mut self, decay: f32) {
+        let steps = self.step as f32;
+        let decay = decay.min((1.0 + steps) / (10.0 + steps));
+        for (average, now) in self.average.iter_mut().zip(self.generator.weights()) {
+            for (average, now) in [(&mut average.weight, now.weight), (&mut average.bias, now.bias)] {
+                for (average, now) in average.iter_mut().zip(now) {
+                    *average += (now - *average) * (1.0 - decay);
+                }
+            }
+        }
+    }
+
+    /// Returns the device on which the networks live.
+    pub fn device(&self) -> B::Device {
+        self.generator.devices().into_iter().next().unwrap_or_default()
+    }
+}
+
+/// Makes new optimisers, the generator's and the critic's.
+#[allow(clippy::type_complexity)]
+fn optimizers<B: AutodiffBackend>(
+    config: &OptimizerConfig,
+) -> (NetworkAdam<Generator<B>, B>, NetworkAdam<Critic<B>, B>) {
+    let adam = AdamConfig::new().with_beta_1(config.beta1).with_beta_2(config.beta2).with_epsilon(config.epsilon);
+    (adam.init(), adam.init())
+}
+
+/// Reads a number back from the device, 0 if there is none, and rejects NaN and infinity.
+fn finite<B: Backend>(what: &'static str, value: Option<Tensor<B, 1>>) -> Result<f64, Rejection> {
+    let value = value.map_or(0.0, |value| value.into_scalar().elem::<f64>());
+    if value.is_finite() { Ok(value) } else { Err(Rejection::Loss { what, value }) }
+}
