@@ -5,7 +5,9 @@ validation and test draw from environments of their own, so that a figure on the
 seen.
 """
 
+import tomllib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,9 +21,10 @@ SPLITS = (
     ("test", 1_000_000, ("studio", "sunset"), range(0)),
 )
 SOFT_BOX_SHARE = 0.35          # of the scenes in a split that has soft boxes
-TONE_MAPPINGS = {"tony_mc_mapface": 0.35, "agx": 0.2, "aces": 0.2, "reinhard": 0.15, "none": 0.1}
+# Ranges of light, background and display, which training reads as well.
+LOOKS = tomllib.loads(Path(__file__).with_name("looks.toml").read_text(encoding="utf-8"))
+LIGHT, BACKGROUND, DISPLAY = LOOKS["light"], LOOKS["background"], LOOKS["display"]
 ANTI_ALIASING = {"msaa_4x": 0.6, "smaa": 0.1, "taa": 0.1, "fxaa": 0.1, "none": 0.1}
-LIGHT_KINDS = {"studio": 0.4, "hard": 0.15, "soft": 0.15, "environment": 0.15, "rim": 0.1, "below": 0.05}
 NEAREST_M = 0.3                # from the camera to the face
 CLIP_STEP_DEG = (1.5, 3.0)     # a turning head, for each frame
 
@@ -124,8 +127,9 @@ def draw_expression(draw):
 
 
 def _rendering(seed):
-    draw = generator(seed, "rendering")
-    return Rendering(_choose(draw, TONE_MAPPINGS), float(np.clip(draw.normal(0, 0.4), -1, 1)),
+    draw, exposure = generator(seed, "rendering"), DISPLAY["exposure_ev"]
+    return Rendering(_choose(draw, DISPLAY["tone_mappings"]),
+                     float(np.clip(draw.normal(0, exposure["deviation"]), -exposure["limit"], exposure["limit"])),
                      _choose(draw, ANTI_ALIASING), int(draw.choice([1024, 2048, 2048, 4096])),
                      _choose(draw, {"gaussian": 0.7, "hardware": 0.3}))
 
@@ -148,21 +152,22 @@ def _environment(seed, photographed):
 
 def _light(seed):
     draw = generator(seed, "light")
-    kind = _choose(draw, LIGHT_KINDS)
+    kind = _choose(draw, LIGHT["kinds"])
     diameter = {"hard": (0.04, 0.12), "soft": (0.8, 1.2)}.get(kind, (0.15, 0.9))
-    share = {"environment": (1.0, 1.0), "hard": (0.05, 0.35), "rim": (0.1, 0.4)}.get(kind, (0.15, 0.6))
-    rim = draw.uniform(1.0, 2.5) if kind == "rim" else draw.uniform(0.2, 1.1) if draw.random() < 0.4 else 0.0
-    neon = draw.random() < 0.1
+    share, rim_ratio = (LIGHT[name].get(kind, LIGHT[name]["other"]) for name in ("environment_share", "rim_ratio"))
+    rim = draw.uniform(*rim_ratio) if kind == "rim" or draw.random() < LIGHT["rim_light_share"] else 0.0
+    neon = draw.random() < LIGHT["neon_share"]
     return dict(
         light_kind=kind, key_azimuth_deg=float(draw.choice([-1, 1]) * draw.uniform(8, 70)),
         key_elevation_deg=float(draw.uniform(-40, -15) if kind == "below" else draw.uniform(5, 55)),
-        key_diameter_m=float(draw.uniform(*diameter)), fill_share=float(draw.uniform(0.04, 0.25)),
+        key_diameter_m=float(draw.uniform(*diameter)), fill_share=float(draw.uniform(*LIGHT["fill_share"])),
         rim_ratio=0.0 if kind == "environment" else float(rim),
-        key_linear=_tint(draw, draw.uniform(3200, 7500), False), fill_linear=_tint(draw, draw.uniform(2700, 8000), neon),
-        rim_linear=_tint(draw, draw.uniform(2700, 8000), neon),
+        key_linear=_tint(draw, draw.uniform(*LIGHT["key_kelvin"]), False),
+        fill_linear=_tint(draw, draw.uniform(*LIGHT["fill_kelvin"]), neon),
+        rim_linear=_tint(draw, draw.uniform(*LIGHT["fill_kelvin"]), neon),
         environment=_environment(seed, str(draw.choice(split_of(seed)[1]))),
         environment_rotation_deg=float(draw.uniform(0, 360)),
-        environment_share=float(draw.uniform(*share)), exposure_jitter=float(draw.uniform(0.85, 1.15)))
+        environment_share=float(draw.uniform(*share)), exposure_jitter=float(draw.uniform(*LIGHT["exposure_jitter"])))
 
 
 def draw_variation(seed):
@@ -171,7 +176,7 @@ def draw_variation(seed):
     yaw = float(np.clip(camera.normal(0, 22), -60, 60))
     pitch = float(np.clip(camera.normal(0, 7), -20, 20))
     follow = float(gaze.uniform(0.6, 1.0)) if gaze.random() < 0.65 else 0.0
-    base = background.uniform(0.01, 0.6) * background.uniform(0.6, 1.2, 3)
+    base = background.uniform(*BACKGROUND["level"]) * background.uniform(*BACKGROUND["tint"], 3)
     frame_m = float(np.clip(0.29 * np.exp(camera.normal(0, 0.38)), 0.1, 0.8))
     lens_mm = float(np.exp(camera.uniform(np.log(32), np.log(150))))
     return Variation(
@@ -183,7 +188,7 @@ def draw_variation(seed):
         aim_offset_m=floats(np.clip(camera.normal(0, 0.028, 2), -0.055, 0.055)),
         background_kind=str(background.choice(["gradient", "environment"])),
         background_blur_deg=float(background.uniform(2, 10)),
-        background_bottom_linear=floats((base * background.uniform(0.4, 1.1)).clip(0, 1)),
+        background_bottom_linear=floats((base * background.uniform(*BACKGROUND["lower_edge"])).clip(0, 1)),
         background_top_linear=floats(base.clip(0, 1)), rendering=_rendering(seed), **_light(seed))
 
 
