@@ -22,10 +22,10 @@ use bevy_portrait_realism::variant::KernelVariant;
 use cpu_time::ProcessTime;
 use wgpu::DeviceType;
 
-/// Longest that shaders may take.
+/// Maximum time for compiling shaders.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a driver that compiles for the CPU can use, which its figures depend on.
+/// Names the vector instructions that a driver which compiles for the CPU can use; its figures depend on them.
 fn vector_instructions() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512vl") {
@@ -39,11 +39,11 @@ fn vector_instructions() -> &'static str {
 /// The device that Bevy chose, with the plugin's kernels.
 pub struct BenchDevice {
     app: App,
-    /// Name and driver, for people.
+    /// Name and driver of the device, for people.
     pub name: String,
-    /// Whether it runs on the CPU.
+    /// True for a software rasteriser, which runs on the CPU.
     pub on_cpu: bool,
-    /// Threads that share its work, if it does.
+    /// Number of threads that share the work of a software rasteriser.
     pub threads: usize,
 }
 
@@ -74,17 +74,17 @@ impl BenchDevice {
         Ok(Self { app, name, on_cpu, threads })
     }
 
-    /// The render world.
+    /// Returns the render world.
     pub fn world(&self) -> &World {
         self.app.sub_app(RenderApp).world()
     }
 
-    /// The variant of the kernels that the plugin chose.
+    /// Returns the variant of the kernels that the plugin chose.
     pub fn variant(&self) -> KernelVariant {
         self.world().resource::<PortraitPipelines>().variant
     }
 
-    /// A network ready to run regions of `size_px` pixels with a variant of the kernels.
+    /// Makes a network ready to run regions of `size_px` pixels with a variant of the kernels.
     pub fn network(&mut self, model: &PortraitModel, size_px: UVec2, variant: KernelVariant) -> Result<Network> {
         let world = self.app.sub_app_mut(RenderApp).world_mut();
         let own = std::mem::replace(&mut world.resource_mut::<PortraitPipelines>().variant, variant);
@@ -117,7 +117,7 @@ impl BenchDevice {
         bail!("kernels are still being compiled after {PATIENCE:?}")
     }
 
-    /// Records, submits and waits.
+    /// Records commands, submits them and waits for their end.
     pub fn submit(&self, record: impl FnOnce(&mut CommandEncoder, &PipelineCache)) {
         let (device, queue) = (self.world().resource::<RenderDevice>(), self.world().resource::<RenderQueue>());
         let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
@@ -126,7 +126,8 @@ impl BenchDevice {
         assert!(device.poll(PollType::wait_indefinitely()).is_ok(), "the device is gone");
     }
 
-    /// How long it takes: CPU time by the number of threads on the CPU, wall time on a GPU.
+    /// Measures how long work takes, in seconds: CPU time divided by the number of threads on a software rasteriser, wall time on a
+    /// GPU.
     pub fn seconds_of(&self, work: impl FnOnce()) -> f64 {
         let (wall, cpu) = (Instant::now(), ProcessTime::now());
         work();

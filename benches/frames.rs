@@ -1,5 +1,5 @@
-//! Whole frames: the demo scene without the plugin, with it switched off and switched on; what the effect costs on larger faces and
-//! larger screens; what a steady frame allocates; how long the first enhanced frame takes.
+//! Benchmarks of whole frames: the demo scene without the plugin, with the effect off and on; the cost of the effect on larger
+//! faces and larger screens; the objects that a steady frame makes; the time to the first enhanced frame.
 
 #[path = "../tests/plugin/counting.rs"]
 mod counting;
@@ -22,52 +22,54 @@ use clap::ValueEnum;
 use crate::device::BenchDevice;
 use crate::examples::demo;
 use crate::examples::windowless::Windowless;
-use crate::table::{Row, Work};
+use crate::row::{Row, Work};
 
-/// Width and height of the demo's frame.
+/// Width and height of the demo's frame, in pixels.
 const DEMO_PX: u32 = 512;
-/// Longest that a scene and its shaders may take.
+/// Maximum time for loading a scene and compiling its shaders.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Frames with everything in place before one counts.
+/// Number of frames with everything in place before a frame counts.
 const SETTLING_FRAMES: u32 = 4;
-/// Times that each start is measured.
+/// Number of times that each start is measured.
 const STARTS: usize = 3;
-/// Frames over which allocations are counted.
+/// Number of frames over which new objects are counted.
 const STEADY_FRAMES: u32 = 10;
-/// Time stamps of single frames are noisy: as many more rounds.
+/// Factor on the rounds of time stamps, which are noisy for single frames.
 const GROWTH_REPEATS: usize = 3;
-/// As good as the highest tier, and measured.
+/// Automatic resolution with a budget that is never exceeded: the highest resolution, with time stamps.
 const MEASURED: PortraitQuality = PortraitQuality::Auto { budget_ms: f32::MAX };
-/// Faces of these heights on a small screen, and one of the first height on these screens.
+/// Heights of the faces on a small screen, in pixels. The first height is also measured on larger screens.
 const FACES_PX: [u32; 3] = [128, 256, 512];
+/// Sizes of the larger screens, in pixels.
 const SCREENS_PX: [[u32; 2]; 4] = [[640, 360], [1280, 720], [1920, 1080], [3840, 2160]];
 
-/// What was measured of frames.
+/// The figures of whole frames.
 pub struct Frames {
     /// Rows of the table.
     pub rows: Vec<Row>,
-    /// Buffers, textures, views and bind groups that the effect makes in a frame like the one before.
+    /// Number of buffers, textures, views and bind groups that the effect makes in a frame like the one before.
     pub steady_allocations: f64,
-    /// How much later than the scene's first complete frame the first enhanced one comes, with cold shader caches.
+    /// Seconds from the scene's first complete frame to the first enhanced one, with cold shader caches.
     pub first_enhanced_s: f64,
-    /// How much later than the first complete frame of a start without the plugin it comes.
+    /// Seconds from the first complete frame of a start without the plugin to the first enhanced frame of a start with it.
     pub later_than_without_s: f64,
-    /// How much longer than a frame without the effect the longest one takes until the fastest kernels run, with cold shader caches.
+    /// Seconds by which the longest frame until the fastest kernels run is longer than a frame without the effect, with cold
+    /// shader caches.
     pub longest_stall_s: f64,
 }
 
-/// What a process of its own measures, which finds no compiled shader.
+/// A measurement by a process of its own, which finds no compiled shader.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Start {
-    /// Until the demo scene's first complete frame is on the screen, without the plugin.
+    /// Time until the demo scene's first complete frame is on the screen, without the plugin.
     Without,
-    /// The same with the plugin, and until the first enhanced frame is.
+    /// Times until the demo scene's first complete frame and its first enhanced frame are on the screen, with the plugin.
     With,
-    /// A frame without the effect, and the longest one until the fastest kernels run.
+    /// Time of a frame without the effect, and of the longest frame until the fastest kernels run.
     Stall,
 }
 
-/// Measures everything, interleaved.
+/// Measures everything in turn, round after round.
 pub fn measure(device: &BenchDevice, rounds: usize) -> Result<Frames> {
     let mut rows = demo_rows(device, rounds)?;
     rows.extend(growth_rows(device, rounds)?);
@@ -101,7 +103,7 @@ fn demo_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
     Ok(rows.into())
 }
 
-/// The effect's own time on larger faces and larger screens, between time stamps of the device.
+/// Measures the effect's own time on larger faces and larger screens, between time stamps of the device.
 fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
     let faces = FACES_PX.map(|face_px| (format!("effect on a face of {face_px} px"), [1280, 720], face_px));
     let screens = SCREENS_PX.map(|[x, y]| (format!("effect on a screen of {x}×{y}"), [x, y], FACES_PX[0]));
@@ -130,14 +132,14 @@ fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
     Ok(measured.into_iter().map(|(row, _)| row).collect())
 }
 
-/// The plugin's own measurement of its last frames, once it draws with the highest tier.
+/// Returns the plugin's own measurement of its last frames, in seconds, once it draws at the highest resolution.
 fn time_stamped_s(app: &mut App) -> Result<Option<f64>> {
     let world = app.world_mut();
     let status = world.query::<&PortraitStatus>().iter(world).next().context("no camera with the effect")?;
     Ok(status.gpu_ms.filter(|_| status.tier == Some(QualityTier::Quality)).map(|ms| f64::from(ms) / 1e3))
 }
 
-/// One frame and everything that the device does for it, after another one to warm up.
+/// Measures one frame and everything that the device does for it, in seconds, after another frame for warm-up.
 fn frame_s(device: &BenchDevice, app: &mut App) -> f64 {
     let mut frame = || {
         app.update();
@@ -157,7 +159,7 @@ fn enable(app: &mut App, enabled: bool) {
     world.query::<&mut PortraitRealism>().iter_mut(world).for_each(|mut portrait| portrait.enabled = enabled);
 }
 
-/// An app without a window that draws into a texture.
+/// Starts an app without a window that draws into a texture.
 fn start(
     size_px: UVec2,
     plugin: Option<PortraitKernels>,
@@ -173,14 +175,15 @@ fn start(
     })
 }
 
-/// The demo scene with the effect on.
+/// Adds the demo scene with the effect on.
 fn demo_scene(app: &mut App) -> Result<()> {
     let camera = demo::spawn(app)?;
     app.world_mut().entity_mut(camera).insert(PortraitRealism::default());
     Ok(())
 }
 
-/// A lit ball whose region is about `face_px` high, and weights that read nothing but the frame: no prepass grows with the screen.
+/// Adds a lit ball whose region is about `face_px` high, and weights that read nothing but the frame: no prepass grows with the
+/// screen.
 fn ball(app: &mut App, screen_height_px: u32, face_px: u32) {
     let world = app.world_mut();
     let mesh = world.resource_mut::<Assets<Mesh>>().add(Sphere::new(0.5));
@@ -198,7 +201,7 @@ fn ball(app: &mut App, screen_height_px: u32, face_px: u32) {
     ));
 }
 
-/// Draws until the scene is there, every pipeline has been compiled, and the effect runs where it can.
+/// Draws until the scene is complete, every pipeline has been compiled, and the effect runs where it can.
 fn settle(app: &mut App) -> Result<()> {
     let (started, mut settled) = (Instant::now(), 0);
     while settled < SETTLING_FRAMES {
@@ -211,7 +214,7 @@ fn settle(app: &mut App) -> Result<()> {
     Ok(())
 }
 
-/// Whether its meshes are there and Bevy's own pipelines are compiled.
+/// Tells whether the scene's meshes are there and Bevy's own pipelines are compiled.
 fn scene_is_complete(app: &mut App) -> Result<bool> {
     let world = app.world_mut();
     let root = world.query::<&WorldAssetRoot>().iter(world).count();
@@ -219,7 +222,7 @@ fn scene_is_complete(app: &mut App) -> Result<bool> {
     Ok(world.query::<&Mesh3d>().iter(world).count() > root && waiting(app, false)? == 0)
 }
 
-/// Pipelines that are not compiled yet: all of them, or Bevy's own.
+/// Counts the pipelines that are not compiled yet: all pipelines, or Bevy's own.
 fn waiting(app: &App, all: bool) -> Result<usize> {
     let render = app.get_sub_app(RenderApp).context("Bevy started without a renderer")?;
     let pipelines = render.world().resource::<PipelineCache>().pipelines();
@@ -234,7 +237,7 @@ fn waiting(app: &App, all: bool) -> Result<usize> {
     Ok(waiting.count())
 }
 
-/// What a frame makes with the effect that it does not make without.
+/// Counts the objects that a frame makes with the effect and not without it.
 fn steady_allocations() -> Result<f64> {
     let mut app = start(UVec2::new(640, 360), Some(PortraitKernels::Suited), true, |app| {
         ball(app, 360, FACES_PX[0]);
@@ -254,7 +257,7 @@ fn steady_allocations() -> Result<f64> {
     Ok(on - off)
 }
 
-/// Of starts that find no compiled shader.
+/// Measures starts that find no compiled shader.
 fn start_rows() -> Result<[Row; 5]> {
     let mut rows = [
         "demo's first complete frame, plugin absent",
@@ -284,7 +287,7 @@ fn start_rows() -> Result<[Row; 5]> {
     Ok(rows)
 }
 
-/// Seconds. Shaders are compiled in the background.
+/// Measures a start in this process, in seconds. Shaders are compiled in the background.
 pub fn measure_start(start: Start) -> Result<Vec<f64>> {
     match start {
         Start::Without => Ok(vec![first_frames(false)?[0]]),
@@ -293,7 +296,7 @@ pub fn measure_start(start: Start) -> Result<Vec<f64>> {
     }
 }
 
-/// The first complete frame, and the first one that is enhanced as well if the plugin is there.
+/// Measures the seconds to the first complete frame, and to the first enhanced one if the plugin is there.
 fn first_frames(plugin: bool) -> Result<[f64; 2]> {
     let started = Instant::now();
     let kernels = plugin.then_some(PortraitKernels::Auto { remembered_in: None });
@@ -315,8 +318,8 @@ fn first_frames(plugin: bool) -> Result<[f64; 2]> {
     bail!("no such frame after {PATIENCE:?}")
 }
 
-/// A frame of a scene that is complete, before the effect is turned on, and the longest one from there until the fastest kernels have
-/// been found and have drawn for a while.
+/// Measures a frame of a complete scene before the effect is turned on, and the longest frame from there until the fastest
+/// kernels have been found and have drawn for a while, both in seconds.
 fn longest_frame() -> Result<[f64; 2]> {
     let folder = tempfile::tempdir()?;
     let remembered = folder.path().join("kernels.json");

@@ -1,4 +1,4 @@
-//! What the device can do at most: multiply-adds and copies that do nothing else.
+//! The limits of the device: multiply-adds and copies that do nothing else.
 
 use bevy::render::render_resource::{
     BindGroup, BindGroupEntries, BufferDescriptor, BufferUsages, ComputePassDescriptor, ComputePipeline,
@@ -8,7 +8,7 @@ use bevy::render::renderer::RenderDevice;
 
 use crate::Contender;
 use crate::device::BenchDevice;
-use crate::table::{Row, Work};
+use crate::row::{Row, Work};
 
 /// Independent sums of an invocation, and rounds of four multiply-adds to each.
 const SUMS: usize = 24;

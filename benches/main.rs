@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: the network's passes on this machine's device, beside the most that the device can do.
+//! The benchmark of `cargo xtask bench`: the network's passes on this machine's device, beside the device's limits.
 //!
 //! Everything is measured in turn, round after round, so that a busy moment slows all of it down alike; the figures are medians.
-//! On a device that runs on the CPU they are CPU time divided by the number of its threads, which other processes disturb
-//! least; on a GPU they are wall time.
+//! On a software rasteriser they are CPU time divided by the number of its threads, which other processes disturb
+//! little; on a GPU they are wall time.
 
 mod device;
 #[path = "../examples/common/mod.rs"]
@@ -12,6 +12,7 @@ mod limits;
 mod network;
 mod peers;
 mod plot;
+mod row;
 mod table;
 mod turning;
 mod yardstick;
@@ -25,7 +26,8 @@ use clap::Parser;
 use crate::device::BenchDevice;
 use crate::frames::Start;
 use crate::peers::Peers;
-use crate::table::{Report, Row};
+use crate::row::Row;
+use crate::table::Report;
 use crate::turning::Turning;
 
 #[derive(Parser)]
@@ -61,11 +63,11 @@ struct Arguments {
 
 /// Something that is measured: in each round once to warm up, and once by the clock.
 pub struct Contender {
-    /// Its row of the table.
+    /// Row of the table.
     pub row: Row,
     /// Runs it a few times on the device and waits.
     pub run: Box<dyn FnMut(&BenchDevice)>,
-    /// How many times it runs.
+    /// Number of runs in one measurement.
     pub repeats: u32,
 }
 
@@ -103,9 +105,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Frames of the turning head.
+/// Number of frames of the turning head.
 const TURNING_FRAMES: usize = 24;
-/// Width and height of the picture it is in.
+/// Width and height of the turning head's picture, in pixels.
 const TURNING_PX: u32 = 256;
 
 fn turning_head(path: &Path) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The shipped networks: whole, and layer by layer.
+//! Benchmarks of the shipped networks: whole, and layer by layer.
 
 use anyhow::Result;
 use bevy::math::UVec2;
@@ -9,12 +9,13 @@ use std::rc::Rc;
 
 use crate::Contender;
 use crate::device::BenchDevice;
-use crate::table::{Row, Work};
+use crate::row::{Row, Work};
 
-/// Times that a layer runs in one measurement.
+/// Number of times that a layer runs in one measurement.
 const LAYER_REPEATS: u32 = 10;
 
-/// Both networks at each size in the device's own variant, the exact variant beside it, and each layer if wanted.
+/// Makes contenders of both networks at each size, in the device's own variant and in the exact one, and of each layer if
+/// wanted.
 pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Result<Vec<Contender>> {
     let mut contenders = Vec::new();
     let own = device.variant();
@@ -35,7 +36,7 @@ pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Resu
     Ok(contenders)
 }
 
-/// A whole network, from its input planes to its residual.
+/// Makes a contender of a whole network, from its input planes to its residual.
 pub fn whole(name: &str, model: &PortraitModel, network: Rc<Network>, size_px: UVec2) -> Contender {
     let pixels = f64::from(size_px.x * size_px.y);
     let repeats = (512 * 512 / (size_px.x * size_px.y)).clamp(1, 4);

@@ -1,6 +1,7 @@
 //! Peers: the default network in other runtimes, each in a process of its own, measured in turn with ours.
 //!
-//! `benches/peers` holds them and says how they answer. One that cannot run, or dies, is reported by name; the others go on.
+//! The peers are in `benches/peers`, which says how they answer. A peer that cannot run, or dies, is reported by name; the others
+//! go on.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
@@ -16,31 +17,33 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::device::BenchDevice;
-use crate::table::{Row, Work};
+use crate::row::{Row, Work};
 
-/// Our row that peers are compared with.
+/// Name of our row that peers are compared with.
 pub const OURS: &str = "quality 256²";
 const SIDE_PX: u32 = 256;
-/// Runs of one measurement; one more warms up.
+/// Number of runs of one measurement, after a further run for warm-up.
 const REPEATS: u32 = 4;
-/// Most by which a peer may differ from the reference, display-referred sRGB: half precision stays below it, another network does not.
-const MOST_ERROR: f32 = 2.0 / 255.0;
-/// Longest that a peer may take to get ready – tuning itself, perhaps – and to answer.
+/// Maximum difference of a peer from the reference, in display-referred sRGB: half precision stays below it, another network does
+/// not.
+const MAX_ERROR: f32 = 2.0 / 255.0;
+/// Maximum time for a peer to get ready, perhaps by tuning itself.
 const READY_PATIENCE: Duration = Duration::from_secs(900);
+/// Maximum time for a peer to answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(300);
 
-/// One peer of the file that `cargo xtask bench` writes: how to start it, or why that cannot be done.
+/// A peer of the file that `cargo xtask bench` writes: the command that starts it, or the reason why it cannot be started.
 #[derive(Debug, Deserialize)]
 struct Entry {
     name: String,
     #[serde(default)]
     command: Vec<String>,
-    /// Where it is started.
+    /// Folder in which the peer is started.
     folder: Option<PathBuf>,
     missing: Option<String>,
 }
 
-/// What a peer says once it can be measured (`portrait_peers::Ready`).
+/// The line of a peer that can be measured (`portrait_peers::Ready`).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Ready {
     device: String,
@@ -50,7 +53,7 @@ struct Ready {
 
 struct Peer {
     row: Row,
-    /// What it says of itself, or why it is not measured.
+    /// Line of the peer, or the reason why it is not measured.
     state: Result<Ready, String>,
     process: Option<Process>,
 }
@@ -60,10 +63,10 @@ struct Process {
     answers: Receiver<String>,
 }
 
-/// Every peer, running.
+/// All peers, running.
 pub struct Peers {
     peers: Vec<Peer>,
-    /// Holds input and expected output until the end.
+    /// Folder of the input and the expected output, kept until the end.
     _files: Option<TempDir>,
 }
 
@@ -143,8 +146,8 @@ impl Entry {
         let ready = process.answer(READY_PATIENCE)?;
         let ready: Ready = serde_json::from_str(&ready).with_context(|| format!("it says {ready:?}"))?;
         ensure!(
-            ready.max_error <= MOST_ERROR,
-            "it differs from the reference by {}, {MOST_ERROR} allowed: it runs another network",
+            ready.max_error <= MAX_ERROR,
+            "it differs from the reference by {}, {MAX_ERROR} allowed: it runs another network",
             ready.max_error
         );
         Ok((process, ready))
@@ -177,33 +180,33 @@ impl Drop for Process {
     }
 }
 
-/// The peers beside our default network at 256², as the table and the JSON file show them.
+/// The figures of peers beside our default network at 256², as the table and the JSON file show them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// How many times as long as ours Burn's wgpu backend takes on the same device.
+    /// Time of Burn's wgpu backend on the same device, as a multiple of ours.
     burn_wgpu_over_ours: Option<f64>,
-    /// How many times as long as ours ncnn takes on the same Vulkan device.
+    /// Time of ncnn on the same Vulkan device, as a multiple of ours.
     ncnn_vulkan_over_ours: Option<f64>,
-    /// How many times as long as ONNX Runtime on the CPU ours takes.
+    /// Our time as a multiple of ONNX Runtime's on the CPU.
     ours_over_onnxruntime_cpu: Option<f64>,
     peers: Vec<PeerRow>,
 }
 
-/// One peer's figures.
+/// The figures of one peer.
 #[derive(Clone, Debug, Serialize)]
 struct PeerRow {
     #[serde(flatten)]
     row: Row,
-    /// Why it is not measured.
+    /// Reason why the peer is not measured.
     missing: Option<String>,
     #[serde(flatten)]
     ready: Option<Ready>,
-    /// How many times as long as ours it takes.
+    /// Time of the peer as a multiple of ours.
     over_ours: Option<f64>,
 }
 
 impl Comparison {
-    /// Peers beside our row, if that was measured. They end here.
+    /// Compares peers with our row, if that was measured, and ends the peers.
     pub fn new(peers: Peers, ours: Option<&Row>) -> Self {
         let rows = peers.peers.into_iter().map(|peer| {
             let (ready, missing) = match peer.state {
@@ -223,7 +226,7 @@ impl Comparison {
         }
     }
 
-    /// The peers' part of the table.
+    /// Writes the peers' part of the table.
     pub fn print(&self, f: &mut fmt::Formatter<'_>, peak_gflops: f64) -> fmt::Result {
         if self.peers.is_empty() {
             return Ok(());

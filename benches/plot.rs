@@ -1,15 +1,15 @@
-//! Lines over frames, as SVG.
+//! A plot of lines over frames, as SVG.
 
 use std::fmt::Write;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 360.0;
-/// Left, top, right and bottom of the field.
+/// Left, top, right and bottom of the field, in the picture's units.
 const FIELD: [f64; 4] = [64.0, 40.0, 540.0, 310.0];
-/// Colour-blind safe (Okabe and Ito 2008), the first for what the others are compared with.
+/// Colours that are safe for the colour-blind (Okabe and Ito 2008); the first is for the series that the others are compared with.
 const COLORS: [&str; 5] = ["#000000", "#e69f00", "#56b4e9", "#0072b2", "#009e73"];
 
-/// One line for each of at most five series, from 0 on.
+/// Draws one line for each of at most five series, on an axis from 0 on.
 pub fn lines(title: &str, series: &[(&str, Vec<f64>)]) -> String {
     let [left, top, right, bottom] = FIELD;
     let highest = series.iter().flat_map(|(_, values)| values).copied().fold(f64::MIN_POSITIVE, f64::max) * 1.05;

@@ -1,4 +1,4 @@
-//! Medians, and the table that shows them.
+//! The figures of a benchmark, and the table that shows them.
 
 use std::fmt;
 
@@ -7,72 +7,36 @@ use serde::Serialize;
 use crate::device::BenchDevice;
 use crate::frames::Frames;
 use crate::peers::{self, Comparison, Peers};
+use crate::row::Row;
 
-/// What one run does.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Work {
-    /// Multiply-adds.
-    pub multiply_adds: f64,
-    /// Bytes read and written.
-    pub bytes: f64,
-}
-
-/// One thing that was measured.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// What it is.
-    pub name: String,
-    /// What one run does.
-    pub work: Work,
-    /// Of one run, for each round.
-    pub seconds: Vec<f64>,
-}
-
-/// All of them.
+/// The figures of a benchmark.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Name and driver.
+    /// Name and driver of the device.
     pub device: String,
-    /// What the seconds are.
+    /// Clock that the seconds are measured with.
     pub clock: String,
     /// Share of the device's peak of multiply-adds that the default network reaches at 256².
     pub peak_share: Option<f64>,
-    /// Buffers, textures, views and bind groups that the effect makes in a frame like the one before.
+    /// Number of buffers, textures, views and bind groups that the effect makes in a frame like the one before.
     pub steady_frame_allocations: Option<f64>,
-    /// How much later than the scene's first complete frame the first enhanced one comes, with cold shader caches.
+    /// Seconds from the scene's first complete frame to the first enhanced one, with cold shader caches.
     pub first_frame_s: Option<f64>,
-    /// How much later than the first complete frame of a start without the plugin it comes.
+    /// Seconds from the first complete frame of a start without the plugin to the first enhanced frame of a start with it.
     pub first_frame_later_than_without_s: Option<f64>,
-    /// How much longer than a frame without the effect the longest one takes until the fastest kernels run, with cold shader caches.
+    /// Seconds by which the longest frame until the fastest kernels run is longer than a frame without the effect, with cold
+    /// shader caches.
     pub longest_stall_s: Option<f64>,
-    /// The same network in other runtimes.
+    /// Figures of the default network in other runtimes.
     #[serde(flatten)]
     pub peers: Comparison,
-    /// What was measured.
+    /// Rows of the table.
     pub rows: Vec<Row>,
 }
 
-impl Row {
-    /// Not yet measured.
-    pub fn new(name: &str, work: Work) -> Self {
-        Self { name: name.into(), work, seconds: Vec::new() }
-    }
-
-    /// Of one run.
-    pub fn median_s(&self) -> f64 {
-        let mut sorted = self.seconds.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-    }
-
-    /// Multiply-adds count twice.
-    pub fn gflops(&self) -> f64 {
-        2.0 * self.work.multiply_adds / self.median_s() / 1e9
-    }
-}
-
 impl Report {
-    /// Rows measured on a device, the first its peak; the default network's peers; whole frames if they were measured.
+    /// Sums up rows measured on a device, of which the first is the device's peak, the default network's peers, and whole frames
+    /// if they were measured.
     pub fn new(device: &BenchDevice, mut rows: Vec<Row>, peers: Peers, frames: Option<Frames>) -> Self {
         let clock = if device.on_cpu { format!("CPU time by {} threads", device.threads) } else { "wall time".into() };
         let ours = rows.iter().find(|row| row.name == peers::OURS);

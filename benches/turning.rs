@@ -1,5 +1,5 @@
-//! Does the effect hold still? The demo's head turns; each frame is compared with the one before, moved along by the exact motion of what
-//! is seen: the warping error of Lai et al. 2018, over those pixels of the face that both frames show.
+//! The warping error of the effect (Lai et al. 2018), which tells whether it holds still: the demo's head turns, and each frame is
+//! compared with the one before, moved by the exact motion of its points, over those pixels of the face that both frames show.
 
 use std::time::Instant;
 
@@ -18,9 +18,9 @@ use portrait_dataset::readback::{GBufferReader, read_target};
 use crate::examples::demo::{self, DemoHead};
 use crate::examples::windowless::{PATIENCE, Windowless, settle};
 
-/// How far the head turns in a frame, radians: at 30 frames a second 34° in a second.
+/// Turn of the head in a frame, in radians: at 30 frames a second 34° in a second.
 const TURN: f32 = 0.02;
-/// Depths of the same point may differ by so much between two frames, metres.
+/// Maximum difference between the depths of one point in two frames, in metres.
 const DEPTH_TOLERANCE_M: f32 = 0.004;
 
 /// The demo's head, ready to be turned.
@@ -34,24 +34,24 @@ pub struct Turning {
     side: usize,
 }
 
-/// What a frame showed.
+/// The picture and geometry of a frame.
 struct Shot {
-    /// RGBA, display-referred sRGB.
+    /// Picture in RGBA, display-referred sRGB.
     image: Vec<u8>,
     depths_m: Vec<Option<f32>>,
     world_from_head: Affine3A,
 }
 
-/// Where a camera that does not move sees a point, and where a pixel's point lies.
+/// A camera that does not move, between points and pixels.
 struct Pinhole {
     world_from_view: Affine3A,
-    /// Pixels that a metre is wide, a metre away.
+    /// Width of a metre at a distance of one metre, in pixels.
     scale: f32,
     middle: f32,
 }
 
 impl Turning {
-    /// The demo in a picture of `side` pixels.
+    /// Starts the demo in a picture of `side` pixels.
     pub fn new(side: u32) -> Result<Self> {
         let mut parts = None;
         let windowless = Windowless {
@@ -85,7 +85,8 @@ impl Turning {
         Ok(Self { app, camera, head, target, reader, face, side: side as usize })
     }
 
-    /// Mean warping error of each of `frames` frames after the first two, 0–1, with these settings; without the effect for `None`.
+    /// Measures the mean warping error of each of `frames` frames after the first two, 0–1, with these settings; without the effect
+    /// for `None`.
     pub fn errors(&mut self, settings: Option<PortraitRealism>, frames: usize) -> Result<Vec<f64>> {
         let mut camera = self.app.world_mut().entity_mut(self.camera);
         let enhanced = settings.is_some();

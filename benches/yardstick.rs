@@ -1,4 +1,4 @@
-//! What a user would pick without us: a U-Net of usual size, run by the same kernels.
+//! A yardstick: the network that a user would pick without ours, a U-Net of usual size, run by the same kernels.
 
 use std::rc::Rc;
 

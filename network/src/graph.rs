@@ -4,14 +4,14 @@ use thiserror::Error;
 
 use crate::{Activation, Op, Plane, Spec, Upsampling};
 
-/// Most layers a spec may have.
+/// Maximum number of layers of a spec.
 pub const MAX_LAYERS: usize = 64;
-/// Most channels a layer may have.
+/// Maximum number of channels of a layer.
 pub const MAX_CHANNELS: usize = 512;
-/// Most a layer's grid may be coarser than the input's.
+/// Maximum factor by which a layer's grid is coarser than the input's.
 pub const MAX_DOWNSCALE: usize = 64;
 
-/// Where a layer reads from.
+/// The source of a layer's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The input planes.
@@ -23,18 +23,19 @@ pub enum Source {
 /// The shape of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// What it reads, in order.
+    /// Sources of the layer, in order.
     pub sources: Vec<Source>,
-    /// Channels of the first source, or of all together for [`Op::Concat`].
+    /// Channels of the first source, or of all sources together for [`Op::Concat`].
     pub in_channels: usize,
-    /// Channels it makes.
+    /// Channels of the result.
     pub channels: usize,
-    /// One pixel of it covers `downscale`² pixels of the input.
+    /// Factor by which the grid is coarser than the input's: one pixel covers `downscale`² pixels of the input.
     pub downscale: usize,
     reach: Reach,
 }
 
-/// A pixel that covers input columns `p·d .. p·d + d` depends on `p·d − before .. p·d + d + after`; rows likewise.
+/// The input columns that a pixel depends on: with the columns `p·d .. p·d + d` that the pixel covers, these are
+/// `p·d − before .. p·d + d + after`. Rows are the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Reach {
     before: i64,
@@ -49,50 +50,50 @@ pub struct Graph {
     alignment_px: usize,
 }
 
-/// Why a [`Spec`] is not a network.
+/// An error of validating a [`Spec`].
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum SpecError {
     /// Input planes are missing, doubled or in the wrong order.
     #[error("input planes {found:?}: expected `color` first and each plane once")]
     Inputs {
-        /// The planes found.
+        /// Planes found.
         found: Vec<Plane>,
     },
-    /// No layer, or more than [`MAX_LAYERS`].
+    /// The spec has no layer, or more than [`MAX_LAYERS`].
     #[error("{found} layers: expected 1 to {MAX_LAYERS}")]
     LayerCount {
-        /// Layers found.
+        /// Number of layers found.
         found: usize,
     },
-    /// A name that is empty, doubled, reserved or holds other characters than `[a-z0-9_]`.
+    /// A name is empty, doubled, reserved or holds other characters than `[a-z0-9_]`.
     #[error("layer {index} is named {name:?}: expected a unique name of a-z, 0-9 and _, other than `input`")]
     Name {
         /// Position of the layer.
         index: usize,
-        /// The name found.
+        /// Name found.
         name: String,
     },
-    /// A source that is no earlier layer.
+    /// A source is no earlier layer.
     #[error(
         "layer `{layer}` reads `{from}`, which is no earlier layer (nor `input`): list layers in the order they run"
     )]
     Source {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// The name it reads.
+        /// Name of the source.
         from: String,
     },
-    /// Anything about one layer that does not fit.
+    /// A property of a layer does not fit.
     #[error("layer `{layer}`: {what}: expected {expected}, found {found}")]
     Layer {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// The property.
+        /// Name of the property.
         what: &'static str,
-        /// What it has to be.
+        /// Value expected.
         expected: String,
-        /// What it is.
+        /// Value found.
         found: String,
     },
 }
@@ -115,38 +116,39 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The spec this graph was made from.
+    /// Returns the spec that the graph was made from.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// One node for each layer, in the order they run.
+    /// Returns one node for each layer, in the order they run.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Width and height are padded (edge pixels repeated) to a multiple of this, in pixels, and cropped again.
+    /// Returns the alignment of width and height, in pixels: images are padded to its multiples by repeating edge pixels, and
+    /// cropped again.
     pub fn alignment_px(&self) -> usize {
         self.alignment_px
     }
 
-    /// Upper bound of the width and height, in input pixels, of the area that one output pixel depends on.
+    /// Returns an upper bound of the width and height, in input pixels, of the area that one output pixel depends on.
     pub fn receptive_field_px(&self) -> usize {
         let reach = self.nodes.last().map_or(Reach { before: 0, after: 0 }, |node| node.reach);
         usize::try_from(reach.before + reach.after + 1).unwrap_or(1)
     }
 
-    /// Multiply-accumulates for each input pixel.
+    /// Returns the number of multiply-accumulates for each input pixel.
     pub fn macs_per_px(&self) -> f64 {
         self.convs().map(|conv| conv.weight_count() as f64 / (conv.downscale * conv.downscale) as f64).sum()
     }
 
-    /// Weights and biases together.
+    /// Returns the number of weights and biases together.
     pub fn parameter_count(&self) -> usize {
         self.convs().map(|conv| conv.weight_count() + conv.out_channels).sum()
     }
 
-    /// The convolutions, in the order they run.
+    /// Returns the convolutions, in the order they run.
     pub fn convs(&self) -> impl Iterator<Item = ConvShape<'_>> {
         // No catch-all: whatever has weights of its own is named here, and nowhere else.
         self.spec.layers.iter().zip(&self.nodes).enumerate().filter_map(|(index, (layer, node))| match layer.op {
@@ -191,6 +193,7 @@ impl Graph {
         let require = |ok: bool, what, expected: &str, found: String| {
             if ok { Ok(()) } else { Err(wrong(what, expected.into(), found)) }
         };
+        // What holds for every operation: the number of sources, one grid, and the output at the end.
         let join = matches!(layer.op, Op::Concat | Op::Add);
         let count = sources.len();
         require(
@@ -215,6 +218,7 @@ impl Graph {
             format!("{:?}", layer.op),
         )?;
 
+        // What each operation asks of its fields and sources, and the shape that it makes.
         let step = scale as i64;
         let mut in_channels = first_channels;
         let (channels, downscale) = match layer.op {
@@ -227,6 +231,7 @@ impl Graph {
                 require(matches!(stride, 1 | 2), "stride", "1 or 2", stride.to_string())?;
                 let slope = activation.negative_slope();
                 require((0.0..=1.0).contains(&slope), "leaky-ReLU slope", "0 to 1", slope.to_string())?;
+                // Half the kernel to each side, on the source's grid; a stride of 2 drops the last column of each pair.
                 let around = (kernel as i64 / 2) * step;
                 reach.before += around;
                 reach.after = (reach.after + around - (stride as i64 - 1) * step).max(0);
@@ -239,6 +244,7 @@ impl Graph {
                     "coarser than the input's",
                     format!("1/{scale}"),
                 )?;
+                // A fine pixel depends on the whole coarse one that it lies in.
                 reach.before += step / 2;
                 reach.after += step / 2;
                 match mode {
@@ -308,29 +314,29 @@ impl Graph {
     }
 }
 
-/// One convolution: which layer it is, its size and its activation.
+/// A convolution: the layer it is, its size and its activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConvShape<'a> {
-    /// The layer's name.
+    /// Name of the layer.
     pub name: &'a str,
-    /// The layer's index.
+    /// Index of the layer.
     pub layer: usize,
-    /// Channels made.
+    /// Channels of the result.
     pub out_channels: usize,
-    /// Channels read.
+    /// Channels of the input.
     pub in_channels: usize,
-    /// 1 or 3.
+    /// Width and height of the kernel, 1 or 3.
     pub kernel: usize,
-    /// 1 or 2.
+    /// Step between two results, 1 or 2.
     pub stride: usize,
-    /// Applied to the sum.
+    /// Activation that is applied to the sum.
     pub activation: Activation,
-    /// One output pixel covers `downscale`² input pixels of the network.
+    /// Factor by which the result's grid is coarser than the network's input: one pixel covers `downscale`² pixels of the input.
     pub downscale: usize,
 }
 
 impl ConvShape<'_> {
-    /// Length of the weight tensor, `[out, in, kernel, kernel]`.
+    /// Returns the length of the weight tensor, `[out, in, kernel, kernel]`.
     pub fn weight_count(&self) -> usize {
         self.out_channels * self.in_channels * self.kernel * self.kernel
     }

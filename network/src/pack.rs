@@ -5,26 +5,26 @@
 
 use crate::ConvShape;
 
-/// Output channels that one shader invocation makes.
+/// Number of output channels that one shader invocation makes.
 pub const OUT_TILE: usize = 8;
 
-/// How many `vec4` planes hold `channels` channels.
+/// Returns the number of `vec4` planes that hold `channels` channels.
 pub fn vec4_planes(channels: usize) -> usize {
     channels.div_ceil(4)
 }
 
-/// Which output channels a tile holds.
+/// The order of output channels in tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OutOrder {
-    /// One after the other.
+    /// Channels one after the other.
     Natural,
-    /// Of a layer that a pixel shuffle follows: tile `2·p + dy` holds, for `dx` 0 and 1, the values of the channels 4·p to
+    /// Order for a layer that a pixel shuffle follows: tile `2·p + dy` holds, for `dx` 0 and 1, the values of the channels 4·p to
     /// 4·p + 3 at the pixel (`dx`, `dy`) of the four that they become.
     Shuffled,
 }
 
 impl OutOrder {
-    /// How many tiles of [`OUT_TILE`] channels hold `channels` channels.
+    /// Returns the number of tiles of [`OUT_TILE`] channels that hold `channels` channels.
     pub fn tiles(self, channels: usize) -> usize {
         match self {
             Self::Natural => channels.div_ceil(OUT_TILE),
@@ -32,7 +32,7 @@ impl OutOrder {
         }
     }
 
-    /// Tile of a channel, and its place there.
+    /// Returns the tile of a channel, and the channel's place there.
     fn place(self, channel: usize) -> (usize, usize) {
         match self {
             Self::Natural => (channel / OUT_TILE, channel % OUT_TILE),
@@ -44,7 +44,7 @@ impl OutOrder {
     }
 }
 
-/// How many weights [`pack_weight`] returns.
+/// Returns the number of weights that [`pack_weight`] makes.
 pub fn packed_weight_count(shape: &ConvShape, order: OutOrder) -> usize {
     order.tiles(shape.out_channels) * vec4_planes(shape.in_channels) * shape.kernel * shape.kernel * 4 * OUT_TILE
 }

@@ -1,31 +1,32 @@
-//! Specs that ship.
+//! The specs that ship.
 
 use crate::{Activation, Layer, Op, Plane, Spec, Upsampling};
 
 const LEAKY: Activation = Activation::LeakyRelu { slope: 0.2 };
 
 impl Spec {
-    /// The network that ships for quality: colour, normals and depth in, a U-Net from a half to a sixteenth of the resolution,
-    /// residual out. 10.7 kMAC per pixel, 653 k parameters.
+    /// Returns the network that ships for quality: colour, normals and depth in, a U-Net from a half to a sixteenth of the
+    /// resolution, residual out. It has 10.7 kMAC per pixel and 653 k parameters.
     pub fn quality() -> Self {
         Self::unet("quality", &[Plane::Color, Plane::Normal, Plane::Depth], &[24, 44, 80, 128])
     }
 
-    /// The network that ships for speed: as [`Spec::quality`], narrower, and colour in. 3.5 kMAC per pixel, 196 k parameters.
+    /// Returns the network that ships for speed: a narrower [`Spec::quality`] that reads colour alone. It has 3.5 kMAC per pixel
+    /// and 196 k parameters.
     pub fn fast() -> Self {
         Self::unet("fast", &[Plane::Color], &[12, 28, 48, 64])
     }
 
-    /// The smallest network that has every part of the others, for tests and first steps.
+    /// Returns the smallest network that has every part of the shipped ones, for tests and first steps.
     pub fn tiny(inputs: &[Plane]) -> Self {
         Self::unet("tiny", inputs, &[8, 8, 12])
     }
 
-    /// A U-Net with additive skips. `widths` are the channels at 1/2, 1/4, … of the resolution, at least two, each a multiple
-    /// of 4.
+    /// Returns a U-Net with additive skips. `widths` are the channels at 1/2, 1/4, … of the resolution, at least two, each a
+    /// multiple of 4.
     ///
     /// # Panics
-    /// When `widths` is empty.
+    /// Panics when `widths` is empty.
     pub fn unet(name: &str, inputs: &[Plane], widths: &[usize]) -> Self {
         let shuffle = Op::Upsample { mode: Upsampling::PixelShuffle };
         let deepest = widths.len() - 1;

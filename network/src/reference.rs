@@ -14,15 +14,15 @@ pub struct Tensor {
     pub height: usize,
     /// Columns, in pixels.
     pub width: usize,
-    /// `channels · height · width` values.
+    /// Values, `channels · height · width` of them.
     pub data: Vec<f32>,
 }
 
-/// Why the forward pass cannot run.
+/// An error of the forward pass.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// Input of another size than its own numbers say, or with other planes than the spec's.
+    /// The input has another size than its own numbers say, or other planes than the spec's.
     #[error(
         "input of {channels}×{height}×{width} with {found} values: expected {expected_channels} channels, at least \
          1×1 pixel, and channels·height·width values"
@@ -34,20 +34,20 @@ pub enum InputError {
         height: usize,
         /// Width in pixels.
         width: usize,
-        /// Length of the data.
+        /// Number of values found.
         found: usize,
-        /// What the spec asks for.
+        /// Channels that the spec asks for.
         expected_channels: usize,
     },
 }
 
 impl Tensor {
-    /// All zeros.
+    /// Makes an image of zeros.
     pub fn zeros(channels: usize, height: usize, width: usize) -> Self {
         Self { channels, height, width, data: vec![0.0; channels * height * width] }
     }
 
-    /// Made pixel by pixel from `(channel, y, x)`.
+    /// Makes an image pixel by pixel from `(channel, y, x)`.
     pub fn from_fn(
         channels: usize,
         height: usize,
@@ -63,12 +63,12 @@ impl Tensor {
         Self { channels, height, width, data }
     }
 
-    /// The value at channel `c`, row `y`, column `x`.
+    /// Returns the value at channel `c`, row `y`, column `x`.
     pub fn at(&self, c: usize, y: usize, x: usize) -> f32 {
         self.data[(c * self.height + y) * self.width + x]
     }
 
-    /// Edge pixels repeated to the right and below.
+    /// Fills the image up to a size by repeating its edge pixels to the right and below.
     fn padded(&self, height: usize, width: usize) -> Self {
         Self::from_fn(self.channels, height, width, |c, y, x| self.at(c, y.min(self.height - 1), x.min(self.width - 1)))
     }
@@ -82,17 +82,17 @@ impl Tensor {
 /// `[3, H, W]` display-referred sRGB, not clamped.
 ///
 /// # Errors
-/// When the planes do not fit the model's spec.
+/// Fails when the planes do not fit the model's spec.
 pub fn forward(model: &Model, planes: &Tensor) -> Result<Tensor, InputError> {
     let mut layers = forward_layers(model, planes)?;
     let output = layers.pop().unwrap_or_else(|| Tensor::zeros(3, planes.height, planes.width));
     Ok(output.cropped(planes.height, planes.width))
 }
 
-/// As [`forward`], but returns what every layer makes, on the padded grid.
+/// Runs `model` as [`forward`] does, and returns the result of every layer, on the padded grid.
 ///
 /// # Errors
-/// When the planes do not fit the model's spec.
+/// Fails when the planes do not fit the model's spec.
 pub fn forward_layers(model: &Model, planes: &Tensor) -> Result<Vec<Tensor>, InputError> {
     let graph = model.graph();
     let expected_channels = graph.spec().input_channels();

@@ -4,22 +4,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Graph, SpecError};
 
-/// What the network is: input planes and an ordered list of named layers.
+/// A network as data: input planes and an ordered list of named layers.
 ///
 /// A spec is saved in the header of every weights file. It says nothing about image size: the network is fully
 /// convolutional and uses no statistic of the whole image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// Short name, for people.
+    /// Short name for people.
     pub name: String,
-    /// Planes the network reads, in channel order. The first is always [`Plane::Color`].
+    /// Planes that the network reads, in channel order. The first plane is always [`Plane::Color`].
     pub inputs: Vec<Plane>,
-    /// Layers in the order they run. The last one is the only [`Op::OutputResidual`].
+    /// Layers in the order they run. The last layer is the only [`Op::OutputResidual`].
     pub layers: Vec<Layer>,
 }
 
-/// An image the renderer gives to the network.
+/// An image that the renderer gives to the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Plane {
@@ -33,7 +33,7 @@ pub enum Plane {
 }
 
 impl Plane {
-    /// How many channels the plane adds to the network's input.
+    /// Returns the number of channels that the plane adds to the network's input.
     pub fn channels(self) -> usize {
         match self {
             Plane::Color | Plane::Normal => 3,
@@ -48,36 +48,36 @@ impl Plane {
 pub struct Layer {
     /// Unique name, `[a-z0-9_]+`. Weights are stored as `<name>.weight` and `<name>.bias`, and GPU spans carry it.
     pub name: String,
-    /// Names of the layers it reads; `input` is the input planes. Empty means the layer before.
+    /// Names of the layers that the layer reads; `input` is the input planes. Empty means the layer before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<String>,
-    /// What it does.
+    /// Operation of the layer.
     pub op: Op,
 }
 
-/// What a layer does.
+/// The operation of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
-    /// `[C, H·f, W·f] → [C·f², H, W]`; channel `c·f² + dy·f + dx` (PyTorch's `pixel_unshuffle`).
+    /// Rearrangement `[C, H·f, W·f] → [C·f², H, W]`, to channel `c·f² + dy·f + dx` (PyTorch's `pixel_unshuffle`).
     SpaceToDepth {
-        /// 2 or 4.
+        /// Factor f, 2 or 4.
         factor: usize,
     },
     /// Convolution with bias and zero padding of `kernel / 2`.
     Conv {
-        /// Channels it makes.
+        /// Channels of the result.
         out_channels: usize,
-        /// 1 or 3.
+        /// Width and height of the kernel, 1 or 3.
         kernel: usize,
-        /// 1 or 2.
+        /// Step between two results, 1 or 2.
         stride: usize,
-        /// Applied to the sum.
+        /// Activation that is applied to the sum.
         activation: Activation,
     },
-    /// Twice the width and height.
+    /// Doubling of width and height.
     Upsample {
-        /// How the new pixels are made.
+        /// Way in which the new pixels are made.
         mode: Upsampling,
     },
     /// Channels of all sources, one after the other.
@@ -91,23 +91,23 @@ pub enum Op {
     },
 }
 
-/// Function applied to a convolution's result.
+/// A function that is applied to a convolution's sum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
-    /// x
+    /// The sum as it is: x.
     None,
-    /// max(x, 0)
+    /// Rectified linear unit: max(x, 0).
     Relu,
-    /// x where positive, `slope`·x elsewhere.
+    /// Leaky rectified linear unit: x where positive, `slope`·x elsewhere.
     LeakyRelu {
-        /// 0–1.
+        /// Slope where x is not positive, 0–1.
         slope: f32,
     },
 }
 
 impl Activation {
-    /// The slope on the negative side: every activation is `x > 0 ? x : slope · x`.
+    /// Returns the slope on the negative side: every activation is `x > 0 ? x : slope · x`.
     pub fn negative_slope(self) -> f32 {
         match self {
             Activation::None => 1.0,
@@ -117,18 +117,18 @@ impl Activation {
     }
 }
 
-/// How [`Op::Upsample`] doubles width and height.
+/// The way in which [`Op::Upsample`] doubles width and height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Upsampling {
-    /// Each pixel four times.
+    /// Repetition: each pixel four times.
     Nearest,
-    /// `[C·4, H, W] → [C, H·2, W·2]`, the inverse of [`Op::SpaceToDepth`] with factor 2.
+    /// Pixel shuffle `[C·4, H, W] → [C, H·2, W·2]`, the inverse of [`Op::SpaceToDepth`] with factor 2.
     PixelShuffle,
 }
 
 impl Spec {
-    /// Channels of the input planes together.
+    /// Returns the number of channels of the input planes together.
     pub fn input_channels(&self) -> usize {
         self.inputs.iter().map(|plane| plane.channels()).sum()
     }
@@ -136,30 +136,30 @@ impl Spec {
     /// Checks every layer and resolves names, shapes, alignment and receptive field.
     ///
     /// # Errors
-    /// The first thing that is wrong, naming the layer, what was expected and what was found.
+    /// Fails with the first thing that is wrong: the layer, what was expected and what was found.
     pub fn validate(&self) -> Result<Graph, SpecError> {
         Graph::new(self.clone())
     }
 }
 
 impl Layer {
-    /// A layer that reads the one before it.
+    /// Makes a layer that reads the layer before.
     pub fn new(name: &str, op: Op) -> Self {
         Self { name: name.into(), from: Vec::new(), op }
     }
 
-    /// The same layer, reading `sources` instead of the layer before.
+    /// Makes the layer read `sources` instead of the layer before.
     pub fn from(mut self, sources: &[&str]) -> Self {
         self.from = sources.iter().map(|&source| source.into()).collect();
         self
     }
 
-    /// A 3×3 convolution.
+    /// Makes a 3×3 convolution.
     pub fn conv3x3(name: &str, out_channels: usize, stride: usize, activation: Activation) -> Self {
         Self::new(name, Op::Conv { out_channels, kernel: 3, stride, activation })
     }
 
-    /// A 1×1 convolution with stride 1.
+    /// Makes a 1×1 convolution with stride 1.
     pub fn conv1x1(name: &str, out_channels: usize, activation: Activation) -> Self {
         Self::new(name, Op::Conv { out_channels, kernel: 1, stride: 1, activation })
     }

@@ -1,21 +1,21 @@
-//! Normalisation of what goes in and comes out, and the sRGB transfer functions.
+//! Normalisation of the network's input, and the sRGB transfer functions.
 
-/// Colour is centred on this before the first layer.
+/// Value that is subtracted from colour before the first layer.
 pub const COLOR_CENTER: f32 = 0.5;
-/// Colour is multiplied by this after centring, so that 0–1 becomes −1–1.
+/// Factor on colour after centring, so that 0–1 becomes −1–1.
 pub const COLOR_SCALE: f32 = 2.0;
 
-/// Display-referred sRGB 0–1 → what the first layer reads, −1–1.
+/// Converts display-referred sRGB, 0–1, to what the first layer reads, −1–1.
 pub fn normalize_color(srgb: f32) -> f32 {
     (srgb - COLOR_CENTER) * COLOR_SCALE
 }
 
-/// Linear 0–1 → sRGB 0–1 (IEC 61966-2-1).
+/// Converts linear 0–1 to sRGB 0–1 (IEC 61966-2-1).
 pub fn srgb_encode(linear: f32) -> f32 {
     if linear <= 0.003_130_8 { linear * 12.92 } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
 }
 
-/// sRGB 0–1 → linear 0–1 (IEC 61966-2-1).
+/// Converts sRGB 0–1 to linear 0–1 (IEC 61966-2-1).
 pub fn srgb_decode(srgb: f32) -> f32 {
     if srgb <= 0.040_45 { srgb / 12.92 } else { ((srgb + 0.055) / 1.055).powf(2.4) }
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::{Graph, Spec, SpecError};
 
-/// Largest weights file that is read, in bytes.
+/// Maximum size of a weights file, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 const FORMAT: &str = "1";
 const FORMAT_KEY: &str = "portrait_network.format";
@@ -18,7 +18,7 @@ const SPEC_KEY: &str = "portrait_network.spec";
 const PROVENANCE_KEY: &str = "portrait_network.provenance";
 const RECOMMENDED_KEY: &str = "portrait_network.recommended";
 
-/// A network that can run: a validated spec, finite weights of the right shape, and where they came from.
+/// A network that can run: a validated spec, finite weights of the right shape, their origin and recommended settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     graph: Graph,
@@ -29,16 +29,16 @@ pub struct Model {
     pub recommended: Recommended,
 }
 
-/// Weights of one convolution.
+/// The weights of one convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvWeights {
-    /// `[out, in, kernel, kernel]`, row-major.
+    /// Weights `[out, in, kernel, kernel]`, row-major.
     pub weight: Vec<f32>,
-    /// `[out]`.
+    /// Biases `[out]`.
     pub bias: Vec<f32>,
 }
 
-/// Where weights came from, saved in the file's header.
+/// The origin of weights, saved in the file's header.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Provenance {
@@ -48,7 +48,7 @@ pub struct Provenance {
     pub commit: String,
     /// Seeds of the training data, for example `0..160`.
     pub data_seeds: String,
-    /// Training steps.
+    /// Number of training steps.
     pub steps: u64,
     /// Figures on the validation set, by name.
     pub metrics: BTreeMap<String, f64>,
@@ -85,59 +85,59 @@ impl Default for Recommended {
     }
 }
 
-/// How weights are stored in the file.
+/// The type in which weights are stored in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
-    /// 4 bytes each, exact.
+    /// Single precision: 4 bytes each, exact.
     F32,
-    /// 2 bytes each, rounded to nearest.
+    /// Half precision: 2 bytes each, rounded to nearest.
     F16,
 }
 
-/// Why a weights file cannot be read or written.
+/// An error of reading or writing weights.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WeightsError {
     /// The file cannot be opened or read. This crate takes bytes; whoever reads the file reports it so.
     #[error("weights file {path}: {source}")]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// The file is larger than any network of ours.
+    /// The file is larger than any network that fits [`crate::Graph`]'s bounds.
     #[error("weights of {found} bytes: expected at most {MAX_FILE_BYTES}; this is no Portrait Realism weights file")]
     TooLarge {
-        /// Size found.
+        /// Size found, in bytes.
         found: u64,
     },
-    /// Not a safetensors file, or a truncated one.
+    /// The file is no safetensors file, or a truncated one.
     #[error("not a whole safetensors file ({found_bytes} bytes): {source}; copy or export it again")]
     Container {
-        /// Size found.
+        /// Size found, in bytes.
         found_bytes: usize,
-        /// What the reader says.
+        /// Error of the reader.
         source: safetensors::SafeTensorError,
     },
     /// The header lacks an entry that `portrait-train export` writes.
     #[error("header has no `{key}`: expected a file written by `portrait-train export`")]
     Metadata {
-        /// The entry.
+        /// Name of the entry.
         key: &'static str,
     },
-    /// Written by another version.
+    /// The file was written by another version.
     #[error("weights file format {found:?}: expected {FORMAT:?}; export the weights again with this version")]
     Format {
-        /// The version found.
+        /// Version found.
         found: String,
     },
     /// An entry of the header is not the JSON it should be.
     #[error("header entry `{key}` is not valid: {source}")]
     Json {
-        /// The entry.
+        /// Name of the entry.
         key: &'static str,
-        /// What the reader says.
+        /// Error of the reader.
         source: serde_json::Error,
     },
     /// A recommended setting is outside its range.
@@ -146,83 +146,83 @@ pub enum WeightsError {
         Recommended::MAX
     )]
     Recommended {
-        /// The setting.
+        /// Name of the setting.
         name: &'static str,
-        /// The value.
+        /// Value found.
         value: f32,
     },
     /// The spec in the header is not a network.
     #[error("the network in the header is not valid: {0}")]
     Spec(#[from] SpecError),
-    /// A tensor that the spec names is not there.
+    /// A tensor that the spec names is missing.
     #[error("tensor `{name}` is missing: expected shape {expected:?}")]
     Missing {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// Its shape by the spec.
+        /// Shape of the tensor by the spec.
         expected: Vec<usize>,
     },
-    /// A tensor that no layer uses.
+    /// A tensor belongs to no layer.
     #[error("tensor `{name}` belongs to no layer of the network in the header")]
     Unexpected {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
     },
-    /// A tensor of another shape.
+    /// A tensor has another shape than the spec says.
     #[error("tensor `{name}`: expected shape {expected:?}, found {found:?}")]
     Shape {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// Its shape by the spec.
+        /// Shape of the tensor by the spec.
         expected: Vec<usize>,
-        /// Its shape in the file.
+        /// Shape of the tensor in the file.
         found: Vec<usize>,
     },
-    /// A tensor of another type.
+    /// A tensor has a type other than F32 and F16.
     #[error("tensor `{name}`: expected F32 or F16, found {found}")]
     Type {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// Its type in the file.
+        /// Type of the tensor in the file.
         found: String,
     },
-    /// A figure that the file's header cannot hold.
+    /// A figure is NaN or infinite, which the file's header cannot hold.
     #[error("metric `{name}` is {value}: expected a finite number, the only ones that the header holds")]
     Metric {
-        /// The figure.
+        /// Name of the figure.
         name: String,
-        /// The value.
+        /// Value found.
         value: f64,
     },
-    /// A weight that is too large for half precision.
+    /// A weight is too large for half precision.
     #[error("tensor `{name}` holds {value} at {index}: expected at most ±65504, the largest in f16; write it as f32")]
     Range {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// Position in the tensor.
+        /// Position in the tensor, in row-major order.
         index: usize,
-        /// The value.
+        /// Value found.
         value: f32,
     },
-    /// A weight that is NaN or infinite.
+    /// A weight is NaN or infinite.
     #[error(
         "tensor `{name}` holds {value} at {index}: expected finite numbers; the training run diverged or the file is damaged"
     )]
     NonFinite {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// Position in the tensor.
+        /// Position in the tensor, in row-major order.
         index: usize,
-        /// The value.
+        /// Value found.
         value: f32,
     },
 }
 
 impl Model {
-    /// A model from weights in the order of the graph's convolutions.
+    /// Makes a model from weights in the order of the graph's convolutions, with default recommended settings.
     ///
     /// # Errors
-    /// A tensor that is missing, of another length or not finite.
+    /// Fails with a tensor that is missing, of another length or not finite.
     pub fn new(graph: Graph, convs: Vec<ConvWeights>, provenance: Provenance) -> Result<Self, WeightsError> {
         let mut given = convs.iter();
         for shape in graph.convs() {
@@ -240,7 +240,7 @@ impl Model {
         Ok(Self { graph, convs, provenance, recommended: Recommended::default() })
     }
 
-    /// He-initialised weights from a seed: for tests, benchmarks and as a place to start.
+    /// Makes a model of He-initialised weights from a seed, for tests, benchmarks and as a place to start.
     pub fn random(graph: Graph, seed: u64) -> Self {
         let mut state = seed;
         // SplitMix64 (Steele et al. 2014), to −1–1.
@@ -264,20 +264,20 @@ impl Model {
         Self { graph, convs, provenance: Provenance::default(), recommended: Recommended::default() }
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// Weights in the order of [`Graph::convs`].
+    /// Returns the weights in the order of [`Graph::convs`].
     pub fn convs(&self) -> &[ConvWeights] {
         &self.convs
     }
 
-    /// Reads a weights file from memory.
+    /// Reads a weights file that is in memory.
     ///
     /// # Errors
-    /// Anything that is missing, truncated, of another shape or type, or not finite.
+    /// Fails with the first thing that is missing, truncated, of another shape or type, or not finite.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(WeightsError::TooLarge { found: bytes.len() as u64 });
@@ -324,10 +324,10 @@ impl Model {
         Ok(Self { recommended, ..Self::new(graph, convs, provenance)? })
     }
 
-    /// The weights file, in memory.
+    /// Writes a weights file to memory.
     ///
     /// # Errors
-    /// When a figure is not finite, a recommended setting is outside its range, a weight is too large for the type, or the
+    /// Fails when a figure is not finite, a recommended setting is outside its range, a weight is too large for the type, or the
     /// container cannot be written.
     pub fn to_bytes(&self, dtype: Dtype) -> Result<Vec<u8>, WeightsError> {
         if let Some((name, &value)) = self.provenance.metrics.iter().find(|(_, value)| !value.is_finite()) {

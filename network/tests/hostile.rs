@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What reading any of these files may ask for. The largest of them has 300 kB.
+/// Maximum memory that reading any of these files may ask for, in bytes. The largest file has 300 kB.
 const CAP_BYTES: usize = 4 << 20;
 
-/// One test at a time: they share the allocator.
+/// Lets one test run at a time: all share the allocator.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(|failed| failed.into_inner())
 }
 
-/// The error of a reader, which must hold `parts` and be made within [`CAP_BYTES`].
+/// Checks that a reader fails with an error that holds `parts`, within [`CAP_BYTES`].
 #[track_caller]
 fn refused<T, E: ToString>(read: impl FnOnce() -> Result<T, E>, parts: &[&str]) {
     let before = MEMORY.current_usage();
@@ -32,7 +32,7 @@ fn refused<T, E: ToString>(read: impl FnOnce() -> Result<T, E>, parts: &[&str]) 
     }
 }
 
-/// A safetensors file with this header and so many bytes of data, all of them 0.
+/// Makes a safetensors file with this header and so many bytes of data, all of them 0.
 fn file(header: &str, data_bytes: usize) -> Vec<u8> {
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend(header.as_bytes());
@@ -40,13 +40,13 @@ fn file(header: &str, data_bytes: usize) -> Vec<u8> {
     file
 }
 
-/// The smallest network that there is: `a.weight` `[3, 3, 1, 1]` and `a.bias` `[3]`.
+/// Makes the smallest network that there is: `a.weight` `[3, 3, 1, 1]` and `a.bias` `[3]`.
 fn smallest() -> Spec {
     let layers = vec![Layer::conv1x1("a", 3, Activation::None), Layer::new("out", Op::OutputResidual { scale: 0.2 })];
     Spec { name: "smallest".into(), inputs: vec![Plane::Color], layers }
 }
 
-/// The header of its file, F32.
+/// Makes the header of the smallest network's file, F32.
 fn header() -> Value {
     json!({
         "__metadata__": {
@@ -60,7 +60,7 @@ fn header() -> Value {
     })
 }
 
-/// The same with one value replaced.
+/// Makes the header of the smallest network's file with one value replaced.
 fn with(pointer: &str, value: Value) -> String {
     let mut header = header();
     *header.pointer_mut(pointer).unwrap() = value;
@@ -134,7 +134,7 @@ fn weights_that_are_no_finite_numbers_are_refused_at_their_place() {
     refused(|| model.to_bytes(Dtype::F32), &["`l1` is NaN", "expected a finite number"]);
 }
 
-/// The sign, exponent and uppermost bits of the fraction: enough for what is not finite.
+/// Rounds to half precision by sign, exponent and uppermost bits of the fraction: enough for what is not finite.
 fn half_of(value: f32) -> [u8; 2] {
     let bits = value.to_bits();
     (((bits >> 16 & 0x8000) | 0x7c00 | (bits >> 13 & 0x3ff)) as u16).to_le_bytes()

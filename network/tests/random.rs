@@ -1,4 +1,4 @@
-//! What holds for every network, and for every file.
+//! Properties of every network and of every file.
 #![allow(clippy::unwrap_used)]
 
 mod random_spec;

@@ -1,4 +1,4 @@
-//! What a spec promises: validation names what is wrong, and the computed figures hold for the real forward pass.
+//! The promises of a spec: validation names what is wrong, and the computed figures hold for the real forward pass.
 #![allow(clippy::unwrap_used)]
 
 use portrait_network::reference::{self, Tensor};

@@ -18,7 +18,7 @@ fn model() -> Model {
     model
 }
 
-/// The same file with one change to its header and tensors.
+/// Makes a good file with one change to its header and tensors.
 fn rewritten(change: impl FnOnce(&mut HashMap<String, String>, &mut Vec<(String, Vec<usize>, Vec<u8>)>)) -> Vec<u8> {
     use safetensors::SafeTensors;
     use safetensors::tensor::TensorView;

@@ -1,7 +1,7 @@
 //! A *peer* is another runtime with the same network, in a process of its own that `benches/main.rs` starts.
 //!
-//! It reads input planes and the expected second image, runs the network once, and prints one line of JSON, [`Ready`].
-//! Then it answers each line `go N` of its standard input with a line: the mean seconds of N runs, after one that is not
+//! A peer reads input planes and the expected second image, runs the network once, and prints one line of JSON, [`Ready`].
+//! Then it answers each line `go N` of its standard input with a line: the mean seconds of N runs, after a run that is not
 //! counted. It ends with its standard input. `python/serving.py` is the same for peers in Python.
 
 use std::io::{BufRead, Write};
@@ -13,7 +13,7 @@ use clap::{Parser, ValueEnum};
 use cpu_time::ProcessTime;
 use serde::Serialize;
 
-/// What every peer is told.
+/// The command line of every peer.
 #[derive(Debug, Parser)]
 pub struct Task {
     /// The network: a weights file or an ONNX file, as the peer needs it.
@@ -30,12 +30,12 @@ pub struct Task {
     /// Threads to use; a software device uses as many.
     #[arg(long)]
     pub threads: usize,
-    /// What seconds are.
+    /// Clock that seconds are measured with.
     #[arg(long, value_enum)]
     pub clock: Clock,
 }
 
-/// What seconds are.
+/// The clock that seconds are measured with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Clock {
     /// CPU time of the process, divided by the number of its threads.
@@ -44,22 +44,22 @@ pub enum Clock {
     Wall,
 }
 
-/// What a peer says of itself once it can be measured.
+/// The line of a peer that can be measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ready {
-    /// Where it runs the network.
+    /// Name of the device that runs the network.
     pub device: String,
-    /// Threads that CPU time is divided by.
+    /// Number of threads that CPU time is divided by.
     pub threads: usize,
-    /// Largest difference of its output from the expected one.
+    /// Largest difference of the peer's output from the expected one.
     pub max_error: f32,
 }
 
 impl Task {
-    /// The input's shape, `[1, C, H, W]`, and values.
+    /// Reads the input's shape, `[1, C, H, W]`, and values.
     ///
     /// # Errors
-    /// When the file cannot be read, or does not hold whole planes.
+    /// Fails when the file cannot be read, or does not hold whole planes.
     pub fn planes(&self) -> Result<([usize; 4], Vec<f32>)> {
         let planes = read(&self.input)?;
         let area = self.size * self.size;
@@ -67,10 +67,10 @@ impl Task {
         Ok(([1, planes.len() / area, self.size, self.size], planes))
     }
 
-    /// Checks one run's output, says so, and measures runs for as long as it is asked to.
+    /// Checks one run's output, prints [`Ready`], and measures runs until the standard input ends.
     ///
     /// # Errors
-    /// When a run fails, or its output has another size than the expected one.
+    /// Fails when a run fails, or its output has another size than the expected one.
     pub fn serve<Output>(
         &self,
         device: &str,

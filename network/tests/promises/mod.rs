@@ -1,10 +1,11 @@
-//! What holds for every input, however broken: asserted on each by the fuzz targets, and on their corpus by `corpus.rs`.
+//! Promises that hold for every input, however broken: asserted on each input by the fuzz targets, and on their corpus by
+//! `corpus.rs`.
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by binaries that each use a part")]
 
 use portrait_network::{Dtype, MAX_CHANNELS, MAX_DOWNSCALE, MAX_LAYERS, Model, Source, Spec};
 
-/// A weights file is refused in words, or is a model of finite weights and settings in their range that survives being
-/// written and read again.
+/// Checks that a weights file is refused in words, or is a model of finite weights and settings in their range that survives
+/// being written and read again.
 /// Returns whether it is a model.
 pub fn weights(content: &[u8]) -> bool {
     match Model::from_bytes(content) {
@@ -26,8 +27,8 @@ pub fn weights(content: &[u8]) -> bool {
     }
 }
 
-/// A spec in JSON, as it stands in a weights file's header, is refused in words, or is a graph in which every layer reads
-/// earlier ones and every number is in its range. Returns whether it is a graph.
+/// Checks that a spec in JSON, as it stands in a weights file's header, is refused in words, or is a graph in which every layer
+/// reads earlier layers and every number is in its range. Returns whether it is a graph.
 pub fn spec(content: &[u8]) -> bool {
     let Ok(spec) = serde_json::from_slice::<Spec>(content) else { return false };
     match spec.validate() {

@@ -4,8 +4,8 @@ use portrait_network::{Activation, Layer, Op, Plane, Spec, Upsampling};
 
 /// Most channels of a layer.
 const MOST_CHANNELS: usize = 48;
-/// Coarsest grid.
-const MOST_DOWNSCALE: usize = 8;
+/// Factor of the coarsest grid.
+const COARSEST: usize = 8;
 /// Most sums: each may make values four times as large, and there is an end to f16.
 const MOST_SUMS: usize = 3;
 
@@ -27,7 +27,7 @@ impl Chance<'_> {
     }
 }
 
-/// A valid spec; about one layer for every five bytes.
+/// Makes a valid spec of about one layer for every five bytes.
 pub fn spec(bytes: &[u8]) -> Spec {
     let mut chance = Chance(bytes);
     let mut inputs = vec![Plane::Color];
@@ -72,7 +72,7 @@ fn layer(chance: &mut Chance, index: usize, tensors: &[Tensor]) -> Option<(Layer
     let (op, from, channels, downscale) = match kind {
         0..=2 => {
             let kernel = if kind == 0 { 1 } else { 3 };
-            let stride = 1 + chance.below(2) * usize::from(downscale * 2 <= MOST_DOWNSCALE);
+            let stride = 1 + chance.below(2) * usize::from(downscale * 2 <= COARSEST);
             let out_channels = 1 + chance.below(MOST_CHANNELS);
             let activation = match chance.below(3) {
                 0 => Activation::None,
@@ -84,7 +84,7 @@ fn layer(chance: &mut Chance, index: usize, tensors: &[Tensor]) -> Option<(Layer
         }
         3 => {
             let factor = 2 + 2 * chance.below(2);
-            let fits = channels * factor * factor <= MOST_CHANNELS && downscale * factor <= MOST_DOWNSCALE;
+            let fits = channels * factor * factor <= MOST_CHANNELS && downscale * factor <= COARSEST;
             (Op::SpaceToDepth { factor }, vec![source], channels * factor * factor, fits.then_some(downscale * factor)?)
         }
         4 => (

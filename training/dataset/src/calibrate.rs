@@ -10,17 +10,17 @@ use crate::linear_image::{LinearImage, luminance};
 use crate::scene::Scene;
 use crate::studio::Studio;
 
-/// The kinds of light that head_studio writes spheres for.
+/// Kinds of light that head_studio writes spheres for.
 pub const KINDS: [&str; 2] = ["area", "environment"];
-/// Largest deviation of the ratio from one.
+/// Maximum deviation of the ratio from 1.
 pub const TOLERANCE: f32 = 0.05;
-/// Pixels this much covered count; the edge does not.
+/// Minimum coverage of a pixel that counts; the sphere's edge does not.
 const INSIDE_ALPHA: f32 = 0.999;
 
-/// Mean luminance of one sphere in both engines.
+/// The mean luminance of one sphere in both engines.
 #[derive(Clone, Copy, Debug)]
 pub struct Calibration {
-    /// The kind of light.
+    /// Kind of light.
     pub kind: &'static str,
     /// Bevy's mean linear luminance.
     pub bevy: f32,
@@ -29,12 +29,12 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Bevy over Cycles.
+    /// Returns Bevy's luminance over Cycles'.
     pub fn ratio(&self) -> f32 {
         self.bevy / self.cycles.max(1e-9)
     }
 
-    /// Whether the ratio is within [`TOLERANCE`] of one.
+    /// Tells whether the ratio is within [`TOLERANCE`] of 1.
     pub fn is_fine(&self) -> bool {
         (self.ratio() - 1.0).abs() <= TOLERANCE
     }
@@ -43,7 +43,7 @@ impl Calibration {
 /// Renders `<kind>.glb` as `<kind>.json` says and compares with `<kind>.exr`.
 ///
 /// # Errors
-/// When a file is missing or broken, or rendering fails.
+/// Fails when a file is missing or broken, or rendering fails.
 pub fn calibrate(studio: &mut Studio, data: &Path, kind: &'static str) -> Result<Calibration, DatasetError> {
     let files = ["json", "exr", "glb"].map(|ending| data.join(format!("{kind}.{ending}")));
     if let Some(path) = files.iter().find(|path| !path.exists()) {

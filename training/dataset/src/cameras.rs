@@ -21,16 +21,16 @@ use crate::scene::Scene;
 const HEAD_LAYER: usize = 0;
 const BACKGROUND_LAYER: usize = 1;
 const SCREEN_LAYER: usize = 2;
-/// Metres from the camera; behind any scene.
+/// Distance of the background from the camera, in metres: behind any scene.
 const BACKGROUND_DISTANCE_M: f32 = 50.0;
-/// How far the background reaches beyond the picture.
+/// Factor by which the background is larger than the picture.
 const BACKGROUND_MARGIN: f32 = 1.1;
 
 /// A camera and the image it draws into.
 pub struct Shooting {
-    /// The camera.
+    /// Entity of the camera.
     pub entity: Entity,
-    /// Its target.
+    /// Texture that the camera draws into.
     pub target: Handle<Image>,
 }
 
@@ -44,7 +44,7 @@ fn camera(order: isize) -> Camera {
     Camera { order, clear_color: ClearColorConfig::Custom(Color::BLACK), ..default() }
 }
 
-/// Where a scene's camera stands and how wide it looks; its picture is square.
+/// Returns where a scene's camera stands and how wide it looks. Its picture is square.
 pub fn pose(scene: &Scene) -> (Transform, Projection) {
     let rotation = Quat::from_array(scene.camera.rotation_xyzw).normalize();
     let transform = Transform::from_translation(Vec3::from(scene.camera.position)).with_rotation(rotation);
@@ -57,7 +57,8 @@ pub fn pose(scene: &Scene) -> (Transform, Projection) {
     (transform, Projection::Perspective(projection))
 }
 
-/// The camera of the first rendered image, in front of `backdrop`; without one, of the scene's linear radiance.
+/// Spawns the camera of the first rendered image, in front of `backdrop`; without a backdrop, that of the scene's linear
+/// radiance.
 pub fn spawn_beauty(world: &mut World, stage: Entity, scene: &Scene, backdrop: Option<&Backdrop>) -> Shooting {
     let format = if backdrop.is_some() { TextureFormat::Rgba8UnormSrgb } else { TextureFormat::Rgba16Float };
     let target = target(world, [scene.size_px; 2], format);
@@ -85,7 +86,7 @@ pub fn spawn_beauty(world: &mut World, stage: Entity, scene: &Scene, backdrop: O
     Shooting { entity, target }
 }
 
-/// What is behind a scene, on a layer that only cameras of [`beauty_layers`] see.
+/// Spawns the background of a scene, on a layer that only cameras of [`beauty_layers`] see.
 pub fn spawn_background(world: &mut World, camera: Entity, scene: &Scene, backdrop: &Backdrop) {
     let mesh = world.resource_mut::<Assets<Mesh>>().add(background_mesh(scene, backdrop));
     let texture = match backdrop {
@@ -105,7 +106,7 @@ pub fn spawn_background(world: &mut World, camera: Entity, scene: &Scene, backdr
     ));
 }
 
-/// The layers of the scene and of its background.
+/// Returns the layers of the scene and of its background.
 pub fn beauty_layers() -> RenderLayers {
     RenderLayers::from_layers(&[HEAD_LAYER, BACKGROUND_LAYER])
 }
@@ -114,8 +115,8 @@ fn unlit() -> StandardMaterial {
     StandardMaterial { unlit: true, fog_enabled: false, double_sided: true, cull_mode: None, ..default() }
 }
 
-/// A quad facing the camera, a little larger than the picture: linear vertex colours make a gradient, and white ones
-/// show an image's texels where the pixels are.
+/// Makes a quad that faces the camera, a little larger than the picture: linear vertex colours make a gradient, and white vertex
+/// colours show an image's texels where the pixels are.
 fn background_mesh(scene: &Scene, backdrop: &Backdrop) -> Mesh {
     let edge = (scene.camera.fov_y_rad / 2.0).tan() * BACKGROUND_DISTANCE_M * BACKGROUND_MARGIN;
     let corners = [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0_f32]];
@@ -135,7 +136,7 @@ fn background_mesh(scene: &Scene, backdrop: &Backdrop) -> Mesh {
         .with_inserted_indices(Indices::U32(vec![0, 1, 2, 0, 2, 3]))
 }
 
-/// A camera at the same pose that draws normals and depth and nothing else.
+/// Spawns a camera at the scene's pose that draws normals and depth and nothing else.
 pub fn spawn_g_buffer(world: &mut World, stage: Entity, scene: &Scene) -> Entity {
     let entity = world.spawn((
         Camera3d::default(),
@@ -151,7 +152,7 @@ pub fn spawn_g_buffer(world: &mut World, stage: Entity, scene: &Scene) -> Entity
     entity.id()
 }
 
-/// A linear image as half floats, read without interpolation.
+/// Makes a texture of a linear image, in half floats, read without interpolation.
 fn texture(world: &mut World, image: &LinearImage) -> Handle<Image> {
     let [width, height] = image.size;
     let texels = image.pixels.iter().flatten();
@@ -163,7 +164,7 @@ fn texture(world: &mut World, image: &LinearImage) -> Handle<Image> {
     world.resource_mut::<Assets<Image>>().add(texture)
 }
 
-/// A camera that looks at nothing but `image`, texel for pixel, through the scene's tone mapping.
+/// Spawns a camera that looks at nothing but `image`, texel for pixel, through the scene's tone mapping.
 pub fn spawn_display(world: &mut World, stage: Entity, image: &LinearImage, rendering: &Rendering) -> Shooting {
     let texture = texture(world, image);
     let mesh = world.resource_mut::<Assets<Mesh>>().add(Rectangle::new(1.0, 1.0));

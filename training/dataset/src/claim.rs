@@ -1,4 +1,5 @@
-//! Two processes with the same seeds: the second refuses. Processes with seeds of their own share a data folder.
+//! Claims of seeds: of two processes with the same seeds the second refuses, and processes with seeds of their own share a data
+//! folder.
 
 use std::path::Path;
 
@@ -9,9 +10,10 @@ use portrait_files::lock::Lock;
 use crate::error::DatasetError;
 use crate::seeds::SeedRange;
 
-/// In the data folder: a file for each range of seeds that is or was worked on, locked as long as its process lives.
+/// Name of the folder of claims in the data folder: a file for each range of seeds that is or was worked on, locked as long as its
+/// process lives.
 const LOCKS: &str = ".locks";
-/// Locked while claims are compared.
+/// Name of the file that is locked while claims are compared.
 const GUARD: &str = "portrait-dataset.guard";
 const PREFIX: &str = "portrait-dataset ";
 
@@ -25,7 +27,7 @@ impl Claim {
     /// Claims every `stride`-th seed of a range.
     ///
     /// # Errors
-    /// When another process has one of them, or the data folder cannot be written or has no file locks.
+    /// Fails when another process has one of the seeds, or the data folder cannot be written or has no file locks.
     pub fn take(data: &Path, range: &SeedRange, stride: u32) -> Result<Self, DatasetError> {
         let folder = data.join(LOCKS);
         let failed = |error| FileError::Io { path: folder.clone(), source: explain_full_disk(error) };
@@ -52,7 +54,7 @@ impl Claim {
     }
 }
 
-/// Range and stride of a claim's file.
+/// Reads range and stride from the name of a claim's file.
 fn parse(name: &str) -> Option<(SeedRange, u32)> {
     let (range, stride) = name.strip_prefix(PREFIX)?.split_once(" by ")?;
     Some((range.parse().ok()?, stride.parse().ok().filter(|&stride| stride > 0)?))

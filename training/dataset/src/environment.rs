@@ -1,10 +1,10 @@
-//! An equirectangular environment as the two cube maps Bevy lights with, filtered once on the CPU.
+//! An equirectangular environment as the two cube maps that Bevy lights with, filtered once on the CPU.
 //!
 //! The convention is head_studio's (`lighting.py`). With `rotation_deg` = r, the direction (x, y, z) sees
 //! `u = 0.5 - (atan2(-z, x) + radians(r)) / (2 pi)` modulo 1, `v = acos(y) / pi`, from the top left.
 //! The maps are filtered at r = 0; the turn is the light's `rotation`.
 //!
-//! Bevy's own run-time filter would run again in every frame and samples with noise; this one integrates over
+//! Bevy's own run-time filter would run again in every frame and samples with noise; this filter integrates over
 //! every texel, so that it is exact, deterministic and free afterwards.
 
 use bevy::asset::RenderAssetUsages;
@@ -17,34 +17,34 @@ use half::f16;
 
 use crate::linear_image::{LinearImage, luminance};
 
-/// Edge of the sharpest specular level and of the source, texels.
+/// Edge of the sharpest specular level and of its source, in texels.
 const SHARP_PX: usize = 64;
-/// Edge of the source for everything blurry, texels.
+/// Edge of the source of everything blurry, in texels.
 const COARSE_PX: usize = 32;
-/// Edge of the diffuse map, texels.
+/// Edge of the diffuse map, in texels.
 const DIFFUSE_PX: usize = 16;
-/// Samples along each axis of a source texel.
+/// Number of samples along each axis of a source texel.
 const SUPERSAMPLES: usize = 4;
 
-/// Brightest reflected radiance, in means of the whole environment: windows, lamps and soft boxes keep theirs, which is
+/// Maximum reflected radiance, in means of the whole environment: windows, lamps and soft boxes keep theirs, which is
 /// most of what shines on skin; the sun does not. Nothing shadows a reflection in Bevy, and at a grazing angle every surface
-/// is a mirror: a sun behind the head would sparkle along nostrils, ears and single hairs. The diffuse map keeps its light.
+/// is a mirror: a sun behind the head would sparkle along nostrils, ears and single hairs. The diffuse map keeps the sun's light.
 const BRIGHTEST_REFLECTION: f32 = 30.0;
 
-/// A texel of a cube map: where it is, how much of the sphere it covers, and what it shines.
+/// A texel of a cube map: its direction, its solid angle and its radiance.
 struct Texel {
     direction: Vec3,
     solid_angle: f32,
     radiance: Vec3,
 }
 
-/// The turn of [`bevy::light::EnvironmentMapLight`] for head_studio's `rotation_deg`.
+/// Returns the turn of [`bevy::light::EnvironmentMapLight`] for head_studio's `rotation_deg`.
 pub fn rotation(rotation_deg: f32) -> Quat {
     // Bevy looks the map up in the inverse turn of a direction, which adds radians(r) to atan2(-z, x).
     Quat::from_rotation_y(-rotation_deg.to_radians())
 }
 
-/// Diffuse and specular cube maps of an equirectangular image.
+/// Makes the diffuse and the specular cube map of an equirectangular image.
 pub fn filter(image: &LinearImage) -> [Image; 2] {
     let mut coarse = cube_of(image, COARSE_PX);
     let mut sharp = cube_of(image, SHARP_PX);
@@ -61,7 +61,7 @@ pub fn filter(image: &LinearImage) -> [Image; 2] {
     [cube_image(DIFFUSE_PX, &[diffuse]), cube_image(SHARP_PX, &levels)]
 }
 
-/// One level, whose perceptual roughness Bevy derives from its number.
+/// Makes a specular level, whose perceptual roughness Bevy derives from the level's number.
 fn specular_level(sharp: &[Texel], coarse: &[Texel], level: u32, perceptual_roughness: f32) -> Vec<Vec3> {
     if level == 0 {
         return sharp.iter().map(|texel| texel.radiance).collect();
@@ -83,7 +83,7 @@ fn specular_level(sharp: &[Texel], coarse: &[Texel], level: u32, perceptual_roug
         .collect()
 }
 
-/// Mean radiance by a weight that counts where it is positive.
+/// Averages radiance by a weight, which counts where it is positive.
 fn convolve(source: &[Texel], weight: impl Fn(Vec3) -> f32) -> Vec3 {
     let (mut sum, mut total) = (Vec3::ZERO, 0.0);
     for texel in source {
@@ -94,7 +94,7 @@ fn convolve(source: &[Texel], weight: impl Fn(Vec3) -> f32) -> Vec3 {
     sum / total.max(1e-12)
 }
 
-/// Dims what is brighter than `limit`, keeping its colour.
+/// Dims texels that are brighter than `limit`, and keeps their colour.
 fn dim_highlights(texels: &mut [Texel], limit: f32) {
     for texel in texels {
         let bright = luminance(texel.radiance.to_array());
@@ -104,7 +104,7 @@ fn dim_highlights(texels: &mut [Texel], limit: f32) {
     }
 }
 
-/// Direction and solid angle of each texel, in the order a GPU stores a cube.
+/// Lists direction and solid angle of each texel, in the order in which a GPU stores a cube.
 fn texel_directions(edge: usize) -> impl Iterator<Item = (Vec3, f32)> {
     (0..6 * edge * edge).map(move |index| {
         let (face, row, column) = (index / (edge * edge), index / edge % edge, index % edge);
@@ -116,7 +116,7 @@ fn texel_directions(edge: usize) -> impl Iterator<Item = (Vec3, f32)> {
     })
 }
 
-/// Where a place on a face looks: `s` to the right and `t` down, each −1 to 1.
+/// Returns the direction of a place on a cube's face: `s` to the right and `t` down, each −1 to 1.
 fn world_direction(face: usize, s: f32, t: f32) -> Vec3 {
     let cube = match face {
         0 => Vec3::new(1.0, -t, -s),
@@ -148,7 +148,7 @@ fn cube_of(image: &LinearImage, edge: usize) -> Vec<Texel> {
         .collect()
 }
 
-/// Bilinear, wrapping around sideways.
+/// Looks a direction up, bilinearly, wrapping around sideways.
 fn look_up(image: &LinearImage, direction: Vec3) -> Vec3 {
     use std::f32::consts::{PI, TAU};
     let [width, height] = image.size;
@@ -167,7 +167,7 @@ fn look_up(image: &LinearImage, direction: Vec3) -> Vec3 {
     upper.lerp(lower, y - top)
 }
 
-/// A cube texture from its levels, each face after face.
+/// Makes a cube texture of its levels, each face after face.
 fn cube_image(edge: usize, levels: &[Vec<Vec3>]) -> Image {
     let extent = Extent3d { width: edge as u32, height: edge as u32, depth_or_array_layers: 6 };
     let format = TextureFormat::Rgba16Float;

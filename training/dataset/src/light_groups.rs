@@ -1,4 +1,4 @@
-//! `light_groups.safetensors`: one scene in linear light, one light at a time, on both sides of the pair.
+//! The file `light_groups.safetensors`: a scene in linear light, one light at a time, for both images of the pair.
 //!
 //! Light adds up: a weighted sum of the groups over a background, exposed and tone-mapped, is the pair under other light,
 //! exactly. Training draws such sums, so a scene that was path traced once is seen under as many lights as there are steps.
@@ -24,7 +24,7 @@ use crate::linear_image::LinearImage;
 use crate::scene::{LightGroups, Scene};
 use crate::studio::FirstGroups;
 
-/// The file's name in a seed's folder.
+/// Name of the file in a seed's folder.
 pub const LIGHT_GROUPS: &str = "light_groups.safetensors";
 /// Version of the file.
 pub const FORMAT: u32 = 1;
@@ -36,7 +36,7 @@ struct Halves {
 }
 
 impl Halves {
-    /// The first `channels` of every pixel.
+    /// Takes the first `channels` of every pixel.
     fn of(image: &LinearImage, channels: usize) -> Self {
         let [width, height] = image.size.map(|side| side as usize);
         let values = image.pixels.iter().flat_map(|pixel| &pixel[..channels]);
@@ -61,11 +61,11 @@ impl View for Halves {
     }
 }
 
-/// The file's content: Bevy's groups beside those that head_studio left in `folder`. `reference` is the whole one, for its
-/// alpha; `backdrop` is the scene's, without exposure.
+/// Encodes the file: Bevy's groups beside the groups that head_studio left in `folder`. `reference` is the whole reference
+/// image, for its alpha; `backdrop` is the scene's, without exposure.
 ///
 /// # Errors
-/// When a group's file is missing, broken or of another size.
+/// Fails when a group's file is missing, broken or of another size.
 pub fn encode(
     folder: &Path,
     scene: &Scene,

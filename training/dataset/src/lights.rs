@@ -11,32 +11,32 @@ use bevy::transform::components::Transform;
 
 use crate::scene::AreaLight;
 
-/// Metres; far beyond any scene, so that Bevy's range window does not darken it.
+/// Range of a light, in metres: far beyond any scene, so that Bevy's range window does not darken it.
 const RANGE_M: f32 = 50.0;
-/// Radians; a shadow map's frustum must stay below a right angle.
+/// Maximum angle of a light's cone, in radians: a shadow map's frustum must stay below a right angle.
 const WIDEST_CONE: f32 = 1.2;
-/// How much wider than the scene the cone is.
+/// Factor by which the cone is wider than the scene.
 const CONE_MARGIN: f32 = 1.1;
-/// Metres towards the light. Bevy's default of 0.02 m is as large as a nose is high.
+/// Shadow bias towards the light, in metres. Bevy's default of 0.02 m is as large as a nose is high.
 const SHADOW_DEPTH_BIAS_M: f32 = 0.002;
-/// Shadow map texels along the normal.
+/// Shadow bias along the normal, in texels of the shadow map.
 const SHADOW_NORMAL_BIAS_TEXELS: f32 = 1.5;
 
 /// A sphere around everything that is drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Metres.
+    /// Centre, in metres.
     pub center: Vec3,
-    /// Metres.
+    /// Radius, in metres.
     pub radius_m: f32,
 }
 
-/// The exposure at which Bevy multiplies radiance by one: `exp2(-ev100) / 1.2 = 1`.
+/// Returns the exposure at which Bevy multiplies radiance by 1: `exp2(-ev100) / 1.2 = 1`.
 pub fn unit_exposure() -> Exposure {
     Exposure { ev100: -1.2_f32.log2() }
 }
 
-/// The spot light that gives `target` the irradiance of the disk.
+/// Makes the spot light that gives `target` the irradiance of the disk.
 ///
 /// A disk of flux Φ and radius R shines the radiance Φ / (π · πR²); on its axis, at the distance d, that makes the
 /// irradiance Φ / (π (d² + R²)). Bevy's spot light makes lumens / (4π d²). Hence lumens = 4 Φ d² / (d² + R²). The cone

@@ -1,4 +1,4 @@
-//! `portrait-dataset`: from folders of scenes to folders of training pairs.
+//! The command line of `portrait-dataset`, from folders of scenes to folders of training pairs.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

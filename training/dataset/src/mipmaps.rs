@@ -6,18 +6,18 @@ use bevy::pbr::StandardMaterial;
 use bevy::render::render_resource::TextureFormat;
 use portrait_network::transfer::{srgb_decode, srgb_encode};
 
-/// What a texel means, so that a mean of texels is taken in the right space.
+/// The meaning of a texel, so that a mean of texels is taken in the right space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TexelKind {
-    /// Encoded with the sRGB curve; alpha is linear.
+    /// Colour encoded with the sRGB curve; alpha is linear.
     Srgb,
-    /// A number in each channel.
+    /// Number in each channel.
     Linear,
-    /// A unit vector, encoded n·0.5 + 0.5 in red, green, blue.
+    /// Unit vector, encoded n·0.5 + 0.5 in red, green, blue.
     Normal,
 }
 
-/// Samples along the long axis of a stretched footprint.
+/// Number of samples along the long axis of a stretched footprint.
 const ANISOTROPY: u16 = 8;
 
 /// Adds all mip levels to the textures of a material.
@@ -34,8 +34,8 @@ pub fn add_to_material(material: &mut StandardMaterial, images: &mut Assets<Imag
     }
 }
 
-/// Adds all mip levels to an 8-bit RGBA texture and filters it trilinearly. False where the format is another one or
-/// levels are there already.
+/// Adds all mip levels to an 8-bit RGBA texture and filters it trilinearly. Returns false for a texture of another format or with
+/// mip levels of its own.
 pub fn add_mip_levels(image: &mut Image, kind: TexelKind) -> bool {
     let fitting = matches!(image.texture_descriptor.format, TextureFormat::Rgba8Unorm | TextureFormat::Rgba8UnormSrgb);
     let size = image.size();
@@ -73,14 +73,14 @@ fn trilinear(sampler: &ImageSampler) -> ImageSamplerDescriptor {
     }
 }
 
-/// The mean of four texels of one kind.
+/// Averages four texels of one kind.
 struct Averager {
     kind: TexelKind,
     decode: [f32; 256],
     encode: Vec<u8>,
 }
 
-/// Entries of the table from linear to sRGB: fine enough that the darkest steps stay apart.
+/// Number of entries of the table from linear to sRGB: fine enough that the darkest steps stay apart.
 const ENCODE_STEPS: usize = 8192;
 
 impl Averager {
@@ -90,7 +90,7 @@ impl Averager {
         Self { kind, decode, encode: (0..=ENCODE_STEPS).map(encode).collect() }
     }
 
-    /// The next level. The last row and column of an odd size are dropped, as GPUs address levels.
+    /// Makes the next level. The last row and column of an odd size are dropped, as GPUs address levels.
     fn halve(&self, texels: &[u8], width: usize, height: usize) -> Vec<u8> {
         let (out_width, out_height) = ((width / 2).max(1), (height / 2).max(1));
         let mut out = Vec::with_capacity(out_width * out_height * 4);

@@ -1,4 +1,4 @@
-//! From a finished scene to a finished pair: the images, what they are compared by, and when they are left alone.
+//! The way from a finished scene to a finished pair: the images, their comparison, and the pairs that are left alone.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -18,22 +18,22 @@ use crate::seeds::seed_folder;
 use crate::studio::Studio;
 use crate::tone_tables;
 
-/// Alpha from which a reference pixel counts as head.
+/// Minimum alpha of a reference pixel that counts as head.
 pub const SILHOUETTE_ALPHA: f32 = 0.5;
 
-/// What became of a seed.
+/// The outcome for a seed.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The pair was there, whole.
     Kept(Pair),
-    /// It was rendered.
+    /// The pair was rendered.
     Made(Pair),
 }
 
-/// Whether the finished pair of a seed is there already.
+/// Reads the finished pair of a seed, if it is there already.
 ///
 /// # Errors
-/// When the scene is missing or unfinished.
+/// Fails when the scene is missing or unfinished.
 pub fn finished(data: &Path, seed: u64) -> Result<Option<Pair>, DatasetError> {
     let folder = seed_folder(data, seed);
     Ok(Pair::finished(&folder, &Done::read(&folder)?))
@@ -42,7 +42,7 @@ pub fn finished(data: &Path, seed: u64) -> Result<Option<Pair>, DatasetError> {
 /// Makes the pair of a seed, unless it is there already.
 ///
 /// # Errors
-/// When the scene is missing or broken, rendering fails, or a file cannot be written.
+/// Fails when the scene is missing or broken, rendering fails, or a file cannot be written.
 pub fn make(studio: &mut Studio, data: &Path, seed: u64) -> Result<Outcome, DatasetError> {
     let folder = seed_folder(data, seed);
     let done = Done::read(&folder)?;
@@ -86,7 +86,7 @@ pub fn make(studio: &mut Studio, data: &Path, seed: u64) -> Result<Outcome, Data
 /// The reference as head_studio left it, premultiplied, of the size the scene says.
 ///
 /// # Errors
-/// When the file is not OpenEXR, or of another size.
+/// Fails when the file is not OpenEXR, or of another size.
 pub fn read_reference(folder: &Path, scene: &Scene) -> Result<LinearImage, DatasetError> {
     Ok(LinearImage::read_exr(&folder.join("reference.exr"), scene.size())?)
 }
@@ -107,13 +107,14 @@ fn encode(value: f32) -> u16 {
     ((value.clamp(-1.0, 1.0) * 0.5 + 0.5) * 65535.0 + 0.5) as u16
 }
 
-/// `[H, W] RGB u16`: view-space normal · 0.5 + 0.5, the zero vector where nothing is drawn.
+/// Encodes normals as `[H, W] RGB u16`: view-space normal · 0.5 + 0.5, the zero vector where nothing is drawn.
 fn encode_normals(g_buffer: &GBuffer, camera_rotation: Quat) -> Vec<u16> {
     let normals = g_buffer.view_normals(camera_rotation);
     normals.flat_map(|normal| normal.unwrap_or(Vec3::ZERO).to_array().map(encode)).collect()
 }
 
-/// `[H, W] u16`: how much nearer than the face's centre, in lengths of the face's half diagonal; −1 where nothing is.
+/// Encodes depths as `[H, W] u16`: distance in front of the face's centre, in lengths of the face's half diagonal; −1 where
+/// nothing is drawn.
 fn encode_depths(g_buffer: &GBuffer, scene: &Scene) -> Vec<u16> {
     let forward = Quat::from_array(scene.camera.rotation_xyzw).normalize() * Vec3::NEG_Z;
     let middle_m = (Vec3::from(scene.face.center) - Vec3::from(scene.camera.position)).dot(forward);

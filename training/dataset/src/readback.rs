@@ -1,4 +1,4 @@
-//! From GPU textures to bytes, between two frames: the app is not pipelined, so nothing else uses the device then.
+//! Reads GPU textures back between two frames: the app is not pipelined, so nothing else uses the device then.
 
 use bevy::asset::Handle;
 use bevy::ecs::entity::Entity;
@@ -23,17 +23,17 @@ use crate::error::DatasetError;
 const WORKGROUP_PX: u32 = 8;
 const G_BUFFER_PIXEL_BYTES: u64 = 16;
 
-/// What Bevy's prepass drew, `[H, W]`.
+/// The normals and depths of Bevy's prepass, `[H, W]`.
 #[derive(Clone, Debug)]
 pub struct GBuffer {
-    /// Unit normals in world space; meaningless where nothing is drawn.
+    /// Unit normals in world space, without meaning where nothing is drawn.
     pub normals: Vec<Vec3>,
-    /// Distance along the view axis, metres; `None` where nothing is drawn.
+    /// Distances along the view axis, in metres; `None` where nothing is drawn.
     pub depths_m: Vec<Option<f32>>,
 }
 
 impl GBuffer {
-    /// Normals in the camera's space: +X right, +Y up, +Z towards the camera.
+    /// Returns the normals in the camera's space: +X right, +Y up, +Z towards the camera.
     pub fn view_normals(&self, camera_rotation: Quat) -> impl Iterator<Item = Option<Vec3>> {
         let world_to_view = camera_rotation.inverse();
         self.normals.iter().zip(&self.depths_m).map(move |(normal, depth)| depth.map(|_| world_to_view * *normal))
@@ -49,7 +49,7 @@ fn gpu(world: &World) -> Result<(&RenderDevice, &RenderQueue), DatasetError> {
     ))
 }
 
-/// The tightly packed texels of a render target.
+/// Reads the tightly packed texels of a render target.
 pub fn read_target(world: &World, target: &Handle<Image>, texel_bytes: u32) -> Result<Vec<u8>, DatasetError> {
     let (device, queue) = gpu(world)?;
     let image = world.get_resource::<RenderAssets<GpuImage>>().and_then(|images| images.get(target));
@@ -96,7 +96,7 @@ fn submit_and_map(
     Ok(bytes)
 }
 
-/// Copies prepass textures out.
+/// A reader of prepass textures.
 pub struct GBufferReader {
     pipeline: ComputePipeline,
 }
@@ -105,7 +105,7 @@ impl GBufferReader {
     /// Compiles the kernel on the render world's device.
     ///
     /// # Errors
-    /// When there is no device.
+    /// Fails when there is no device.
     pub fn new(world: &World) -> Result<Self, DatasetError> {
         let (device, _) = gpu(world)?;
         let module = device.create_and_validate_shader_module(ShaderModuleDescriptor {
@@ -123,10 +123,10 @@ impl GBufferReader {
         Ok(Self { pipeline })
     }
 
-    /// What `camera`, a camera with both prepasses and no multisampling, drew last.
+    /// Reads the last prepasses of `camera`, a camera with both prepasses and no multisampling.
     ///
     /// # Errors
-    /// When the camera has drawn no prepass.
+    /// Fails when the camera has drawn no prepass.
     pub fn read(&self, world: &mut World, camera: Entity, near_m: f32) -> Result<GBuffer, DatasetError> {
         let mut views = world.query::<(&MainEntity, &ViewPrepassTextures)>();
         let textures = views.iter(world).find(|(main, _)| main.id() == camera).map(|(_, textures)| textures);

@@ -1,4 +1,4 @@
-//! A scene's [`Rendering`] as Bevy's components.
+//! Conversion of a scene's [`Rendering`] to Bevy's components.
 
 use bevy::anti_alias::fxaa::Fxaa;
 use bevy::anti_alias::smaa::Smaa;
@@ -10,7 +10,7 @@ use bevy::render::view::Msaa;
 
 pub use portrait_files::rendering::{AntiAliasing, Rendering, ShadowFilter, ToneMapping};
 
-/// Bevy's component for a tone mapper.
+/// Returns Bevy's component for a tone mapper.
 pub fn tonemapping(tone_mapping: ToneMapping) -> Tonemapping {
     match tone_mapping {
         ToneMapping::None => Tonemapping::None,
@@ -21,7 +21,7 @@ pub fn tonemapping(tone_mapping: ToneMapping) -> Tonemapping {
     }
 }
 
-/// Gives a camera what the first image is drawn with.
+/// Gives a camera the components with which the first image is drawn.
 pub fn apply(rendering: &Rendering, camera: &mut EntityWorldMut) {
     camera.insert((
         tonemapping(rendering.tone_mapping),

@@ -1,4 +1,4 @@
-//! Which seeds a command works on.
+//! The seeds that a command works on.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ pub use portrait_files::folder::seed_folder;
 
 use crate::error::DatasetError;
 
-/// One beyond the largest seed: a seed's folder has eight digits.
+/// End of the seeds, excluded: a seed's folder has eight digits.
 pub const SEED_LIMIT: u64 = 100_000_000;
 
 /// A half-open range of seeds, written `A..B`.
@@ -36,7 +36,7 @@ impl FromStr for SeedRange {
 }
 
 impl SeedRange {
-    /// The seeds, every `stride`-th (0 counts as 1).
+    /// Lists every `stride`-th seed of the range (0 counts as 1).
     pub fn seeds(&self, stride: usize) -> impl Iterator<Item = u64> + Clone + use<> {
         self.0.clone().step_by(stride.max(1))
     }

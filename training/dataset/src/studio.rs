@@ -35,32 +35,32 @@ use crate::readback::{self, GBuffer, GBufferReader};
 use crate::rendering::{AntiAliasing, Rendering};
 use crate::scene::{Background, Gradient, LightGroups, Scene};
 
-/// The renderer warns that lavapipe is slow, which whoever has no GPU knows.
+/// Filter of the log. The renderer warns that lavapipe is slow, which whoever has no GPU knows.
 const LOG_FILTER: &str = "wgpu=error,naga=warn,bevy_render::renderer=error";
 static LOGGING: AtomicBool = AtomicBool::new(false);
 
-/// Longest wait for a glTF file, or for pipelines.
+/// Maximum time for loading a glTF file, and for compiling pipelines.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Perceptual roughness at which Bevy's diffuse reflection (Burley's) is nearest to Lambert's.
 const LAMBERT_ROUGHNESS: f32 = 0.7;
 
 /// The images of one scene.
 pub struct Shot {
-    /// The first rendered image, `[H, W] RGB u8`, sRGB.
+    /// First rendered image, `[H, W] RGB u8`, sRGB.
     pub first: Vec<u8>,
-    /// The reference image through the same tone mapping, `[H, W] RGB u8`, sRGB.
+    /// Reference image through the scene's tone mapping, `[H, W] RGB u8`, sRGB.
     pub reference: Vec<u8>,
     /// Normals and depth.
     pub g_buffer: GBuffer,
-    /// The first image by light group, if the scene has any.
+    /// First image by light group, if the scene has light groups.
     pub light_groups: Option<FirstGroups>,
 }
 
 /// The first image's light groups, linear, before exposure and tone mapping.
 pub struct FirstGroups {
-    /// What each light alone makes of the head, in the order of [`LightGroups::names`].
+    /// Head under each light alone, in the order of [`LightGroups::names`].
     pub groups: Vec<LinearImage>,
-    /// How much of the background each pixel shows, 0–1 in every channel.
+    /// Share of the background that each pixel shows, 0–1 in every channel.
     pub uncovered: LinearImage,
 }
 
@@ -76,7 +76,7 @@ impl Studio {
     /// Starts Bevy without a window.
     ///
     /// # Errors
-    /// When the data folder does not exist or there is no device.
+    /// Fails when the data folder does not exist or there is no device.
     ///
     /// # Panics
     /// Bevy itself panics, with a message that says so, where no graphics adapter is found.
@@ -120,7 +120,7 @@ impl Studio {
     /// opaque linear image, through the same tone mapping.
     ///
     /// # Errors
-    /// When a file is missing or does not load, or the renderer does not get ready.
+    /// Fails when a file is missing or does not load, or the renderer does not get ready.
     pub fn shoot(
         &mut self,
         scene: &Scene,
@@ -152,7 +152,7 @@ impl Studio {
         })
     }
 
-    /// Photographs what stands on the stage again, one light at a time. Its own lights and cameras go dark for good.
+    /// Photographs the stage again, one light at a time. The stage's own lights and cameras go dark for good.
     fn shoot_light_groups(
         &mut self,
         stage: Entity,
@@ -206,10 +206,10 @@ impl Studio {
         Ok(LinearImage { size: [size_px; 2], pixels: bytes.chunks_exact(8).map(pixel).collect() })
     }
 
-    /// The radiance of a scene of Lambertian surfaces, without tone mapping or background.
+    /// Renders the radiance of a scene of Lambertian surfaces, without tone mapping or background.
     ///
     /// # Errors
-    /// As [`Studio::shoot`].
+    /// Fails as [`Studio::shoot`] does.
     pub fn shoot_radiance(&mut self, scene: &Scene, glb: &str) -> Result<LinearImage, DatasetError> {
         self.on_stage(|studio, stage| {
             studio.set_up(stage, scene, glb)?;
@@ -223,7 +223,7 @@ impl Studio {
     /// Shows an opaque linear image through a tone mapping: `[H, W] RGB u8`, sRGB.
     ///
     /// # Errors
-    /// When the renderer does not get ready.
+    /// Fails when the renderer does not get ready.
     pub fn tone_map(&mut self, image: &LinearImage, rendering: &Rendering) -> Result<Vec<u8>, DatasetError> {
         self.on_stage(|studio, stage| {
             let shown = cameras::spawn_display(studio.app.world_mut(), stage, image, rendering);
@@ -232,7 +232,7 @@ impl Studio {
         })
     }
 
-    /// Everything that `work` spawns under the stage goes away with it, whatever happens.
+    /// Runs `work` on a stage of its own. Everything that is spawned under the stage goes away with it, whatever happens.
     fn on_stage<T>(
         &mut self,
         work: impl FnOnce(&mut Self, Entity) -> Result<T, DatasetError>,
@@ -434,7 +434,7 @@ fn timeout(path: &Path, what: &'static str) -> DatasetError {
     DatasetError::Timeout { path: path.into(), what, limit_s: PATIENCE.as_secs() }
 }
 
-/// RGBA to RGB.
+/// Drops alpha: RGBA to RGB.
 fn opaque(rgba: &[u8]) -> Vec<u8> {
     rgba.chunks_exact(4).flat_map(|pixel| &pixel[..3]).copied().collect()
 }

@@ -1,4 +1,4 @@
-//! `tone_mapping.safetensors`: Bevy's tone mappers, measured.
+//! The file `tone_mapping.safetensors`: Bevy's tone mappers, measured.
 //!
 //! Training tone-maps sums of light groups itself. It knows nothing of Bevy: it looks colours up in these tables, which are
 //! what Bevy shows for a lattice of linear colours.
@@ -21,19 +21,19 @@ use crate::linear_image::LinearImage;
 use crate::rendering::{Rendering, ToneMapping};
 use crate::studio::Studio;
 
-/// The file's name in the data folder.
+/// Name of the file in the data folder.
 pub const TONE_TABLES: &str = "tone_mapping.safetensors";
-/// Entries along an axis.
+/// Number of entries along an axis.
 pub const ENTRIES: u32 = 48;
-/// Of the logarithm at black: 1 / `SLOPE` is where it stops being nearly linear.
+/// Slope of the logarithm at black: 1 / `SLOPE` is the value at which the table stops being nearly linear.
 pub const SLOPE: f32 = 64.0;
-/// The largest linear value of the table.
+/// Largest linear value of the table.
 pub const LARGEST: f32 = 64.0;
 
 /// Measures every tone mapper, unless the file is there.
 ///
 /// # Errors
-/// When rendering fails or the file cannot be written.
+/// Fails when rendering fails or the file cannot be written.
 pub fn ensure(studio: &mut Studio, data: &Path) -> Result<(), DatasetError> {
     let path = data.join(TONE_TABLES);
     if path.exists() {
@@ -56,13 +56,13 @@ pub fn ensure(studio: &mut Studio, data: &Path) -> Result<(), DatasetError> {
     Ok(atomic::write(&path, &content).map_err(FileError::io(path))?)
 }
 
-/// The linear value of entry `index`.
+/// Returns the linear value of entry `index`.
 pub fn value_at(index: u32) -> f32 {
     let share = index as f32 / (ENTRIES - 1) as f32;
     (((1.0 + LARGEST * SLOPE).log2() * share).exp2() - 1.0) / SLOPE
 }
 
-/// All colours of the table as an image: red along x, then green; blue along y.
+/// Makes an image of all colours of the table: red along x, then green; blue along y.
 fn lattice() -> LinearImage {
     let axis: Vec<f32> = (0..ENTRIES).map(value_at).collect();
     let colors = axis.iter().flat_map(|&b| axis.iter().map(move |&g| (g, b)));

@@ -1,4 +1,4 @@
-//! Looks at finished pairs: do the two images show the same thing, equally bright?
+//! Measures finished pairs: whether the two images show the same thing, equally bright.
 
 use std::path::Path;
 
@@ -12,26 +12,26 @@ use crate::pixels::{self, Format};
 use crate::scene::Scene;
 use crate::seeds::seed_folder;
 
-/// The overlap wanted.
+/// Minimum overlap of the silhouettes that is wanted.
 pub const WANTED_IOU: f32 = 0.98;
 
-/// What was measured of one pair.
+/// The figures of one pair.
 #[derive(Clone, Copy, Debug)]
 pub struct PairReport {
-    /// The seed.
+    /// Seed of the pair.
     pub seed: u64,
-    /// Overlap of the silhouettes.
+    /// Overlap of the silhouettes, intersection over union, 0–1.
     pub silhouette_iou: f32,
     /// Mean display-referred luminance (of sRGB values, 0 to 1) of `first.png` inside the reference's silhouette.
     pub first_luminance: f32,
-    /// The same of `reference.png`.
+    /// Mean display-referred luminance of `reference.png` inside the reference's silhouette.
     pub reference_luminance: f32,
 }
 
 /// Measures a finished pair from its files.
 ///
 /// # Errors
-/// When the pair is not finished or a file does not decode.
+/// Fails when the pair is not finished or a file does not decode.
 pub fn measure(data: &Path, seed: u64) -> Result<PairReport, DatasetError> {
     let folder = seed_folder(data, seed);
     if pair::finished(data, seed)?.is_none() {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 const PIXELS: usize = (SIZE_PX * SIZE_PX) as usize;
 const GROUPS: [&str; 3] = ["key", "rim", "environment"];
-/// What the drawn light is of the even one.
+/// Factors of the drawn light on the even light.
 const WEIGHTS: [[f32; 3]; 3] = [[0.5, 0.4, 0.3], [1.0, 2.0, 0.5], [0.7; 3]];
 
 fn lamp(name: &str, position: [f32; 3], power_w: f32, color: [f32; 3]) -> Value {

@@ -71,7 +71,7 @@ fn a_pair_is_whole_aligned_and_made_only_once() {
     assert_eq!(left.len(), 5 + PAIR_FILES.len() + 1, "stray files: {left:?}");
 }
 
-/// What `make` says after `spoil` has changed a good scene.
+/// Returns the error of `make` after `spoil` has changed a good scene.
 fn complaint(studio: &mut Studio, data: &Path, spoil: impl FnOnce(&Path)) -> String {
     let folder = lit_toy().write(data);
     spoil(&folder);

@@ -1,4 +1,4 @@
-//! What is behind the head, the same linear image on both sides.
+//! The background behind the head: the same linear image in first and reference image.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ use crate::error::FileError;
 use crate::linear_image::LinearImage;
 use crate::scene::{Background, Gradient, Scene};
 
-/// A scene's background, at hand.
+/// The background of a scene, read into memory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Backdrop {
-    /// From the lower to the upper edge.
+    /// Gradient from the lower to the upper edge.
     Gradient(Gradient),
-    /// Pixel for pixel, opaque.
+    /// Opaque image of the scene's size.
     Image(LinearImage),
 }
 
 impl Backdrop {
-    /// The background of a scene whose files are relative to `data`, at the scene's exposure.
+    /// Reads the background of a scene whose files are relative to `data`, at the scene's exposure.
     ///
     /// # Errors
-    /// When its image is missing, broken, or of another size than the scene's.
+    /// Fails when the background's image is missing, broken, or of another size than the scene's.
     pub fn read(data: &Path, scene: &Scene) -> Result<Self, FileError> {
         let gain = scene.rendering.gain();
         let bright = |color: [f32; 3]| color.map(|value| value * gain);
@@ -39,7 +39,7 @@ impl Backdrop {
         }
     }
 
-    /// Colour behind the middle of a pixel of an image of `size`.
+    /// Returns the colour behind the middle of a pixel of an image of `size`.
     pub fn at(&self, [x, y]: [u32; 2], size: [u32; 2]) -> [f32; 3] {
         match self {
             Self::Gradient(gradient) => gradient.at((y as f32 + 0.5) / size[1] as f32),

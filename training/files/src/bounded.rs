@@ -1,4 +1,4 @@
-//! Reading no more than there should be, and only from where it should be.
+//! Bounded reading: no more than a file should hold, and only files in their folder.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -6,13 +6,13 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::FileError;
 
-/// Largest manifest, scene or config, in bytes. Real ones have a few thousand.
+/// Maximum size of a manifest, scene or config, in bytes. Real files have a few thousand.
 pub const MAX_TEXT_BYTES: u64 = 1 << 20;
 
 /// Opens a regular file for reading: not a folder, and not a device or pipe, which may never end.
 ///
 /// # Errors
-/// When it is something else, or cannot be opened.
+/// Fails when the path is no regular file, or cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     // Asked before it is opened: opening a pipe waits for its writer.
     if !std::fs::metadata(path)?.is_file() {
@@ -21,39 +21,39 @@ pub fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// The content of a file of at most `most_bytes`.
+/// Reads the content of a file of at most `max_bytes`.
 ///
 /// # Errors
-/// When it is larger, no regular file, or cannot be read.
-pub fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
+/// Fails when the file is larger, no regular file, or cannot be read.
+pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let too_large = |found: u64| {
-        let what = format!("{found} bytes: expected at most {most_bytes}; it is damaged or another kind of file");
+        let what = format!("{found} bytes: expected at most {max_bytes}; it is damaged or another kind of file");
         Err(io::Error::new(ErrorKind::FileTooLarge, what))
     };
     let found = file.metadata()?.len();
-    if found > most_bytes {
+    if found > max_bytes {
         return too_large(found);
     }
     // One byte more than allowed shows that it has grown since.
     let mut content = Vec::with_capacity(found as usize);
-    file.take(most_bytes.saturating_add(1)).read_to_end(&mut content)?;
-    if content.len() as u64 > most_bytes { too_large(content.len() as u64) } else { Ok(content) }
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > max_bytes { too_large(content.len() as u64) } else { Ok(content) }
 }
 
-/// As [`read`], of a text in UTF-8 of at most [`MAX_TEXT_BYTES`].
+/// Reads a text in UTF-8 of at most [`MAX_TEXT_BYTES`].
 ///
 /// # Errors
-/// As [`read`], or when it is not UTF-8.
+/// Fails as [`read`] does, and when the text is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
     let content = read(path, MAX_TEXT_BYTES)?;
     String::from_utf8(content).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
-/// The path of a file that `named_by` names relative to `folder`.
+/// Returns the path of a file that `named_by` names relative to `folder`.
 ///
 /// # Errors
-/// When the name is empty or absolute, climbs out of the folder with `..`, or is a link that leads out of it.
+/// Fails when the name is empty or absolute, climbs out of the folder with `..`, or is a link that leads out of it.
 pub fn inside(folder: &Path, name: &str, named_by: &'static str) -> Result<PathBuf, FileError> {
     let path = folder.join(name);
     let outside = || FileError::Outside { folder: folder.into(), name: name.into(), named_by };

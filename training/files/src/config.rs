@@ -1,4 +1,4 @@
-//! A training run as a TOML file: network, data, losses, optimisers and when to stop.
+//! A training run as a TOML file: network, data, losses, optimisers and its end.
 
 use std::path::Path;
 
@@ -13,43 +13,44 @@ mod check;
 
 pub use check::ConfigError;
 
-/// Longest config, in bytes. The largest network has about 10,000; parsing takes a hundred times as much memory.
+/// Maximum length of a config, in bytes. The largest network has about 10,000; parsing takes a hundred times as much memory.
 pub const MAX_CONFIG_BYTES: usize = 1 << 16;
-/// Longest line that an error shows, in bytes.
+/// Maximum length of a line that an error shows, in bytes.
 const MAX_SHOWN_LINE: usize = 500;
 
-/// Pixels that ꟻLIP's widest blur reaches to each side: three standard deviations.
+/// Number of pixels that ꟻLIP's widest blur reaches to each side: three standard deviations.
 pub const FLIP_RADIUS_PX: usize = 10;
 
-/// Everything that decides what a run learns. Each field has a default, so a file names only what differs.
+/// The config of a run: everything that decides what the run learns. Each field has a default, so a file names only what
+/// differs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The network to train.
+    /// Network to train.
     pub network: NetworkConfig,
-    /// Which pairs, and how batches are made of them.
+    /// Choice of pairs, and of how batches are made of them.
     pub data: DataConfig,
-    /// The generator's and the critic's losses.
+    /// Losses of generator and critic.
     pub loss: LossConfig,
-    /// The critic's size and number of steps.
+    /// Size of the critic and its number of steps.
     pub critic: CriticConfig,
     /// Both Adam optimisers and the moving average of the weights.
     pub optimizer: OptimizerConfig,
-    /// Length of the run, and how often it measures and saves.
+    /// Length of the run, and intervals of measuring and saving.
     pub run: RunConfig,
 }
 
-/// The network: a preset, or a whole spec.
+/// The network of a run: a preset, or a whole spec.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// A network that `portrait_network` ships. Default: `quality`, when there is no `spec`.
+    /// Network that `portrait_network` ships. Default: `quality`, when there is no `spec`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// Input planes of the preset. Default: the preset's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Vec<Plane>>,
-    /// A network of one's own, instead of a preset.
+    /// Network of one's own, instead of a preset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<Spec>,
 }
@@ -58,15 +59,15 @@ pub struct NetworkConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// [`Spec::quality`].
+    /// Network for quality, [`Spec::quality`].
     Quality,
-    /// [`Spec::fast`].
+    /// Network for speed, [`Spec::fast`].
     Fast,
-    /// [`Spec::tiny`].
+    /// Smallest network, for tests, [`Spec::tiny`].
     Tiny,
 }
 
-/// Which pairs, and how batches are made of them.
+/// The choice of pairs, and of how batches are made of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
@@ -76,15 +77,15 @@ pub struct DataConfig {
     pub validation_seeds: Seeds,
     /// Side of the square crops, in pixels. Default 128.
     pub crop_px: usize,
-    /// Crops for each step. Default 4.
+    /// Number of crops for each step. Default 4.
     pub batch: usize,
     /// Share of the crops, 0–1, whose middle is a pixel of the face, as far as the image's edge allows. Default 0.5.
     pub on_face: f64,
-    /// Mirror half of the crops. Default true.
+    /// Mirrors half of the crops. Default true.
     pub flip: bool,
-    /// Both images of a crop are multiplied (in sRGB) by 1 ± up to this. Default 0.1.
+    /// Maximum deviation from 1 of a factor on both images of a crop, in sRGB. Default 0.1.
     pub gain_jitter: f32,
-    /// Each colour channel of both images is multiplied by 1 ± up to this. Default 0.04.
+    /// Maximum deviation from 1 of a factor on each colour channel of both images, in sRGB. Default 0.04.
     pub white_balance_jitter: f32,
     /// Share of the crops, 0–1, that are lit anew if their pair has light groups. Default 0.75.
     pub relight: f64,
@@ -106,114 +107,115 @@ pub struct LossConfig {
     pub gp_weight: f64,
     /// Unit in which the penalty measures the gradient. Default `rms`.
     pub penalty: Penalty,
-    /// Steps at the start in which `adv_weight` is 0 (the critic already learns). Default 150.
+    /// Steps of the warm-up, in which `adv_weight` is 0 (the critic may already learn). Default 150.
     pub warm_up_steps: u64,
     /// Steps after the warm-up in which `adv_weight` grows to its value. Default 50.
     pub ramp_steps: u64,
-    /// How much L1 counts at each kind of pixel.
+    /// Weight of L1 at each kind of pixel.
     pub importance: Importance,
 }
 
-/// How the norm of the critic's gradient with respect to an image of N values is measured.
+/// The unit in which the norm of the critic's gradient with respect to an image of N values is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Penalty {
-    /// (√N·‖∇‖ − 1)²: the balance of L1 and critic is the same at any crop size.
+    /// Root mean square, (√N·‖∇‖ − 1)²: the balance of L1 and critic is the same at any crop size.
     Rms,
-    /// (‖∇‖ − 1)² (Gulrajani et al. 2017, literally). At 128² the critic's gradient then outweighs L1's 2,200 : 1.
+    /// Euclidean norm, (‖∇‖ − 1)², the literal form of the method (Gulrajani et al. 2017). At 128² the critic's gradient then
+    /// outweighs L1's 2,200 : 1.
     L2,
 }
 
-/// Weight of L1 by the pixel's value in `mask.png`; values between are interpolated. All are divided by their mean
+/// The weight of L1 by the pixel's value in `mask.png`; values between are interpolated. All weights are divided by their mean
 /// over the training set, so that L1 keeps the scale of a plain mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Importance {
-    /// Mask 0. Default 0.1: it counts a little, so that the background stays as it is.
+    /// Weight at mask 0. Default 0.1: the background counts a little, so that it stays as it is.
     pub background: f32,
-    /// Mask 64. Default 0.5.
+    /// Weight at mask 64. Default 0.5.
     pub hair_and_cloth: f32,
-    /// Mask 160. Default 1.
+    /// Weight at mask 160. Default 1.
     pub skin: f32,
-    /// Mask 255: brows, eyes and lips. Default 2.
+    /// Weight at mask 255, of brows, eyes and lips. Default 2.
     pub features: f32,
 }
 
-/// The critic.
+/// The critic of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CriticConfig {
     /// Channels of the 4×4 convolutions with stride 2; two 3×3 convolutions follow. Default 32, 64, 128.
     pub channels: Vec<usize>,
-    /// Critic steps for each generator step. Default 1.
+    /// Number of critic steps for each generator step. Default 1.
     pub steps: usize,
-    /// Step at which it starts to learn, at the latest when it is listened to: a long `loss.warm_up_steps` is half the
-    /// price without it. Default 0.
+    /// Step at which the critic starts to learn, at the latest when L_G counts: steps of a long warm-up are half the price without
+    /// a critic. Default 0.
     pub first_step: u64,
 }
 
-/// Adam for both networks.
+/// The Adam optimisers of both networks, and the average of the generator's weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// Default 5e-4.
+    /// Learning rate of the generator at the start. Default 5e-4.
     pub generator_learning_rate: f64,
-    /// Default 5e-4.
+    /// Learning rate of the critic at the start. Default 5e-4.
     pub critic_learning_rate: f64,
-    /// Share of both learning rates at `run.max_steps`; they fall towards it along half a cosine. Default 1: constant.
+    /// Share of both learning rates that is left at `run.max_steps`; they fall along half a cosine. Default 1: constant.
     pub final_rate: f64,
-    /// Default 0.5.
+    /// Decay of the mean of the gradients. Default 0.5.
     pub beta1: f32,
-    /// Default 0.9.
+    /// Decay of the mean of the squared gradients. Default 0.9.
     pub beta2: f32,
-    /// Default 1e-5.
+    /// Number that keeps a step finite where gradients are small. Default 1e-5.
     pub epsilon: f32,
-    /// Decay of the moving average of the generator's weights, the ones that are exported. Default 0.995.
+    /// Decay of the moving average of the generator's weights, which is exported. Default 0.995.
     pub ema: f32,
 }
 
-/// Length of the run, and how often it measures and saves.
+/// The length of a run, and the intervals of measuring and saving.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
     /// Seed of the initial weights and of every random choice. Default 1.
     pub seed: u64,
-    /// Replicas that train together, each on a device of its own (on the CPU: a thread) and on its equal share of
-    /// every batch; `data.batch` counts them all. It changes the speed, not what is learnt. Default 1.
+    /// Number of replicas that train together, each on a device of its own (on the CPU: a thread) and on its equal share of
+    /// every batch; `data.batch` counts all shares. This changes the speed, not what is learnt. Default 1.
     pub workers: usize,
-    /// The run stops here at the latest. Default 20,000.
+    /// Step at which the run stops at the latest. Default 20,000.
     pub max_steps: u64,
-    /// The run stops after this many minutes, if given (of this process, not of earlier ones).
+    /// Minutes after which the run stops, counted in each process anew. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_minutes: Option<f64>,
     /// Steps between lines in `metrics.jsonl`. Default 10.
     pub log_every: u64,
     /// Steps between validations. Default 250.
     pub validate_every: u64,
-    /// Most pairs that a validation looks at. Default 20.
+    /// Maximum number of pairs that a validation looks at. Default 20.
     pub validation_pairs: usize,
     /// Steps between checkpoints. Default 250.
     pub checkpoint_every: u64,
     /// Steps between pictures of validation faces. Default 500.
     pub picture_every: u64,
-    /// Steps in a row that may be rejected for NaN or infinite values before the run fails. Default 20.
+    /// Maximum number of steps in a row that are rejected for NaN or infinite values before the run fails. Default 20.
     pub max_rejected: u64,
-    /// When the parameters count as converged.
+    /// Criterion by which the parameters count as converged.
     pub convergence: ConvergenceConfig,
 }
 
-/// Converged: after `min_steps`, the best smoothed validation L1 is less than `min_improvement` (relative) better than
-/// it was `window` validations ago.
+/// The criterion of convergence: after `min_steps`, the best smoothed validation L1 is less than `min_improvement` (relative)
+/// better than it was `window` validations ago.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConvergenceConfig {
-    /// Validations that are averaged. Default 3.
+    /// Number of validations that are averaged. Default 3.
     pub smoothing: usize,
-    /// Validations to look back. Default 10.
+    /// Number of validations to look back. Default 10.
     pub window: usize,
-    /// Relative improvement, 0–1. Default 0.01.
+    /// Minimum relative improvement, 0–1. Default 0.01.
     pub min_improvement: f64,
-    /// Earliest step. Default 3,000.
+    /// Earliest step of convergence. Default 3,000.
     pub min_steps: u64,
 }
 
@@ -310,16 +312,16 @@ impl ConfigFile {
     /// Reads and checks a config.
     ///
     /// # Errors
-    /// When the file cannot be read or parsed, or a value is out of range.
+    /// Fails when the file cannot be read or parsed, or a value is out of range.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = bounded::read_text(path).map_err(|source| ConfigError::Io { path: path.into(), source })?;
         Self::parse(text, path)
     }
 
-    /// As [`load`](Self::load), from a text; `path` is for messages only.
+    /// Checks a config that is in memory; `path` is for messages only.
     ///
     /// # Errors
-    /// When the text cannot be parsed, or a value is out of range.
+    /// Fails when the text cannot be parsed, or a value is out of range.
     pub fn parse(text: String, path: &Path) -> Result<Self, ConfigError> {
         if text.len() > MAX_CONFIG_BYTES {
             return Err(ConfigError::TooLong { path: path.into(), found: text.len() });
@@ -335,24 +337,24 @@ impl ConfigFile {
         Ok(Self { config, text })
     }
 
-    /// The checked config.
+    /// Returns the checked config.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The file as it is.
+    /// Returns the text of the file as it is.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// SHA-256 of the file, hexadecimal.
+    /// Returns the SHA-256 of the file, hexadecimal.
     pub fn sha256(&self) -> String {
         Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
 impl Config {
-    /// Factor on both learning rates after so many steps: 1 at first, `final_rate` from `max_steps` on (Loshchilov and
+    /// Returns the factor on both learning rates after so many steps: 1 at first, `final_rate` from `max_steps` on (Loshchilov and
     /// Hutter 2017, without restarts).
     pub fn rate_share(&self, step: u64) -> f64 {
         let done = (step as f64 / self.run.max_steps as f64).min(1.0);
@@ -360,10 +362,10 @@ impl Config {
         last + (1.0 - last) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
     }
 
-    /// The network to train.
+    /// Returns the network to train.
     ///
     /// # Errors
-    /// When the spec is not valid, or both a preset and a spec are given.
+    /// Fails when the spec is not valid, or both a preset and a spec are given.
     pub fn graph(&self) -> Result<Graph, ConfigError> {
         let network = &self.network;
         let mut spec = match (&network.spec, network.preset) {
@@ -385,7 +387,7 @@ impl Config {
         Ok(spec.validate()?)
     }
 
-    /// Whether a run with `other` may go on with this config: everything but lengths and intervals is the same.
+    /// Tells whether a run with `other` may go on with this config: everything but lengths and intervals is the same.
     pub fn continues(&self, other: &Self) -> bool {
         let core = |config: &Self| {
             let run = RunConfig { seed: config.run.seed, ..RunConfig::default() };
@@ -396,7 +398,7 @@ impl Config {
 }
 
 impl Importance {
-    /// Weight of L1 for each mask value.
+    /// Returns the weight of L1 for each mask value.
     pub fn table(&self) -> [f32; 256] {
         let knots = [(0.0, self.background), (64.0, self.hair_and_cloth), (160.0, self.skin), (255.0, self.features)];
         std::array::from_fn(|mask| {

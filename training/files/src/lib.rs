@@ -1,5 +1,5 @@
-//! What lies on disk between head_studio, `portrait_dataset` and `portrait_training`: scenes, pairs, their images, and
-//! the configs of training runs.
+//! The files between head_studio, `portrait_dataset` and `portrait_training`: scenes, pairs, their images, weights, and the
+//! configs of training runs.
 //!
 //! Such files come from other machines and other people. Nothing here trusts one: sizes are bounded before memory is
 //! asked for, a name in a manifest stays within its folder, every number is in its range, and whatever is wrong is an

@@ -5,25 +5,25 @@ use std::path::Path;
 use crate::error::FileError;
 use crate::pixels::{self, Format, Size};
 
-/// Linear Rec.709, `[H, W] RGBA f32`, row 0 on top.
+/// An image in linear Rec.709, `[H, W] RGBA f32`, row 0 on top.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearImage {
     /// Width and height, pixels.
     pub size: [u32; 2],
-    /// Row after row.
+    /// Pixels, row after row.
     pub pixels: Vec<[f32; 4]>,
 }
 
-/// Relative luminance of linear Rec.709 (ITU-R BT.709).
+/// Returns the relative luminance of a colour in linear Rec.709 (ITU-R BT.709).
 pub fn luminance(rgb: [f32; 3]) -> f32 {
     0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]
 }
 
 impl LinearImage {
-    /// Reads an OpenEXR file; without an alpha channel, alpha is one.
+    /// Reads an OpenEXR file. Without an alpha channel, alpha is 1.
     ///
     /// # Errors
-    /// When the file is unreadable, not OpenEXR, of another size, or holds values that are not finite.
+    /// Fails when the file is unreadable, not OpenEXR, of another size, or holds values that are not finite.
     pub fn read_exr(path: &Path, size: Size) -> Result<Self, FileError> {
         let decoded = pixels::read(path, Format::OpenExr, size)?.into_rgba32f();
         let size = [decoded.width(), decoded.height()];
@@ -38,7 +38,7 @@ impl LinearImage {
         }
     }
 
-    /// Every colour times `gain`.
+    /// Multiplies every colour by `gain`.
     pub fn brighter(&self, gain: f32) -> Self {
         let scaled = self.pixels.iter().map(|[r, g, b, a]| [r * gain, g * gain, b * gain, *a]);
         Self { size: self.size, pixels: scaled.collect() }

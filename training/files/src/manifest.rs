@@ -1,4 +1,5 @@
-//! Finished or not: fingerprints, `done.json` (written by head_studio) and `pair.json` (written by portrait_dataset, last).
+//! The manifests that say what is finished: `done.json`, which head_studio writes, and `pair.json`, which portrait_dataset writes
+//! last; and the fingerprints in them.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,73 +13,73 @@ use crate::error::FileError;
 use crate::rendering::Rendering;
 use crate::{atomic, bounded};
 
-/// The manifest of a finished scene.
+/// Name of the manifest of a finished scene.
 pub const DONE: &str = "done.json";
-/// The manifest of a finished pair.
+/// Name of the manifest of a finished pair.
 pub const PAIR: &str = "pair.json";
-/// What head_studio writes for each seed.
+/// Names of the files that head_studio writes for each seed.
 pub const SCENE_FILES: [&str; 4] = ["scene.glb", "scene.json", "reference.exr", "mask.png"];
-/// What portrait_dataset writes for each seed.
+/// Names of the files that portrait_dataset writes for each seed.
 pub const PAIR_FILES: [&str; 4] = ["first.png", "reference.png", "normal.png", "depth.png"];
 /// Version of `pair.json`. Raise it when the rendering changes, so that old pairs are made again.
 pub const PAIR_FORMAT: u32 = 3;
-/// Width and height that a pair may have, in pixels.
+/// Range of a pair's width and height, in pixels.
 pub const SIZES_PX: RangeInclusive<u32> = 1..=8192;
 
-/// Size and digest of a file.
+/// The size and digest of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// Length.
+    /// Length, in bytes.
     pub bytes: u64,
-    /// Lower-case hexadecimal.
+    /// SHA-256, in lower-case hexadecimal.
     pub sha256: String,
 }
 
 impl Fingerprint {
-    /// Measures a content.
+    /// Takes the fingerprint of a content.
     pub fn of(content: &[u8]) -> Self {
         Self { bytes: content.len() as u64, sha256: hexadecimal(Sha256::new().chain_update(content)) }
     }
 }
 
-/// `done.json`.
+/// The content of `done.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
-    /// Version, 1.
+    /// Version of the manifest, 1.
     pub format: u32,
     /// Every file of the scene.
     pub files: BTreeMap<String, Fingerprint>,
 }
 
-/// `pair.json`.
+/// The content of `pair.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pair {
-    /// Version, [`PAIR_FORMAT`].
+    /// Version of the manifest, [`PAIR_FORMAT`].
     pub format: u32,
-    /// The seed.
+    /// Seed of the scene.
     pub seed: u64,
-    /// The identity, for splits that keep a person on one side.
+    /// Number of the identity, for splits that keep a person on one side.
     pub identity: u64,
-    /// Edge of every image, pixels.
+    /// Width and height of every image, in pixels.
     pub size_px: u32,
-    /// How it was drawn and shown.
+    /// Settings with which the pair was drawn and shown.
     pub rendering: Rendering,
-    /// Overlap of the two silhouettes, 0 to 1.
+    /// Overlap of the two silhouettes, intersection over union, 0–1.
     pub silhouette_iou: f32,
-    /// Every image written.
+    /// Every image of the pair.
     pub files: BTreeMap<String, Fingerprint>,
-    /// Digests of the scene it was made from, as `done.json` gave them.
+    /// Digests of the scene that the pair was made from, as `done.json` gave them.
     pub inputs: BTreeMap<String, String>,
 }
 
-/// What training wants to know of `pair.json`. Other entries are ignored.
+/// The part of `pair.json` that training reads. Other entries are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairInfo {
-    /// [`PAIR_FORMAT`].
+    /// Version of the manifest, [`PAIR_FORMAT`].
     pub format: u32,
     /// Seed of the scene, also the folder's name.
     pub seed: u64,
-    /// Whose face it is: a number or a name.
+    /// Number or name of the person.
     pub identity: serde_json::Value,
     /// Width and height of every image, in pixels, one of [`SIZES_PX`].
     pub size_px: u32,
@@ -88,7 +89,7 @@ impl PairInfo {
     /// Reads and checks the text of the pair of a seed.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
+    /// Fails with what is wrong, in words.
     pub fn parse(text: &str, seed: u64) -> Result<Self, String> {
         let info: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if info.format != PAIR_FORMAT {
@@ -107,7 +108,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, FileError
     serde_json::from_str(&text).map_err(FileError::json(path))
 }
 
-/// Whether each file is as its fingerprint says. Files are digested as they are read, however large.
+/// Checks that each file is as its fingerprint says. Files are digested as they are read, however large.
 fn check_files(folder: &Path, manifest: &'static str, files: &BTreeMap<String, Fingerprint>) -> Result<(), FileError> {
     for (name, expected) in files {
         let path = bounded::inside(folder, name, manifest)?;
@@ -139,10 +140,10 @@ fn hexadecimal(digest: Sha256) -> String {
 }
 
 impl Done {
-    /// The manifest of the scene in `folder`, which names all of [`SCENE_FILES`].
+    /// Reads the manifest of the scene in `folder`, which has to name all of [`SCENE_FILES`].
     ///
     /// # Errors
-    /// When the folder, the manifest or an entry in it is absent, or the manifest does not parse.
+    /// Fails when the folder, the manifest or an entry in it is absent, or the manifest does not parse.
     pub fn read(folder: &Path) -> Result<Self, FileError> {
         if !folder.is_dir() {
             return Err(FileError::SceneMissing(folder.into()));
@@ -158,10 +159,10 @@ impl Done {
         }
     }
 
-    /// Whether every file is there and whole.
+    /// Checks that every file is there and whole.
     ///
     /// # Errors
-    /// Names the first file that is not.
+    /// Fails with the first file that is not.
     pub fn check(&self, folder: &Path) -> Result<(), FileError> {
         check_files(folder, DONE, &self.files)
     }
@@ -172,7 +173,7 @@ impl Done {
 }
 
 impl Pair {
-    /// The finished pair in `folder`, if all its files are whole and it was made from the scene that `done` lists.
+    /// Reads the finished pair in `folder`, if all its files are whole and it was made from the scene that `done` lists.
     pub fn finished(folder: &Path, done: &Done) -> Option<Self> {
         let pair: Self = read_json(&folder.join(PAIR)).ok()?;
         let whole = pair.format == PAIR_FORMAT
@@ -185,7 +186,7 @@ impl Pair {
     /// Writes the images `(name, content)` and then the manifest, each whole or not at all.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// Fails when a file cannot be written.
     pub fn write(mut self, folder: &Path, images: &[(&'static str, Vec<u8>)], done: &Done) -> Result<Self, FileError> {
         for (name, content) in images {
             let path = folder.join(name);

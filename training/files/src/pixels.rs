@@ -14,57 +14,57 @@ use thiserror::Error;
 use crate::bounded;
 use crate::error::FileError;
 
-/// Largest image of surroundings, pixels.
+/// Maximum width and height of an image of surroundings, in pixels.
 pub const MAX_ENVIRONMENT_PX: [u32; 2] = [8192, 4096];
-/// Most that a pixel takes, in a file or in memory: four channels of 32-bit floats.
-const MOST_BYTES_PER_PX: u64 = 16;
-/// Largest tile of an OpenEXR image, pixels.
+/// Maximum size of a pixel in a file or in memory, in bytes: four channels of 32-bit floats.
+const MAX_BYTES_PER_PX: u64 = 16;
+/// Maximum width and height of an OpenEXR image's tiles, in pixels.
 const MAX_TILE_PX: usize = 8192;
-/// For headers, colour profiles and tables of offsets.
+/// Size of headers, colour profiles and tables of offsets, in bytes.
 const OVERHEAD_BYTES: u64 = 1 << 20;
 
-/// Formats of the data set.
+/// An image format of the data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// 8 or 16 bits.
+    /// PNG with 8 or 16 bits.
     Png,
-    /// Half or whole floats.
+    /// OpenEXR with half or whole floats.
     OpenExr,
 }
 
-/// What an image has to measure, in pixels.
+/// The size that an image has to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// Square, with the edge that a manifest gives.
     Edge {
-        /// Width and height.
+        /// Width and height, in pixels.
         px: u32,
-        /// The manifest.
+        /// Name of the manifest.
         said_by: &'static str,
     },
-    /// Any, up to a width and height.
+    /// Any size up to a width and height, in pixels.
     AtMost([u32; 2]),
 }
 
-/// Why an image cannot be decoded.
+/// An error of decoding an image.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Not such an image, damaged, or more than its size allows.
+    /// The image has another format, is damaged, or needs more memory than its size allows.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// The header asks for something that no image of ours has.
+    /// The header asks for something that no image of the data set has.
     #[error("its header says {found}: expected {expected}")]
     Header {
-        /// What is accepted.
+        /// Values that are accepted.
         expected: String,
-        /// What was found.
+        /// Value found.
         found: String,
     },
-    /// An image of another size.
+    /// The image has another size.
     #[error("{found:?} pixels: expected another size")]
     Size {
-        /// Width and height.
+        /// Width and height, in pixels.
         found: [u32; 2],
     },
 }
@@ -79,10 +79,10 @@ impl Format {
 }
 
 impl Size {
-    fn most(self) -> [u32; 2] {
+    fn max(self) -> [u32; 2] {
         match self {
             Self::Edge { px, .. } => [px; 2],
-            Self::AtMost(most) => most,
+            Self::AtMost(max) => max,
         }
     }
 
@@ -100,21 +100,21 @@ impl Size {
     fn in_words(self) -> String {
         match self {
             Self::Edge { px, said_by } => format!("{:?} px as {said_by} says", [px; 2]),
-            Self::AtMost(most) => format!("1 to {most:?} px"),
+            Self::AtMost(max) => format!("1 to {max:?} px"),
         }
     }
 
-    /// Most bytes that an image of this size takes, as a file or decoded.
-    pub fn most_bytes(self) -> u64 {
-        let [width, height] = self.most().map(u64::from);
-        width.saturating_mul(height).saturating_mul(MOST_BYTES_PER_PX).saturating_add(OVERHEAD_BYTES)
+    /// Returns the maximum size of an image of this size, as a file or decoded, in bytes.
+    pub fn max_bytes(self) -> u64 {
+        let [width, height] = self.max().map(u64::from);
+        width.saturating_mul(height).saturating_mul(MAX_BYTES_PER_PX).saturating_add(OVERHEAD_BYTES)
     }
 }
 
 /// Decodes an image that is in memory.
 ///
 /// # Errors
-/// When it is not of this format and size, is damaged, or needs more memory than its size explains.
+/// Fails when the image is not of this format and size, is damaged, or needs more memory than its size explains.
 pub fn decode(content: &[u8], format: Format, size: Size) -> Result<DynamicImage, DecodeError> {
     let format = match format {
         Format::Png => {
@@ -127,7 +127,7 @@ pub fn decode(content: &[u8], format: Format, size: Size) -> Result<DynamicImage
         }
     };
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(size.most_bytes());
+    limits.max_alloc = Some(size.max_bytes());
     let mut reader = ImageReader::with_format(Cursor::new(content), format);
     reader.limits(limits);
     let decoder = reader.into_decoder()?;
@@ -138,16 +138,16 @@ pub fn decode(content: &[u8], format: Format, size: Size) -> Result<DynamicImage
 /// Reads and decodes an image.
 ///
 /// # Errors
-/// As [`decode`], or when the file cannot be read or is larger than any such image.
+/// Fails as [`decode`] does, and when the file cannot be read or is larger than any such image.
 pub fn read(path: &Path, format: Format, size: Size) -> Result<DynamicImage, FileError> {
-    let content = bounded::read(path, size.most_bytes()).map_err(FileError::io(path))?;
+    let content = bounded::read(path, size.max_bytes()).map_err(FileError::io(path))?;
     decode(&content, format, size).map_err(|error| match error {
         DecodeError::Size { found } => FileError::ImageSize { path: path.into(), expected: size.in_words(), found },
         other => FileError::Image { path: path.into(), format: format.name(), reason: other.to_string() },
     })
 }
 
-/// Width and height stand at a fixed place: they are compared before the decoder makes a buffer for a row.
+/// Compares width and height, which stand at a fixed place of a PNG, before the decoder makes a buffer for a row.
 fn check_png_header(content: &[u8], size: Size) -> Result<(), DecodeError> {
     match content.get(8..24).map(|header| header.as_chunks::<4>().0) {
         Some([_, [b'I', b'H', b'D', b'R'], width, height]) => {
@@ -158,8 +158,8 @@ fn check_png_header(content: &[u8], size: Size) -> Result<(), DecodeError> {
     }
 }
 
-/// The decoder makes buffers for a whole layer, which may be larger than the picture it is seen in, and for whole blocks of
-/// it, as large as the header says.
+/// Compares an OpenEXR header's sizes. The decoder makes buffers for a whole layer, which may be larger than the picture that
+/// shows it, and for whole blocks of the layer, as large as the header says.
 fn check_exr_header(content: &[u8], size: Size) -> Result<(), DecodeError> {
     let headers = match MetaData::read_from_buffered(content, false) {
         Ok(data) => data.headers,
@@ -172,7 +172,7 @@ fn check_exr_header(content: &[u8], size: Size) -> Result<(), DecodeError> {
     let picture = header.shared_attributes.display_window.size;
     size.check([picture.width(), picture.height()].map(|px| u32::try_from(px).unwrap_or(u32::MAX)))?;
     let layer = header.layer_size;
-    let [width, height] = size.most();
+    let [width, height] = size.max();
     if layer.width() > width as usize || layer.height() > height as usize {
         let [expected, found] = [[width as usize, height as usize], [layer.width(), layer.height()]];
         return Err(DecodeError::Header {
@@ -189,9 +189,9 @@ fn check_exr_header(content: &[u8], size: Size) -> Result<(), DecodeError> {
         });
     }
     let block_bytes = header.max_block_byte_size() as u64;
-    if block_bytes > size.most_bytes() {
+    if block_bytes > size.max_bytes() {
         return Err(DecodeError::Header {
-            expected: format!("at most {}", size.most_bytes()),
+            expected: format!("at most {}", size.max_bytes()),
             found: format!("blocks of {block_bytes} bytes"),
         });
     }

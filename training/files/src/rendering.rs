@@ -1,49 +1,50 @@
-//! How a game draws and shows a scene: tone mapping, exposure, anti-aliasing and shadows.
+//! The settings with which a game draws and shows a scene: tone mapping, exposure, anti-aliasing and shadows.
 
 use serde::{Deserialize, Serialize};
 
-/// Frames after which temporal anti-aliasing has settled: twice its jitter's sequence.
+/// Number of frames after which temporal anti-aliasing has settled: twice its jitter's sequence.
 const TAA_FRAMES: usize = 16;
 
-/// `rendering` in `scene.json`. Tone mapping and exposure hold for both images, the rest for the first image alone.
+/// The settings of `rendering` in `scene.json`. Tone mapping and exposure hold for both images, the rest for the first image
+/// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rendering {
-    /// From radiance to display.
+    /// Tone mapper, from radiance to display.
     pub tone_mapping: ToneMapping,
-    /// Stops by which the scene is brighter, −1 to 1.
+    /// Exposure: stops by which the scene is brighter, −1 to 1.
     pub exposure_ev: f32,
-    /// Of edges.
+    /// Anti-aliasing of edges.
     pub anti_aliasing: AntiAliasing,
-    /// Edge of each light's shadow map, texels.
+    /// Width and height of each light's shadow map, in texels.
     pub shadow_map_px: usize,
-    /// Of shadow edges.
+    /// Filter of shadow edges.
     pub shadow_filter: ShadowFilter,
 }
 
-/// Bevy's tone mappers that games use most.
+/// A tone mapper of Bevy; these are the ones that games use most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToneMapping {
-    /// Clamped.
+    /// No tone mapping: values are clamped.
     None,
-    /// x / (1 + x), by channel.
+    /// Reinhard's curve, x / (1 + x), by channel.
     Reinhard,
-    /// Stephen Hill's fit.
+    /// Stephen Hill's fit of ACES.
     Aces,
-    /// Troy Sobotka's.
+    /// Troy Sobotka's AgX.
     #[serde(rename = "agx")]
     AgX,
-    /// Tomasz Stachowiak's, Bevy's default.
+    /// Tomasz Stachowiak's Tony McMapface, Bevy's default.
     #[default]
     TonyMcMapface,
 }
 
 impl ToneMapping {
-    /// All of them.
+    /// Every tone mapper.
     pub const ALL: [Self; 5] = [Self::None, Self::Reinhard, Self::Aces, Self::AgX, Self::TonyMcMapface];
 
-    /// As in `scene.json`.
+    /// Returns the name that `scene.json` uses.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -55,32 +56,32 @@ impl ToneMapping {
     }
 }
 
-/// Anti-aliasing of the first image.
+/// The anti-aliasing of the first image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AntiAliasing {
-    /// One sample.
+    /// No anti-aliasing: one sample.
     #[serde(rename = "none")]
     None,
-    /// Four samples, the only number that WebGPU promises.
+    /// Multisampling with four samples, the only number that WebGPU promises.
     #[default]
     #[serde(rename = "msaa_4x")]
     Msaa4,
-    /// On the finished image.
+    /// Fast approximate anti-aliasing of the finished image.
     #[serde(rename = "fxaa")]
     Fxaa,
-    /// On the finished image, by shapes of edges.
+    /// Subpixel morphological anti-aliasing of the finished image.
     #[serde(rename = "smaa")]
     Smaa,
-    /// Over frames.
+    /// Temporal anti-aliasing over frames.
     #[serde(rename = "taa")]
     Taa,
 }
 
-/// Filtering of shadow maps.
+/// The filter of shadow maps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShadowFilter {
-    /// Two by two texels.
+    /// Hardware filter of two by two texels.
     Hardware,
     /// Ignacio Castaño's Gaussian, Bevy's default.
     #[default]
@@ -88,7 +89,7 @@ pub enum ShadowFilter {
 }
 
 impl Default for Rendering {
-    /// Bevy's defaults, and the shadow map size of scenes of format 1.
+    /// Returns Bevy's defaults, and the shadow map size of scenes of format 1.
     fn default() -> Self {
         Self {
             tone_mapping: ToneMapping::default(),
@@ -101,12 +102,12 @@ impl Default for Rendering {
 }
 
 impl Rendering {
-    /// Factor on radiance.
+    /// Returns the exposure as a factor on radiance.
     pub fn gain(&self) -> f32 {
         self.exposure_ev.exp2()
     }
 
-    /// Frames that are drawn before the picture is taken, beyond the first.
+    /// Returns the number of frames, beyond the first, that are drawn before the picture is taken.
     pub fn extra_frames(&self) -> usize {
         if self.anti_aliasing == AntiAliasing::Taa { TAA_FRAMES } else { 0 }
     }

@@ -1,4 +1,4 @@
-//! `scene.json`: what head_studio says about a scene, in Bevy's coordinates and linear Rec.709 colours.
+//! A scene as head_studio describes it in `scene.json`, in Bevy's coordinates and linear Rec.709 colours.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,59 +10,59 @@ use crate::error::FileError;
 use crate::pixels::Size;
 use crate::rendering::Rendering;
 
-/// Versions of `scene.json` that are read. The first has no `rendering`.
+/// Versions of `scene.json` that are read. Version 1 has no `rendering`.
 pub const SCENE_FORMATS: std::ops::RangeInclusive<u32> = 1..=2;
-/// Edge of the images, pixels: from a thumbnail to what a GPU surely has.
+/// Range of the images' width and height, in pixels: from a thumbnail to what a GPU surely has.
 const SIZE_LIMITS_PX: std::ops::RangeInclusive<u32> = 8..=8192;
 
 /// A scene without its geometry.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Scene {
-    /// Version, one of [`SCENE_FORMATS`].
+    /// Version of the file, one of [`SCENE_FORMATS`].
     pub format: u32,
-    /// The seed that made everything.
+    /// Seed that made everything.
     pub seed: u64,
-    /// The identity, shared by several seeds.
+    /// Number of the identity, which several seeds share.
     pub identity: u64,
-    /// Edge of the square images, pixels.
+    /// Width and height of the images, in pixels.
     pub size_px: u32,
-    /// The camera.
+    /// Camera that sees the face.
     pub camera: SceneCamera,
-    /// Area lights.
+    /// Area lights of the scene.
     pub lights: Vec<AreaLight>,
-    /// What surrounds the scene.
+    /// Surroundings that light the scene.
     pub environment: Environment,
-    /// What is behind it.
+    /// Background behind the head.
     pub background: Background,
-    /// How it is drawn and shown.
+    /// Settings with which the scene is drawn and shown.
     #[serde(default)]
     pub rendering: Rendering,
-    /// Where the face is.
+    /// Box around the face.
     pub face: Face,
     /// ARKit expression units that are not at rest, 0–1 each.
     #[serde(default)]
     pub expression: BTreeMap<String, f32>,
-    /// What lit the scene's light groups, where it has them.
+    /// Light of the scene's light groups, where it has them.
     #[serde(default)]
     pub light_groups: Option<LightGroups>,
 }
 
-/// Even, white light, traced one source at a time: `group_<name>.exr`, linear Rec.709 RGB over black.
+/// Even, white light, traced one source at a time to `group_<name>.exr`, linear Rec.709 RGB over black.
 #[derive(Clone, Debug, Deserialize)]
 pub struct LightGroups {
-    /// One group each.
+    /// Lamps, one group each.
     pub lights: Vec<AreaLight>,
     /// Factor on the radiance of the scene's environment, the last group.
     pub environment_strength: f32,
-    /// What each group sheds on a surface that faces it, W/m²; `Environment` is the surroundings.
+    /// Irradiance of each group on a surface that faces its source, W/m²; `Environment` is the surroundings.
     pub irradiance: BTreeMap<String, f32>,
 }
 
 impl LightGroups {
-    /// The surroundings' name among the groups.
+    /// Name of the surroundings among the groups.
     pub const ENVIRONMENT: &str = "Environment";
 
-    /// Names of all groups, the surroundings last.
+    /// Lists the names of all groups, the surroundings last.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.lights.iter().map(|light| light.name.as_str()).chain([Self::ENVIRONMENT])
     }
@@ -71,55 +71,55 @@ impl LightGroups {
 /// A pinhole camera.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SceneCamera {
-    /// Metres.
+    /// Position, in metres.
     pub position: [f32; 3],
-    /// Unit quaternion; the camera looks along its −Z, +Y is up.
+    /// Rotation as a unit quaternion; the camera looks along its −Z, +Y is up.
     pub rotation_xyzw: [f32; 4],
-    /// Full field of view, radians; the image is square.
+    /// Full field of view, in radians; the image is square.
     pub fov_y_rad: f32,
-    /// Near plane, metres.
+    /// Distance of the near plane, in metres.
     pub near_m: f32,
 }
 
-/// A disk that shines from one side, as Blender's disk area light.
+/// A disk that shines from one side, as Blender's disk area light does.
 #[derive(Clone, Debug, Deserialize)]
 pub struct AreaLight {
-    /// `area` is the only kind.
+    /// Kind of the light; `area` is the only kind.
     pub kind: String,
-    /// For messages.
+    /// Name for messages.
     pub name: String,
-    /// Centre, metres.
+    /// Position of the centre, in metres.
     pub position: [f32; 3],
-    /// The way it shines.
+    /// Direction in which the light shines, a unit vector.
     pub direction: [f32; 3],
-    /// Metres.
+    /// Diameter, in metres.
     pub diameter_m: f32,
-    /// Radiant flux, watts.
+    /// Radiant flux, in watts.
     pub power_w: f32,
-    /// Colour, may exceed one.
+    /// Colour, whose channels may exceed 1.
     pub color_linear: [f32; 3],
 }
 
-/// An equirectangular image; `environment.rs` says which way it faces.
+/// An equirectangular image of surroundings. `portrait_dataset`'s `environment.rs` says which way it faces.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Environment {
-    /// EXR file, relative to the data folder.
+    /// Name of the EXR file, relative to the data folder.
     pub file: String,
-    /// Turn about +Y.
+    /// Turn about +Y, in degrees.
     pub rotation_deg: f32,
-    /// Factor on the image's radiance; 0 switches it off.
+    /// Factor on the image's radiance; 0 switches the surroundings off.
     pub strength: f32,
 }
 
-/// What is behind the head.
+/// The background behind the head.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Background {
-    /// A vertical gradient in the image plane.
+    /// Vertical gradient in the image plane.
     Gradient(Gradient),
-    /// The surroundings, out of focus.
+    /// Surroundings, out of focus.
     Image {
-        /// EXR file of the scene's size, linear RGB, relative to the data folder.
+        /// Name of an EXR file of the scene's size, linear RGB, relative to the data folder.
         file: String,
     },
 }
@@ -127,18 +127,18 @@ pub enum Background {
 /// A vertical gradient in the image plane.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Gradient {
-    /// At the lower edge.
+    /// Colour at the lower edge.
     pub bottom_linear: [f32; 3],
-    /// At the upper edge.
+    /// Colour at the upper edge.
     pub top_linear: [f32; 3],
 }
 
 /// The box around the face.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Face {
-    /// Metres.
+    /// Centre, in metres.
     pub center: [f32; 3],
-    /// Metres.
+    /// Half of width, height and depth, in metres.
     pub half_extents: [f32; 3],
 }
 
@@ -153,23 +153,23 @@ impl Scene {
     /// Reads and checks `path`.
     ///
     /// # Errors
-    /// When the file is unreadable, is not the JSON expected, or holds a value that cannot be rendered.
+    /// Fails when the file is unreadable, is not the JSON expected, or holds a value that cannot be rendered.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let text = bounded::read_text(path).map_err(FileError::io(path))?;
         Self::parse(&text, path)
     }
 
-    /// As [`read`](Self::read), from a text; `path` is for messages only.
+    /// Checks a scene that is in memory; `path` is for messages only.
     ///
     /// # Errors
-    /// When it is not the JSON expected, or holds a value that cannot be rendered.
+    /// Fails when the text is not the JSON expected, or holds a value that cannot be rendered.
     pub fn parse(text: &str, path: &Path) -> Result<Self, FileError> {
         let scene: Self = serde_json::from_str(text).map_err(FileError::json(path))?;
         scene.check(path)?;
         Ok(scene)
     }
 
-    /// What its images have to measure.
+    /// Returns the size that the scene's images have to have.
     pub fn size(&self) -> Size {
         Size::Edge { px: self.size_px, said_by: "scene.json" }
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Seeds from here on are for the final evaluation only and never train anything.
+/// First seed that is kept for the final evaluation: from here on no seed trains anything.
 pub const FIRST_EVALUATION_SEED: u64 = 1_000_000;
 
 /// Seeds in half-open ranges. In text: `0..160`, several separated by commas.
@@ -15,26 +15,26 @@ pub const FIRST_EVALUATION_SEED: u64 = 1_000_000;
 #[serde(try_from = "String", into = "String")]
 pub struct Seeds(Vec<Range<u64>>);
 
-/// Why a text is no list of seeds.
+/// An error of reading a list of seeds.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("seeds {text:?}: expected ranges such as `0..160` or `0..80, 200..240`, each with its start below its end")]
 pub struct SeedsError {
-    /// The text found.
+    /// Text found.
     pub text: String,
 }
 
 impl Seeds {
-    /// Whether `seed` is in one of the ranges.
+    /// Tells whether `seed` is in one of the ranges.
     pub fn contains(&self, seed: u64) -> bool {
         self.0.iter().any(|range| range.contains(&seed))
     }
 
-    /// Every seed, range by range.
+    /// Lists every seed, range by range.
     pub fn iter(&self) -> impl Iterator<Item = u64> {
         self.0.iter().flat_map(|range| range.clone())
     }
 
-    /// A seed kept for evaluation, if there is one.
+    /// Returns the first seed that is kept for evaluation, if there is any.
     pub fn first_evaluation_seed(&self) -> Option<u64> {
         self.0
             .iter()

@@ -1,9 +1,9 @@
-//! What the fuzzers found worth keeping, replayed without them.
+//! Inputs that the fuzzers found worth keeping, replayed without the fuzzers.
 #![allow(clippy::unwrap_used)]
 
 mod promises;
 
-/// Inputs of a fuzz target's corpus that hold something, and those that are refused.
+/// Counts the inputs of a fuzz target's corpus that are accepted, and those that are refused.
 fn replay(target: &str, promise: fn(&[u8]) -> bool) -> (usize, usize) {
     let folder = format!("{}/../../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     let inputs = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());

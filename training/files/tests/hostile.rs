@@ -25,21 +25,21 @@ use serde_json::{Value, json};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What reading any of these files may ask for. The largest of them has 2 MB and is read into memory whole.
+/// Maximum memory that reading any of these files may ask for, in bytes. The largest file has 2 MB and is read into memory whole.
 const CAP_BYTES: usize = 16 << 20;
-/// Width and height of the images.
+/// Width and height of the images, in pixels.
 const SIDE_PX: u32 = 16;
 const SIZE: Size = Size::Edge { px: SIDE_PX, said_by: "pair.json" };
-/// More than any machine has.
+/// A size of which no machine has the memory, in bytes.
 const TERABYTE: u64 = 1 << 40;
 
-/// One test at a time: they share the allocator.
+/// Lets one test run at a time: all share the allocator.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(|failed| failed.into_inner())
 }
 
-/// The error of a reader, which must hold `parts` and be made within [`CAP_BYTES`].
+/// Checks that a reader fails with an error that holds `parts`, within [`CAP_BYTES`].
 #[track_caller]
 fn refused<T, E: ToString>(read: impl FnOnce() -> Result<T, E>, parts: &[&str]) {
     let before = MEMORY.current_usage();
@@ -89,7 +89,7 @@ fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     [&(data.len() as u32).to_be_bytes(), &kind[..], data, &sum.finalize().to_be_bytes()].concat()
 }
 
-/// 8-bit grey.
+/// Makes an 8-bit grey PNG of these chunks.
 fn png(width: u32, height: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
     [b"\x89PNG\r\n\x1a\n".to_vec(), png_chunk(b"IHDR", &header), chunks.concat(), png_chunk(b"IEND", b"")].concat()
@@ -110,7 +110,7 @@ fn exr() -> Vec<u8> {
     file.into_inner()
 }
 
-/// The same file with a window of its header replaced.
+/// Makes an OpenEXR file with an attribute of its header replaced.
 fn exr_with(attribute: &str, value: &[u8]) -> Vec<u8> {
     let mut file = exr();
     // Name, type and length come before the value.
@@ -253,7 +253,7 @@ fn files_that_are_huge_or_have_no_end_are_not_read() {
     }
 }
 
-/// `done.json` of a scene whose files are as they should be, and one more with this name, size and digest.
+/// Makes the `done.json` of a scene whose files are as they should be, with a further entry of this name, size and digest.
 fn done(folder: &Path, name: &str, fingerprint: Value) -> Done {
     let mut files = json!({});
     for whole in ["scene.glb", "scene.json", "reference.exr", "mask.png"] {

@@ -9,14 +9,14 @@ use crate::proto::{
     TensorShape, TensorType, TypeProto, ValueInfo,
 };
 
-/// The version of the format that has this opset.
+/// Version of the format that has this opset.
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
 const INPUT: &str = "planes";
 const NORMALIZED: &str = "normalized";
 const OUTPUT: &str = "second";
 
-/// The file, in memory.
+/// Encodes a model as the content of an ONNX file.
 pub fn encode(model: &Model) -> Vec<u8> {
     let graph = model.graph();
     let channels = graph.spec().input_channels();
@@ -103,7 +103,7 @@ fn name_of(graph: &Graph, source: Source) -> &str {
     }
 }
 
-/// ONNX's `SpaceToDepth` puts the place in the block before the channel: for each of its channels, the spec's.
+/// Returns the spec's channel for each channel of ONNX's `SpaceToDepth`, which puts the place in the block before the channel.
 fn spec_channels(channels: usize, factor: usize) -> Vec<usize> {
     let area = factor * factor;
     let count = channels / area;
@@ -116,14 +116,14 @@ fn inverse(order: &[usize]) -> Vec<usize> {
     inverse
 }
 
-/// Whether the weights of its readers can be put in order instead of its channels.
+/// Tells whether the weights of a layer's readers can be put in order instead of the layer's channels.
 fn only_convs_read(graph: &Graph, layer: usize) -> bool {
     let readers = graph.nodes().iter().zip(&graph.spec().layers);
     let mut readers = readers.filter(|(node, _)| node.sources.contains(&Source::Layer(layer)));
     readers.all(|(_, reader)| matches!(reader.op, Op::Conv { .. }))
 }
 
-/// The spec's channels in the order in which a convolution finds them, if that is another.
+/// Returns the spec's channels in the order in which a convolution finds them, if that is another order.
 fn block_order(graph: &Graph, source: Source) -> Option<Vec<usize>> {
     let Source::Layer(index) = source else { return None };
     match graph.spec().layers[index].op {
@@ -134,7 +134,7 @@ fn block_order(graph: &Graph, source: Source) -> Option<Vec<usize>> {
     }
 }
 
-/// Weights `[out, in, taps]` with another order of `in`.
+/// Puts weights `[out, in, taps]` in another order of `in`.
 fn reordered(weight: &[f32], in_channels: usize, taps: usize, order: &[usize]) -> Vec<f32> {
     let outs = weight.chunks(in_channels * taps);
     outs.flat_map(|out| order.iter().flat_map(|&channel| &out[channel * taps..(channel + 1) * taps])).copied().collect()
@@ -172,7 +172,7 @@ impl Writer {
         name.into()
     }
 
-    /// Planes → what the first layer reads: only colour changes.
+    /// Adds the steps from planes to what the first layer reads: only colour changes.
     fn normalize(&mut self, channels: usize) {
         let per_channel = |color: f32, other: f32| -> Vec<f32> {
             (0..channels).map(|channel| if channel < 3 { color } else { other }).collect()
@@ -184,7 +184,7 @@ impl Writer {
         self.node("Mul", &["centered", &scale], NORMALIZED, Vec::new());
     }
 
-    /// Colour + scale · residual.
+    /// Adds the steps of colour + scale · residual.
     fn add_to_color(&mut self, residual: &str, scale: f32, channels: usize) {
         let scale = self.floats("residual_scale", &[1], &[scale]);
         self.node("Mul", &[residual, &scale], "change", Vec::new());

@@ -2,9 +2,9 @@
 
 use prost::{Message, Oneof};
 
-/// `TensorProto.DataType`.
+/// Value of `TensorProto.DataType` for 32-bit floats.
 pub const FLOAT: i32 = 1;
-/// `TensorProto.DataType`.
+/// Value of `TensorProto.DataType` for 64-bit integers.
 pub const INT64: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]
@@ -23,7 +23,7 @@ pub struct ModelProto {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct OperatorSetId {
-    /// Empty: ONNX's own operators.
+    /// Name of the operator set; empty for ONNX's own operators.
     #[prost(string, tag = "1")]
     pub domain: String,
     #[prost(int64, tag = "2")]
@@ -70,7 +70,7 @@ pub struct Attribute {
     pub s: Vec<u8>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
-    /// `AttributeProto.AttributeType`: which of the fields counts.
+    /// Value of `AttributeProto.AttributeType`, which says which field counts.
     #[prost(int32, tag = "20")]
     pub kind: i32,
 }
@@ -105,7 +105,7 @@ pub struct TensorProto {
     pub data_type: i32,
     #[prost(string, tag = "8")]
     pub name: String,
-    /// Little-endian.
+    /// Values in little-endian order.
     #[prost(bytes = "vec", tag = "9")]
     pub raw_data: Vec<u8>,
 }
@@ -144,12 +144,12 @@ pub struct Dimension {
     pub length: Option<Length>,
 }
 
-/// How long a dimension is.
+/// The length of a dimension.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum Length {
     #[prost(int64, tag = "1")]
     Fixed(i64),
-    /// Free, with a name.
+    /// Free length, with a name.
     #[prost(string, tag = "2")]
     Free(String),
 }

@@ -41,8 +41,8 @@ fn assert_agrees(model: &Model, [height, width]: [usize; 2]) {
     assert!(changed > 1e-2, "{name}: a change of {changed} proves nothing");
 }
 
-/// Every operation, factor, stride, kernel, activation and upsampling that a spec can have; the channels of one
-/// space-to-depth are put in order by its reader's weights, those of the other by themselves.
+/// Makes a network with every operation, factor, stride, kernel, activation and upsampling that a spec can have. The channels
+/// of one space-to-depth are put in order by its reader's weights, those of the other by themselves.
 fn every_op(inputs: &[Plane]) -> Spec {
     let point = Op::Conv { out_channels: 12, kernel: 1, stride: 2, activation: Activation::None };
     let joined = Layer::new("joined", Op::Concat).from(&["wide", "enc"]);

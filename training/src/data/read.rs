@@ -64,7 +64,7 @@ pub fn load_pair(folder: &Path, seed: u64, planes: &[Plane]) -> Result<Pair, Dat
     let size = Size::Edge { px: info.size_px, said_by: "pair.json" };
     let read = |name: &str| -> Result<DynamicImage, DatasetError> {
         let path = present(name)?;
-        let content = bounded::read(&path, size.most_bytes())
+        let content = bounded::read(&path, size.max_bytes())
             .map_err(|source| DatasetError::File { path: path.clone(), source })?;
         pixels::decode(&content, Format::Png, size).map_err(|error| match error {
             DecodeError::Size { found: [width, height] } => {

@@ -61,7 +61,7 @@ impl Toy {
         folder
     }
 
-    /// Whether the sphere covers the middle of a pixel.
+    /// Tells whether the sphere covers the middle of a pixel.
     pub fn covers(&self, x: u32, y: u32) -> bool {
         let [dx, dy, dz] = ray(x, y);
         let to = [self.center[0], self.center[1], self.center[2] - CAMERA_Z];
@@ -71,13 +71,13 @@ impl Toy {
     }
 }
 
-/// Direction, not normalised, in which a pixel looks.
+/// Returns the direction in which a pixel looks, not normalised.
 pub fn ray(x: u32, y: u32) -> [f32; 3] {
     let place = |at: u32| ((at as f32 + 0.5) / SIZE_PX as f32 * 2.0 - 1.0) * (FOV_Y / 2.0).tan();
     [place(x), -place(y), -1.0]
 }
 
-/// Writes `done.json` for what is there.
+/// Writes `done.json` for the files that are there.
 pub fn finish(folder: &Path) {
     let names = ["scene.glb", "scene.json", "reference.exr", "mask.png"];
     let files: serde_json::Map<String, Value> = names
@@ -105,7 +105,7 @@ pub fn write_sky(data: &Path, radiance: impl Fn(f32) -> f32) {
     });
 }
 
-/// A binary glTF file of one smooth sphere with a rough grey material.
+/// Makes a binary glTF file of one smooth sphere with a rough grey material.
 pub fn sphere_glb(center: [f32; 3], albedo: f32) -> Vec<u8> {
     const SEGMENTS: u32 = 64;
     const RINGS: u32 = 32;

@@ -8,53 +8,53 @@ use thiserror::Error;
 use super::{Config, FLIP_RADIUS_PX, MAX_CONFIG_BYTES};
 use crate::seeds::FIRST_EVALUATION_SEED;
 
-/// Why a config cannot be used.
+/// An error of reading or checking a config.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("config {path}: {source}")]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// No config is so long.
+    /// The file is longer than any config.
     #[error("config {path}: {found} bytes: expected at most {MAX_CONFIG_BYTES}; is it another file?")]
     TooLong {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its length.
+        /// Length of the file, in bytes.
         found: usize,
     },
-    /// Not TOML, or an unknown or wrongly typed entry.
+    /// The file is not TOML, or has an unknown or wrongly typed entry.
     #[error("config {path}: {source}")]
     Toml {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the reader says.
+        /// Error of the reader.
         source: Box<toml::de::Error>,
     },
-    /// A value out of its range.
+    /// A value is out of its range.
     #[error("config: `{name}`: expected {expected}, found {found}")]
     Value {
-        /// The entry.
+        /// Name of the entry.
         name: &'static str,
-        /// Its range.
+        /// Range of the entry.
         expected: &'static str,
-        /// Its value.
+        /// Value of the entry.
         found: String,
     },
-    /// Training on what is kept for evaluation.
+    /// A seed is one that is kept for evaluation.
     #[error(
         "config: `data.{name}` holds seed {seed}: seeds from {FIRST_EVALUATION_SEED} on are kept for `portrait-train \
          evaluate` and may neither train nor steer a run; end the range earlier"
     )]
     EvaluationSeed {
-        /// The entry.
+        /// Name of the entry.
         name: &'static str,
-        /// The first such seed.
+        /// First such seed.
         seed: u64,
     },
     /// The network is not valid.
@@ -66,7 +66,7 @@ impl Config {
     /// Checks every value.
     ///
     /// # Errors
-    /// The first value that is out of range.
+    /// Fails with the first value that is out of range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.graph()?;
         let (data, loss, optimizer, run) = (&self.data, &self.loss, &self.optimizer, &self.run);

@@ -1,4 +1,5 @@
-//! What holds for every input, however broken: asserted on each by the fuzz targets, and on their corpus by `corpus.rs`.
+//! Promises that hold for every input, however broken: asserted on each input by the fuzz targets, and on their corpus by
+//! `corpus.rs`.
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by binaries that each use a part")]
 
 use std::path::Path;
@@ -9,11 +10,11 @@ use portrait_files::manifest::{Done, Pair, PairInfo};
 use portrait_files::pixels::{Format, Size, decode};
 use portrait_files::scene::Scene;
 
-/// Widest and highest image that is decoded here.
-const MOST_PX: u32 = 64;
+/// Maximum width and height of an image that is decoded here, in pixels.
+const MAX_PX: u32 = 64;
 
-/// What a data set says about itself – `scene.json`, `done.json`, `pair.json` – is refused in words, or holds numbers that
-/// can be rendered and names that stay in their folder. Returns whether it is one of the three.
+/// Checks that a manifest – `scene.json`, `done.json`, `pair.json` – is refused in words, or holds numbers that can be rendered
+/// and names that stay in their folder. Returns whether the input is one of the three.
 pub fn manifest(content: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(content) else { return false };
     let scene = match Scene::parse(text, "scene.json".as_ref()) {
@@ -62,12 +63,13 @@ fn stays_inside(name: &str) {
     }
 }
 
-/// A PNG or OpenEXR file is refused in words, or is an image of the size that was asked for. Returns whether it is one.
+/// Checks that a PNG or OpenEXR file is refused in words, or is an image of the size that was asked for. Returns whether the
+/// input is an image.
 pub fn images(content: &[u8]) -> bool {
-    let is_image = |format| match decode(content, format, Size::AtMost([MOST_PX; 2])) {
+    let is_image = |format| match decode(content, format, Size::AtMost([MAX_PX; 2])) {
         Ok(image) => {
             let [width, height] = [image.width(), image.height()];
-            assert!((1..=MOST_PX).contains(&width) && (1..=MOST_PX).contains(&height));
+            assert!((1..=MAX_PX).contains(&width) && (1..=MAX_PX).contains(&height));
             let other = Size::Edge { px: width + height, said_by: "pair.json" };
             assert!(decode(content, format, other).is_err());
             true
@@ -80,8 +82,8 @@ pub fn images(content: &[u8]) -> bool {
     is_image(Format::Png) | is_image(Format::OpenExr)
 }
 
-/// The config of a training run is refused in words, or is in range and the same when written and read again. Returns
-/// whether it is one.
+/// Checks that the config of a training run is refused in words, or is in range and the same when written and read again.
+/// Returns whether the input is a config.
 pub fn config(content: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(content) else { return false };
     match ConfigFile::parse(text.into(), "config.toml".as_ref()) {
