@@ -24,7 +24,7 @@ pub use export::{ExportError, averaged, describe, export, last_averaged};
 pub use networks::Generator;
 pub use run::{Event, Losses, Summary, TrainError, TrainOptions, train};
 
-/// What this crate's tests look into. It changes without notice.
+/// Items that this crate's tests look into. They change without notice.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::data::{Batch, DatasetError, Pair, read};
@@ -33,5 +33,5 @@ pub mod internals {
     pub use crate::networks::{Critic, values};
     pub use crate::run::checkpoint;
     pub use crate::run::trainer::{Rejection, Trainer};
-    pub use crate::run::workers::{Session, Worker};
+    pub use crate::run::workers::Worker;
 }

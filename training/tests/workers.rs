@@ -1,5 +1,4 @@
 //! Several workers learn what one worker learns from the same batches, and stop, resume and reject together.
-#![cfg(feature = "workers")]
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -8,8 +7,8 @@ use common::{Workshop, step_losses, toy_config_with};
 use portrait_files::config::ConfigFile;
 use portrait_files::weights;
 use portrait_network::Dtype;
-use portrait_training::backend::{Inner, Training, device};
-use portrait_training::internals::{Batch, Rejection, Session, Trainer, Worker};
+use portrait_training::backend::{Training, device};
+use portrait_training::internals::{Batch, Rejection, Trainer, Worker};
 use portrait_training::{Event, Losses, TrainError, export};
 
 /// Makes a config whose `workers` share batches of 4, and whose critic is in the loss from step 15 on.
@@ -107,12 +106,10 @@ fn what_one_worker_must_reject_all_reject() {
         [good.clone(), share]
     };
     let (not_finite, too_large) = (with(f32::NAN), with(f32::MAX));
-    let _session = Session::begin(2).unwrap();
     let work = &|worker: Worker| {
         let device = device();
         let mut trainer = Trainer::<Training>::initial(&config, &graph, &device);
         trainer.worker = worker;
-        let _place = worker.join::<Inner>(&device).unwrap();
         let before = trainer.generator.weights();
         assert_eq!(trainer.step(&config, |_, worker| not_finite[worker.index()].clone()), Err(Rejection::Batch));
         let rejection = trainer.step(&config, |_, worker| too_large[worker.index()].clone()).unwrap_err();
@@ -122,7 +119,7 @@ fn what_one_worker_must_reject_all_reject() {
         (rejection.to_string(), losses, trainer.generator.weights())
     };
     let [first, second] = std::thread::scope(|scope| {
-        let threads: Vec<_> = Worker::all(2).map(|worker| scope.spawn(move || work(worker))).collect();
+        let threads: Vec<_> = Worker::team(2).map(|worker| scope.spawn(move || work(worker))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>().try_into().unwrap()
     });
     assert_eq!(first, second);

@@ -2,12 +2,12 @@
 
 use portrait_network::{Activation, Layer, Op, Plane, Spec, Upsampling};
 
-/// Most channels of a layer.
-const MOST_CHANNELS: usize = 48;
+/// Maximum number of channels of a layer.
+const MAX_CHANNELS: usize = 48;
 /// Factor of the coarsest grid.
 const COARSEST: usize = 8;
-/// Most sums: each may make values four times as large, and there is an end to f16.
-const MOST_SUMS: usize = 3;
+/// Maximum number of sums: each may make values four times as large, and half precision ends at 65,504.
+const MAX_SUMS: usize = 3;
 
 /// A tensor that a later layer may read.
 struct Tensor {
@@ -44,7 +44,7 @@ pub fn spec(bytes: &[u8]) -> Spec {
     while !chance.0.is_empty() && layers.len() < 24 {
         let next = layer(&mut chance, layers.len(), &tensors);
         let sums = layers.iter().filter(|layer| layer.op == Op::Add).count();
-        if let Some((layer, channels, downscale)) = next.filter(|(layer, ..)| layer.op != Op::Add || sums < MOST_SUMS) {
+        if let Some((layer, channels, downscale)) = next.filter(|(layer, ..)| layer.op != Op::Add || sums < MAX_SUMS) {
             tensors.push(Tensor { name: layer.name.clone(), channels, downscale });
             layers.push(layer);
         }
@@ -73,7 +73,7 @@ fn layer(chance: &mut Chance, index: usize, tensors: &[Tensor]) -> Option<(Layer
         0..=2 => {
             let kernel = if kind == 0 { 1 } else { 3 };
             let stride = 1 + chance.below(2) * usize::from(downscale * 2 <= COARSEST);
-            let out_channels = 1 + chance.below(MOST_CHANNELS);
+            let out_channels = 1 + chance.below(MAX_CHANNELS);
             let activation = match chance.below(3) {
                 0 => Activation::None,
                 1 => Activation::Relu,
@@ -84,7 +84,7 @@ fn layer(chance: &mut Chance, index: usize, tensors: &[Tensor]) -> Option<(Layer
         }
         3 => {
             let factor = 2 + 2 * chance.below(2);
-            let fits = channels * factor * factor <= MOST_CHANNELS && downscale * factor <= COARSEST;
+            let fits = channels * factor * factor <= MAX_CHANNELS && downscale * factor <= COARSEST;
             (Op::SpaceToDepth { factor }, vec![source], channels * factor * factor, fits.then_some(downscale * factor)?)
         }
         4 => (
@@ -109,7 +109,7 @@ fn layer(chance: &mut Chance, index: usize, tensors: &[Tensor]) -> Option<(Layer
             let mut from = vec![source];
             from.extend((0..count).filter_map(|_| others.get(chance.below(others.len())).copied()));
             let sum: usize = from.iter().map(|tensor| tensor.channels).sum();
-            let is_allowed = from.len() >= 2 && (adds || channels.is_multiple_of(4) && sum <= MOST_CHANNELS);
+            let is_allowed = from.len() >= 2 && (adds || channels.is_multiple_of(4) && sum <= MAX_CHANNELS);
             let (op, channels) = if adds { (Op::Add, channels) } else { (Op::Concat, sum) };
             (op, from, channels, is_allowed.then_some(downscale)?)
         }

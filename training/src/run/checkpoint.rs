@@ -195,7 +195,7 @@ pub fn resume<B: AutodiffBackend>(
         average: weights::load(&checkpoint.join(AVERAGE))?.convs().to_vec(),
         rng: state.rng,
         step: state.step,
-        worker: Worker::ALONE,
+        worker: Worker::alone(),
     };
     Ok((trainer, state.progress))
 }

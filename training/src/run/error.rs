@@ -66,7 +66,7 @@ pub enum TrainError {
         /// Reason of the last rejection.
         reason: String,
     },
-    /// The workers cannot train together, or one of them is gone.
+    /// One of the workers is gone.
     #[error(transparent)]
     Workers(#[from] WorkersError),
     /// A log or picture cannot be written.

@@ -17,17 +17,17 @@ pub fn gradient_of<B: AutodiffBackend>(loss: Tensor<B, 1>, image: &Tensor<B, 4>)
 /// # Errors
 /// Fails when another worker is gone.
 pub fn mean_gradients<B: AutodiffBackend, M: Module<B>>(
-    worker: Worker,
+    worker: &Worker,
     network: &M,
     gradients: GradientsParams,
 ) -> Result<GradientsParams, WorkersError> {
-    struct Mean {
-        worker: Worker,
+    struct Mean<'a> {
+        worker: &'a Worker,
         gradients: GradientsParams,
         error: Option<WorkersError>,
     }
     // Each replica's parameters have identifiers of their own, but the same order.
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Mean {
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Mean<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
             let gradient = self.gradients.remove::<B::InnerBackend, D>(param.id);
             match gradient.map(|gradient| self.worker.mean(gradient)) {

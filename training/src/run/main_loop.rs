@@ -28,7 +28,7 @@ use crate::picture::write_grid;
 const PICTURE_ROWS: usize = 4;
 
 /// Makes a worker's share of a step's batch.
-pub type Draw<'a> = dyn Fn(&mut ChaCha8Rng, Worker) -> Batch + Sync + 'a;
+pub type Draw<'a> = dyn Fn(&mut ChaCha8Rng, &Worker) -> Batch + Sync + 'a;
 
 /// A run in progress, as the first worker sees it.
 pub struct Run<'a, B: AutodiffBackend> {

@@ -16,7 +16,7 @@ use super::main_loop::{Draw, Run};
 use super::options::TrainOptions;
 use super::report::{Event, Summary};
 use super::trainer::{Rejection, Trainer};
-use super::workers::{Session, Worker};
+use super::workers::Worker;
 use crate::commit::commit;
 use crate::data::{WeightTable, crops, draw_crops, read};
 
@@ -51,12 +51,11 @@ pub fn train<B: AutodiffBackend>(
 
     let weights = WeightTable::new(&config.loss.importance, &train);
     // Every worker draws the same crops from the same random numbers, and makes the pixels of its own share.
-    let draw = |rng: &mut ChaCha8Rng, worker: Worker| {
+    let draw = |rng: &mut ChaCha8Rng, worker: &Worker| {
         let plans = draw_crops(&train, &config.data, rng);
         crops(&train, planes, &weights, &plans[worker.range(plans.len())])
     };
 
-    let _session = Session::begin(config.run.workers)?;
     let (mut replicas, progress) = replicas::<B>(config, &graph, checkpoint.as_deref(), devices)?;
     let trainer = replicas.remove(0);
     let device = trainer.device();
@@ -71,11 +70,10 @@ pub fn train<B: AutodiffBackend>(
             go.push(tell);
             others.push(scope.spawn(move || follow(trainer, config, draw, &told)));
         }
-        let place = trainer.worker.join::<B::InnerBackend>(&device);
         let run =
             Run { options, trainer, progress, graph, train, validation, weights, draw, go, device, metrics, watch };
-        // The place is left when the run ends, however it ends, so that no other worker waits for the first one.
-        let outcome = place.map_err(TrainError::from).and_then(|_place| run.run(repaired));
+        // The run drops the first worker when it ends, however it ends, so that no other worker waits for it.
+        let outcome = run.run(repaired);
         // A worker that panicked has said why, and the first one has missed it.
         others.into_iter().for_each(|other| drop(other.join()));
         outcome
@@ -110,7 +108,7 @@ fn replicas<B: AutodiffBackend>(
 ) -> Result<(Vec<Trainer<B>>, Progress), TrainError> {
     let mut progress = Progress { commit: commit(), ..Progress::default() };
     let mut replicas = Vec::new();
-    for worker in Worker::all(config.run.workers) {
+    for worker in Worker::team(config.run.workers) {
         let device = devices.iter().cycle().nth(worker.index()).cloned().unwrap_or_default();
         let mut trainer = match checkpoint {
             Some(checkpoint) => {
@@ -128,7 +126,6 @@ fn replicas<B: AutodiffBackend>(
 
 /// Trains as a worker other than the first: a step whenever the first worker says so.
 fn follow<B: AutodiffBackend>(mut trainer: Trainer<B>, config: &Config, draw: &Draw, told: &Receiver<()>) {
-    let Ok(_place) = trainer.worker.join::<B::InnerBackend>(&trainer.device()) else { return };
     while told.recv().is_ok() {
         // A step that is rejected here is rejected, and told, by the first worker as well.
         if let Err(Rejection::Workers(_)) = trainer.step(config, draw) {

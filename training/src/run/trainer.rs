@@ -69,7 +69,7 @@ impl<B: AutodiffBackend> Trainer<B> {
         let critic = Critic::initial(&config.critic, &mut rng, device);
         let average = generator.weights();
         let (generator_adam, critic_adam) = optimizers(&config.optimizer);
-        Self { generator, critic, generator_adam, critic_adam, average, rng, step: 0, worker: Worker::ALONE }
+        Self { generator, critic, generator_adam, critic_adam, average, rng, step: 0, worker: Worker::alone() }
     }
 
     /// Returns the averaged weights as a network.
@@ -88,7 +88,7 @@ impl<B: AutodiffBackend> Trainer<B> {
     pub fn step(
         &mut self,
         config: &Config,
-        mut draw: impl FnMut(&mut ChaCha8Rng, Worker) -> Batch,
+        mut draw: impl FnMut(&mut ChaCha8Rng, &Worker) -> Batch,
     ) -> Result<Losses, Rejection> {
         let critic_before = (self.critic.clone(), self.critic_adam.clone());
         let result = self.try_step(config, &mut draw);
@@ -102,7 +102,7 @@ impl<B: AutodiffBackend> Trainer<B> {
     fn try_step(
         &mut self,
         config: &Config,
-        draw: &mut impl FnMut(&mut ChaCha8Rng, Worker) -> Batch,
+        draw: &mut impl FnMut(&mut ChaCha8Rng, &Worker) -> Batch,
     ) -> Result<Losses, Rejection> {
         // A critic that nobody listens to yet would double the price of a step.
         let first_critic_step = config.critic.first_step.min(config.loss.warm_up_steps);
@@ -124,7 +124,7 @@ impl<B: AutodiffBackend> Trainer<B> {
         // By the chain rule, Σ second·pull has the gradient of all weighted losses with respect to the weights.
         let loss = (second * Tensor::from_inner(pull)).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
-        let gradients = mean_gradients(self.worker, &self.generator, gradients)?;
+        let gradients = mean_gradients(&self.worker, &self.generator, gradients)?;
         losses.generator_gradient = finite("the generator's gradient", gradient_norm(&self.generator, &gradients))?;
         let rate = config.optimizer.generator_learning_rate * config.rate_share(self.step);
         self.generator = self.generator_adam.step(rate, self.generator.clone(), gradients);
@@ -139,9 +139,9 @@ impl<B: AutodiffBackend> Trainer<B> {
     /// Draws this worker's share of a batch.
     fn draw(
         &mut self,
-        draw: &mut impl FnMut(&mut ChaCha8Rng, Worker) -> Batch,
+        draw: &mut impl FnMut(&mut ChaCha8Rng, &Worker) -> Batch,
     ) -> Result<BatchTensors<B::InnerBackend>, Rejection> {
-        let batch = draw(&mut self.rng, self.worker);
+        let batch = draw(&mut self.rng, &self.worker);
         let device = self.device();
         // Each worker sees its own share only, and all have to reject the step together.
         if self.worker.any::<B::InnerBackend>(!batch.is_finite(), &device)? {
@@ -229,7 +229,7 @@ impl<B: AutodiffBackend> Trainer<B> {
 
         let loss = wasserstein + penalty * config.loss.gp_weight;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.critic);
-        let gradients = mean_gradients(self.worker, &self.critic, gradients)?;
+        let gradients = mean_gradients(&self.worker, &self.critic, gradients)?;
         losses.critic_gradient = finite("the critic's gradient", gradient_norm(&self.critic, &gradients))?;
         let rate = config.optimizer.critic_learning_rate * config.rate_share(self.step);
         self.critic = self.critic_adam.step(rate, self.critic.clone(), gradients);

@@ -86,7 +86,7 @@ impl Config {
             many => format!("{} widths", many.len()),
         };
         // More than 6 are refused below.
-        let least_crop = 4 << self.critic.channels.len().min(6);
+        let min_crop = 4 << self.critic.channels.len().min(6);
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let not_negative = |value: f64| value.is_finite() && value >= 0.0;
         let fraction = |value: f64| (0.0..1.0).contains(&value);
@@ -96,7 +96,7 @@ impl Config {
                 && self.critic.channels.iter().all(|width| (1..=1024).contains(width)), widths),
             ("critic.steps", "1 to 10", (1..=10).contains(&self.critic.steps), self.critic.steps.to_string()),
             ("data.crop_px", "at least 4 · 2^(number of critic channels), at most 4096",
-                (least_crop..=4096).contains(&data.crop_px), data.crop_px.to_string()),
+                (min_crop..=4096).contains(&data.crop_px), data.crop_px.to_string()),
             ("data.batch", "1 to 1024", (1..=1024).contains(&data.batch), data.batch.to_string()),
             ("data.gain_jitter", "0 up to below 1", fraction(data.gain_jitter.into()), data.gain_jitter.to_string()),
             ("data.on_face", "0 to 1", (0.0..=1.0).contains(&data.on_face), data.on_face.to_string()),
