@@ -161,10 +161,12 @@ impl Turning {
         for at in 0..side * side {
             let Some(depth_m) = now.depths_m[at] else { continue };
             let point = pinhole.point(Vec2::new((at % side) as f32, (at / side) as f32) + 0.5, depth_m);
+            // The point on the head that the pixel shows, if it lies in the face.
             let in_head = now.world_from_head.inverse().transform_point3(point);
             if (in_head - Vec3::from(self.face.center)).abs().cmpgt(self.face.half_extents.into()).any() {
                 continue;
             }
+            // The place at which the frame before saw that point.
             let (place, depth_m) = pinhole.project(before.world_from_head.transform_point3(in_head));
             let place = place - 0.5;
             let last = side as f32 - 1.0;
@@ -173,6 +175,7 @@ impl Turning {
             }
             let corners = [(0, 0), (1, 0), (0, 1), (1, 1)]
                 .map(|(right, down)| (place.y as usize + down) * side + place.x as usize + right);
+            // Bilinear between four pixels, all of which have to show that part of the head.
             let is_hidden = |&corner: &usize| {
                 before.depths_m[corner].is_none_or(|seen_m| (seen_m - depth_m).abs() > DEPTH_TOLERANCE_M)
             };

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Activation, Op, Plane, Spec, Upsampling};
+use crate::{Activation, Layer, Op, Plane, Spec, Upsampling};
 
 /// Maximum number of layers of a spec.
 pub const MAX_LAYERS: usize = 64;
@@ -176,24 +176,21 @@ impl Graph {
         }
     }
 
-    fn resolve(&self, index: usize) -> Result<Node, SpecError> {
-        let layer = &self.spec.layers[index];
+    fn check_name(&self, index: usize) -> Result<(), SpecError> {
+        let name = &self.spec.layers[index].name;
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        let taken = self.spec.layers[..index].iter().any(|other| other.name == layer.name);
-        if layer.name.is_empty() || layer.name == "input" || taken || !layer.name.chars().all(legal) {
-            return Err(SpecError::Name { index, name: layer.name.clone() });
+        let taken = self.spec.layers[..index].iter().any(|other| other.name == *name);
+        if name.is_empty() || name == "input" || taken || !name.chars().all(legal) {
+            return Err(SpecError::Name { index, name: name.clone() });
         }
-        let sources = self.sources(index)?;
-        let wrong = |what, expected: String, found: String| SpecError::Layer {
-            layer: layer.name.clone(),
-            what,
-            expected,
-            found,
-        };
-        let require = |ok: bool, what, expected: &str, found: String| {
-            if ok { Ok(()) } else { Err(wrong(what, expected.into(), found)) }
-        };
-        // What holds for every operation: the number of sources, one grid, and the output at the end.
+        Ok(())
+    }
+
+    /// Checks what holds for every operation: the number of sources, one grid, and the output at the end. Returns the sources'
+    /// channels, their grid, and what they depend on together.
+    fn joined(&self, index: usize, sources: &[Source]) -> Result<(Vec<usize>, usize, Reach), SpecError> {
+        let layer = &self.spec.layers[index];
+        let require = |ok, what, expected: &str, found| require(layer, ok, what, expected, found);
         let join = matches!(layer.op, Op::Concat | Op::Add);
         let count = sources.len();
         require(
@@ -203,7 +200,7 @@ impl Graph {
             count.to_string(),
         )?;
         let shapes: Vec<_> = sources.iter().map(|&source| self.shape_of(source)).collect();
-        let (first_channels, scale, mut reach) = shapes[0];
+        let (_, scale, mut reach) = shapes[0];
         for &(_, other, other_reach) in &shapes[1..] {
             require(other == scale, "grid of a source", &format!("1/{scale}"), format!("1/{other}"))?;
             reach.before = reach.before.max(other_reach.before);
@@ -217,8 +214,17 @@ impl Graph {
             "`output_residual` as the last layer, and only there",
             format!("{:?}", layer.op),
         )?;
+        Ok((shapes.into_iter().map(|shape| shape.0).collect(), scale, reach))
+    }
 
-        // What each operation asks of its fields and sources, and the shape that it makes.
+    /// Checks what a layer's operation asks of its fields and sources, and works out the shape that the layer makes.
+    fn resolve(&self, index: usize) -> Result<Node, SpecError> {
+        self.check_name(index)?;
+        let layer = &self.spec.layers[index];
+        let require = |ok, what, expected: &str, found| require(layer, ok, what, expected, found);
+        let sources = self.sources(index)?;
+        let (source_channels, scale, mut reach) = self.joined(index, &sources)?;
+        let first_channels = source_channels[0];
         let step = scale as i64;
         let mut in_channels = first_channels;
         let (channels, downscale) = match layer.op {
@@ -257,7 +263,7 @@ impl Graph {
                 }
             }
             Op::Concat => {
-                for &(channels, ..) in &shapes {
+                for &channels in &source_channels {
                     require(
                         channels.is_multiple_of(4),
                         "channels of a source",
@@ -265,11 +271,11 @@ impl Graph {
                         channels.to_string(),
                     )?;
                 }
-                in_channels = shapes.iter().map(|shape| shape.0).sum();
+                in_channels = source_channels.iter().sum();
                 (in_channels, scale)
             }
             Op::Add => {
-                for &(channels, ..) in &shapes {
+                for &channels in &source_channels {
                     require(
                         channels == first_channels,
                         "channels of a source",
@@ -311,6 +317,15 @@ impl Graph {
                 .ok_or_else(|| SpecError::Source { layer: layer.name.clone(), from: name.clone() })
         };
         layer.from.iter().map(find).collect()
+    }
+}
+
+/// Fails with a property of a layer unless the property is as it should be.
+fn require(layer: &Layer, ok: bool, what: &'static str, expected: &str, found: String) -> Result<(), SpecError> {
+    if ok {
+        Ok(())
+    } else {
+        Err(SpecError::Layer { layer: layer.name.clone(), what, expected: expected.into(), found })
     }
 }
 

@@ -106,12 +106,14 @@ pub fn forward_layers(model: &Model, planes: &Tensor) -> Result<Vec<Tensor>, Inp
             expected_channels,
         });
     }
+    // The layers see normalised colour; the residual is added to the image as it was given.
     let align = graph.alignment_px();
     let raw = planes.padded(planes.height.next_multiple_of(align), planes.width.next_multiple_of(align));
     let mut input = raw.clone();
     let color_values = 3 * input.height * input.width;
     input.data[..color_values].iter_mut().for_each(|value| *value = normalize_color(*value));
 
+    // Every layer's result is kept: a later one may read it.
     let mut made: Vec<Tensor> = Vec::new();
     let mut weights = model.convs().iter();
     for (layer, node) in graph.spec().layers.iter().zip(graph.nodes()) {

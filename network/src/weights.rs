@@ -302,6 +302,7 @@ impl Model {
         let recommended = recommended.check()?;
         let graph = spec.validate()?;
 
+        // Exactly the tensors of the spec, each as the spec says: nothing is guessed from the file.
         let mut wanted = HashSet::new();
         let mut read = |name: String, expected: Vec<usize>| {
             let values = tensor(&tensors, &name, expected)?;

@@ -184,6 +184,7 @@ impl Scene {
         check(SCENE_FORMATS.contains(&self.format), "format", self.format.to_string(), "1 or 2")?;
         check(SIZE_LIMITS_PX.contains(&self.size_px), "size_px", self.size_px.to_string(), "8 to 8192")?;
         check(finite(&camera.position), "camera.position", format!("{:?}", camera.position), "finite numbers")?;
+        // A rotation of another length would scale the picture.
         let length = camera.rotation_xyzw.iter().map(|part| part * part).sum::<f32>();
         let found = format!("{:?}", camera.rotation_xyzw);
         check((length - 1.0).abs() < 1e-3, "camera.rotation_xyzw", found, "a unit quaternion")?;
@@ -209,6 +210,7 @@ impl Scene {
         let (strength, turn) = (self.environment.strength, self.environment.rotation_deg);
         check(strength.is_finite() && strength >= 0.0, "environment.strength", strength.to_string(), "0 or more")?;
         check(turn.is_finite(), "environment.rotation_deg", turn.to_string(), "a finite number")?;
+        // Training divides by each group's irradiance.
         for groups in groups {
             let strength = groups.environment_strength;
             let found = strength.to_string();
@@ -224,6 +226,7 @@ impl Scene {
             let fine = finite(&colors) && colors.iter().all(|value| *value >= 0.0);
             check(fine, "background", format!("{colors:?}"), "colours of 0 or more")?;
         }
+        // Wider than head_studio draws, for other tools' scenes.
         let Rendering { exposure_ev, shadow_map_px, .. } = self.rendering;
         check(exposure_ev.abs() <= 4.0, "rendering.exposure_ev", exposure_ev.to_string(), "-4 to 4 stops")?;
         let fine = shadow_map_px.is_power_of_two() && (64..=8192).contains(&shadow_map_px);

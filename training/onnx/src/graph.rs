@@ -30,6 +30,7 @@ pub fn encode(model: &Model) -> Vec<u8> {
             Op::Conv { out_channels, kernel, stride, activation } => {
                 let Some(conv) = weights.next() else { unreachable!("a model holds weights for each convolution") };
                 let taps = kernel * kernel;
+                // ONNX orders the channels of a block otherwise; the weights that read them are put in that order for free.
                 let weight = match block_order(graph, node.sources[0]) {
                     Some(order) => reordered(&conv.weight, node.in_channels, taps, &order),
                     None => conv.weight.clone(),
@@ -57,6 +58,7 @@ pub fn encode(model: &Model) -> Vec<u8> {
             }
             Op::SpaceToDepth { factor } => {
                 let block = vec![Attribute::int("blocksize", factor as i64)];
+                // Readers other than convolutions need the channels themselves in the spec's order.
                 if only_convs_read(graph, index) {
                     writer.node("SpaceToDepth", &[first], name, block);
                 } else {
@@ -73,6 +75,7 @@ pub fn encode(model: &Model) -> Vec<u8> {
             }
             Op::Upsample { mode: Upsampling::Nearest } => {
                 let scales = writer.floats(&format!("{name}_scales"), &[4], &[1.0, 1.0, 2.0, 2.0]);
+                // Together these repeat each pixel twice in both directions.
                 let attributes = vec![
                     Attribute::text("mode", "nearest"),
                     Attribute::text("coordinate_transformation_mode", "asymmetric"),
@@ -82,6 +85,7 @@ pub fn encode(model: &Model) -> Vec<u8> {
             }
             Op::Concat => writer.node("Concat", &sources, name, vec![Attribute::int("axis", 1)]),
             Op::Add => {
+                // ONNX's `Add` takes two: the last one has the layer's name.
                 let mut sum = first.to_string();
                 for (index, source) in sources.iter().enumerate().skip(1) {
                     let last = index + 1 == sources.len();

@@ -84,6 +84,7 @@ impl LightGroups {
                 None => Ok(values),
             }
         };
+        // Every group that has an irradiance has both images; a relit crop divides by the irradiance.
         let color = [size_px, size_px, 3];
         let mut groups = Vec::new();
         for (name, irradiance) in irradiance {

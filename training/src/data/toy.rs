@@ -28,6 +28,7 @@ pub fn pair(seed: u64, size_px: usize) -> Pair {
     let light = [draw(-0.6, 0.6), draw(-0.5, 0.2), 0.7];
     let (wave_x, wave_y) = (draw(0.6, 1.4), draw(0.6, 1.4));
 
+    // In the ellipsoid's own coordinates, from −1 to 1, a pixel's place is its normal as well.
     let pixels = size_px * size_px;
     let mut reference = vec![0.0_f32; pixels * 3];
     let mut mask = vec![0_u8; pixels];

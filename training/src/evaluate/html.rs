@@ -50,6 +50,7 @@ pub fn page(report: &Report, measured: &[Measured]) -> String {
     scatter(&mut page, "ꟻLIP", report, |scores| scores.flip);
     scatter(&mut page, "L1", report, |scores| scores.l1);
     let _ = write!(page, "<h2>The {WORST} worst</h2><p>First, second, reference, |second − reference| × 4.</p>");
+    // The pairs that lose most first.
     let mut order: Vec<usize> = (0..measured.len()).collect();
     let gain = |at: &usize| {
         let pair = &report.each[*at];

@@ -90,6 +90,7 @@ impl Config {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let not_negative = |value: f64| value.is_finite() && value >= 0.0;
         let fraction = |value: f64| (0.0..1.0).contains(&value);
+        // A table keeps name, range, check and value of an entry on one line.
         #[rustfmt::skip]
         let checks = [
             ("critic.channels", "1 to 6 widths of 1 to 1024", (1..=6).contains(&self.critic.channels.len())
