@@ -241,10 +241,10 @@ mod tests {
         let lit = Pair { light_groups: Some(groups()), ..toy::pair(1, 4) };
         let pairs = [toy::pair(0, 4), lit];
         let table = WeightTable::new(&Importance::default(), &pairs);
-        let config = DataConfig { crop_px: 2, batch: 8, relight: 0.5, ..DataConfig::default() };
+        let config = DataConfig { crop_px: 2, batch: 8, relight: 1.0, ..DataConfig::default() };
         let plans = draw_crops(&pairs, &config, &mut ChaCha8Rng::seed_from_u64(5));
-        let relit = plans.iter().filter(|plan| plan.look.is_some());
-        assert!((1..8).contains(&relit.clone().count()) && relit.clone().all(|plan| plan.pair == 1), "{plans:?}");
+        assert!(plans.iter().all(|plan| plan.look.is_some() == (plan.pair == 1)), "{plans:?}");
+        assert!((1..8).contains(&plans.iter().filter(|plan| plan.pair == 1).count()), "{plans:?}");
         let whole = crops(&pairs, &PLANES, &table, &plans);
         let shares = [&plans[..4], &plans[4..]].map(|plans| crops(&pairs, &PLANES, &table, plans));
         assert_eq!(shares.each_ref().map(|share| share.count), [4, 4]);
