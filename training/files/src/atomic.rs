@@ -35,10 +35,10 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     })
 }
 
-/// Writes a file as [`write`] does, but replaces an existing one only where `overwrite` is true.
+/// Writes a file as [`write()`] does, but replaces an existing one only where `overwrite` is true.
 ///
 /// # Errors
-/// Fails as [`write`] does, and with [`ErrorKind::AlreadyExists`] where the file exists and may not be replaced.
+/// Fails as [`write()`] does, and with [`ErrorKind::AlreadyExists`] where the file exists and may not be replaced.
 pub fn write_unless_exists(path: &Path, content: &[u8], overwrite: bool) -> io::Result<()> {
     if !overwrite && path.exists() {
         let what = "the file exists: choose another name, or ask for it to be overwritten with --overwrite";

@@ -7,7 +7,7 @@
 //! | `mask.png` | 8-bit grey importance: 0 background, 64 hair and cloth, 160 skin, 255 brows, eyes and lips |
 //! | `normal.png` | 16-bit RGB, view-space normal · 0.5 + 0.5; mid-grey where nothing was drawn |
 //! | `depth.png` | 16-bit grey, depth (see [`portrait_network::Plane::Depth`]) · 0.5 + 0.5 |
-//! | `light_groups.safetensors` | only for some pairs: see [`super::light_groups`] |
+//! | `light_groups.safetensors` | only for some pairs: see `light_groups.rs` |
 //! | `pair.json` | [`PairInfo`], written last: a folder without it is half a pair |
 
 use std::collections::BTreeSet;
