@@ -13,19 +13,18 @@ use bevy::render::renderer::{RenderAdapterInfo, RenderDevice, RenderQueue};
 use bevy::render::{RenderApp, RenderPlugin};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
-use bevy_portrait_realism::PortraitKernels;
-use bevy_portrait_realism::execute::Network;
-use bevy_portrait_realism::model_asset::GpuPortraitModel;
-use bevy_portrait_realism::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use bevy_portrait_realism::internals::Executor;
+use bevy_portrait_realism::internals::GpuPortraitModel;
+use bevy_portrait_realism::internals::KernelVariant;
+use bevy_portrait_realism::internals::{PortraitPipelineCache, PortraitPipelines, Readiness};
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::variant::KernelVariant;
 use cpu_time::ProcessTime;
 use wgpu::DeviceType;
 
-/// Maximum time for compiling shaders.
+/// Maximum time that shaders may take to compile.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Names the vector instructions that a driver which compiles for the CPU can use; its figures depend on them.
+/// Names the vector instructions that a driver which compiles for the CPU can use; figures depend on them.
 fn vector_instructions() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512vl") {
@@ -41,9 +40,9 @@ pub struct BenchDevice {
     app: App,
     /// Name and driver of the device, for people.
     pub name: String,
-    /// True for a software rasteriser, which runs on the CPU.
+    /// True for a device that runs on the CPU.
     pub on_cpu: bool,
-    /// Number of threads that share the work of a software rasteriser.
+    /// Number of threads that share the work of a device on the CPU.
     pub threads: usize,
 }
 
@@ -59,7 +58,6 @@ impl BenchDevice {
                 .disable::<LogPlugin>()
                 .disable::<PipelinedRenderingPlugin>(),
         )
-        .insert_resource(PortraitKernels::Suited)
         .add_plugins(PortraitRealismPlugin);
         app.finish();
         app.cleanup();
@@ -84,8 +82,8 @@ impl BenchDevice {
         self.world().resource::<PortraitPipelines>().variant
     }
 
-    /// Makes a network ready to run regions of `size_px` pixels with a variant of the kernels.
-    pub fn network(&mut self, model: &PortraitModel, size_px: UVec2, variant: KernelVariant) -> Result<Network> {
+    /// Makes a network that is ready to run regions of `size_px` pixels with a variant of the kernels.
+    pub fn network(&mut self, model: &PortraitModel, size_px: UVec2, variant: KernelVariant) -> Result<Executor> {
         let world = self.app.sub_app_mut(RenderApp).world_mut();
         let own = std::mem::replace(&mut world.resource_mut::<PortraitPipelines>().variant, variant);
         let gpu = GpuPortraitModel::new(model.0.clone(), world.resource(), world.resource(), world.resource());
@@ -99,7 +97,7 @@ impl BenchDevice {
         )>::new(world);
         let network = {
             let (device, queue, cache, pipelines, mut pipeline_cache) = params.get_mut(world)?;
-            let network = Network::new(&gpu, size_px, 1, &device, &cache, &pipelines, &mut pipeline_cache);
+            let network = Executor::new(&gpu, size_px, 1, &device, &cache, &pipelines, &mut pipeline_cache);
             let mut network = network.context("the planes do not fit this device")?;
             network.write_params(0, size_px, &queue);
             network
@@ -117,7 +115,7 @@ impl BenchDevice {
         bail!("kernels are still being compiled after {PATIENCE:?}")
     }
 
-    /// Records commands, submits them and waits for their end.
+    /// Records commands, submits them and waits until they are done.
     pub fn submit(&self, record: impl FnOnce(&mut CommandEncoder, &PipelineCache)) {
         let (device, queue) = (self.world().resource::<RenderDevice>(), self.world().resource::<RenderQueue>());
         let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
@@ -126,8 +124,7 @@ impl BenchDevice {
         assert!(device.poll(PollType::wait_indefinitely()).is_ok(), "the device is gone");
     }
 
-    /// Measures how long work takes, in seconds: CPU time divided by the number of threads on a software rasteriser, wall time on a
-    /// GPU.
+    /// Returns the seconds that the work takes: CPU time divided by the number of threads on the CPU, wall time on a GPU.
     pub fn seconds_of(&self, work: impl FnOnce()) -> f64 {
         let (wall, cpu) = (Instant::now(), ProcessTime::now());
         work();

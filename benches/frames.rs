@@ -1,5 +1,5 @@
-//! Benchmarks of whole frames: the demo scene without the plugin, with the effect off and on; the cost of the effect on larger
-//! faces and larger screens; the objects that a steady frame makes; the time to the first enhanced frame.
+//! Whole frames: the time of the demo scene without the plugin, with the effect off and with the effect on; the cost of the effect on
+//! larger faces and larger screens; the allocations of a steady frame; the time until the first enhanced frame.
 
 #[path = "../tests/plugin/counting.rs"]
 mod counting;
@@ -13,10 +13,8 @@ use bevy::prelude::*;
 use bevy::render::RenderApp;
 use bevy::render::render_resource::{CachedPipelineState, PipelineCache, PipelineDescriptor, PollType};
 use bevy::render::renderer::RenderDevice;
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
-use bevy_portrait_realism::pipeline::PortraitPipelines;
+use bevy_portrait_realism::internals::PortraitView;
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::{PortraitKernels, PortraitView};
 use clap::ValueEnum;
 
 use crate::device::BenchDevice;
@@ -24,52 +22,51 @@ use crate::examples::demo;
 use crate::examples::windowless::Windowless;
 use crate::row::{Row, Work};
 
-/// Width and height of the demo's frame, in pixels.
+/// Width and height of the demo's frame.
 const DEMO_PX: u32 = 512;
-/// Maximum time for loading a scene and compiling its shaders.
+/// Maximum time that a scene and its shaders may take.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Number of frames with everything in place before a frame counts.
+/// Number of frames drawn with everything in place before a frame counts.
 const SETTLING_FRAMES: u32 = 4;
-/// Number of times that each start is measured.
+/// Number of measurements of each start.
 const STARTS: usize = 3;
-/// Number of frames over which new objects are counted.
+/// Number of frames over which allocations are counted.
 const STEADY_FRAMES: u32 = 10;
-/// Factor on the rounds of time stamps, which are noisy for single frames.
+/// Factor of the number of rounds for time stamps, which are noisy in single frames.
 const GROWTH_REPEATS: usize = 3;
-/// Automatic resolution with a budget that is never exceeded: the highest resolution, with time stamps.
-const MEASURED: PortraitQuality = PortraitQuality::Auto { budget_ms: f32::MAX };
-/// Heights of the faces on a small screen, in pixels. The first height is also measured on larger screens.
+/// Resolution that draws with the highest tier and takes time stamps.
+const MEASURED: PortraitResolution = PortraitResolution::Auto { budget_ms: f32::MAX };
+/// Heights of the faces on a screen of 1280 × 720, pixels; the first one is also drawn on every screen of [`SCREENS_PX`].
 const FACES_PX: [u32; 3] = [128, 256, 512];
-/// Sizes of the larger screens, in pixels.
+/// Widths and heights of the screens, pixels.
 const SCREENS_PX: [[u32; 2]; 4] = [[640, 360], [1280, 720], [1920, 1080], [3840, 2160]];
 
-/// The figures of whole frames.
+/// Measurements of whole frames.
 pub struct Frames {
     /// Rows of the table.
     pub rows: Vec<Row>,
-    /// Number of buffers, textures, views and bind groups that the effect makes in a frame like the one before.
+    /// Buffers, textures, views and bind groups that the effect makes in a frame like the one before.
     pub steady_allocations: f64,
-    /// Seconds from the scene's first complete frame to the first enhanced one, with cold shader caches.
+    /// Seconds from the scene's first complete frame to the first enhanced frame, with cold shader caches.
     pub first_enhanced_s: f64,
-    /// Seconds from the first complete frame of a start without the plugin to the first enhanced frame of a start with it.
+    /// Seconds by which the first enhanced frame comes later than the first complete frame of a start without the plugin.
     pub later_than_without_s: f64,
-    /// Seconds by which the longest frame until the fastest kernels run is longer than a frame without the effect, with cold
-    /// shader caches.
+    /// Seconds by which the longest frame after the effect is turned on exceeds a frame without it, with cold shader caches.
     pub longest_stall_s: f64,
 }
 
-/// A measurement by a process of its own, which finds no compiled shader.
+/// Measurement in a process of its own, which finds no compiled shader.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Start {
-    /// Time until the demo scene's first complete frame is on the screen, without the plugin.
+    /// Measures the time until the demo scene's first complete frame, without the plugin.
     Without,
-    /// Times until the demo scene's first complete frame and its first enhanced frame are on the screen, with the plugin.
+    /// Measures the times until the demo scene's first complete and first enhanced frame, with the plugin.
     With,
-    /// Time of a frame without the effect, and of the longest frame until the fastest kernels run.
+    /// Measures a frame without the effect, and the longest one after the effect is turned on.
     Stall,
 }
 
-/// Measures everything in turn, round after round.
+/// Measures all figures of whole frames; what is compared is measured in turn.
 pub fn measure(device: &BenchDevice, rounds: usize) -> Result<Frames> {
     let mut rows = demo_rows(device, rounds)?;
     rows.extend(growth_rows(device, rounds)?);
@@ -90,7 +87,7 @@ fn demo_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
         let mut app = start(UVec2::splat(DEMO_PX), plugin, true, demo_scene)?;
         settle(&mut app).map(|()| app)
     };
-    let (mut without, mut with) = (demo(None)?, demo(Some(PortraitKernels::Suited))?);
+    let (mut without, mut with) = (demo(false)?, demo(true)?);
     let mut rows =
         ["absent", "off", "on"].map(|name| Row::new(&format!("demo frame {DEMO_PX}², plugin {name}"), Work::default()));
     for _ in 0..rounds {
@@ -109,7 +106,7 @@ fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
     let screens = SCREENS_PX.map(|[x, y]| (format!("effect on a screen of {x}×{y}"), [x, y], FACES_PX[0]));
     let mut measured = Vec::new();
     for (name, screen_px, face_px) in faces.into_iter().chain(screens) {
-        let mut app = start(screen_px.into(), Some(PortraitKernels::Suited), true, |app| {
+        let mut app = start(screen_px.into(), true, true, |app| {
             ball(app, screen_px[1], face_px);
             Ok(())
         })?;
@@ -132,14 +129,14 @@ fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
     Ok(measured.into_iter().map(|(row, _)| row).collect())
 }
 
-/// Returns the plugin's own measurement of its last frames, in seconds, once it draws at the highest resolution.
+/// Returns the plugin's own measurement of its last frames, seconds, once the plugin draws with the highest tier.
 fn time_stamped_s(app: &mut App) -> Result<Option<f64>> {
     let world = app.world_mut();
     let status = world.query::<&PortraitStatus>().iter(world).next().context("no camera with the effect")?;
-    Ok(status.gpu_ms.filter(|_| status.tier == Some(QualityTier::Quality)).map(|ms| f64::from(ms) / 1e3))
+    Ok(status.gpu_ms.filter(|_| status.tier == Some(ResolutionTier::High)).map(|ms| f64::from(ms) / 1e3))
 }
 
-/// Measures one frame and everything that the device does for it, in seconds, after another frame for warm-up.
+/// Measures one frame and everything that the device does for it, seconds, after another frame to warm up.
 fn frame_s(device: &BenchDevice, app: &mut App) -> f64 {
     let mut frame = || {
         app.update();
@@ -162,28 +159,28 @@ fn enable(app: &mut App, enabled: bool) {
 /// Starts an app without a window that draws into a texture.
 fn start(
     size_px: UVec2,
-    plugin: Option<PortraitKernels>,
+    plugin: bool,
     wait_for_shaders: bool,
     scene: impl FnOnce(&mut App) -> Result<()>,
 ) -> Result<App> {
     let windowless = Windowless { size_px, assets: demo::assets_folder(), wait_for_shaders, logs: false };
     windowless.start(|app| {
-        if let Some(kernels) = plugin {
-            app.insert_resource(kernels).add_plugins(PortraitRealismPlugin);
+        if plugin {
+            app.add_plugins(PortraitRealismPlugin);
         }
         scene(app)
     })
 }
 
-/// Adds the demo scene with the effect on.
+/// Spawns the demo scene with the effect on.
 fn demo_scene(app: &mut App) -> Result<()> {
     let camera = demo::spawn(app)?;
     app.world_mut().entity_mut(camera).insert(PortraitRealism::default());
     Ok(())
 }
 
-/// Adds a lit ball whose region is about `face_px` high, and weights that read nothing but the frame: no prepass grows with the
-/// screen.
+/// Spawns a lit ball whose region is about `face_px` high, enhanced by weights that read nothing but the frame, so that no prepass grows
+/// with the screen.
 fn ball(app: &mut App, screen_height_px: u32, face_px: u32) {
     let world = app.world_mut();
     let mesh = world.resource_mut::<Assets<Mesh>>().add(Sphere::new(0.5));
@@ -197,11 +194,11 @@ fn ball(app: &mut App, screen_height_px: u32, face_px: u32) {
         Projection::from(PerspectiveProjection { fov, ..default() }),
         Msaa::Off,
         Transform::from_xyz(0.0, 0.0, 3.0),
-        PortraitRealism { model: PortraitModel::FAST, quality: MEASURED, ..default() },
+        PortraitRealism { model: PortraitModel::FAST, resolution: MEASURED, ..default() },
     ));
 }
 
-/// Draws until the scene is complete, every pipeline has been compiled, and the effect runs where it can.
+/// Draws until the scene is there, every pipeline has been compiled, and the effect runs where it can.
 fn settle(app: &mut App) -> Result<()> {
     let (started, mut settled) = (Instant::now(), 0);
     while settled < SETTLING_FRAMES {
@@ -214,7 +211,7 @@ fn settle(app: &mut App) -> Result<()> {
     Ok(())
 }
 
-/// Tells whether the scene's meshes are there and Bevy's own pipelines are compiled.
+/// Returns true once the scene's meshes are there and Bevy's own pipelines are compiled.
 fn scene_is_complete(app: &mut App) -> Result<bool> {
     let world = app.world_mut();
     let root = world.query::<&WorldAssetRoot>().iter(world).count();
@@ -222,7 +219,7 @@ fn scene_is_complete(app: &mut App) -> Result<bool> {
     Ok(world.query::<&Mesh3d>().iter(world).count() > root && waiting(app, false)? == 0)
 }
 
-/// Counts the pipelines that are not compiled yet: all pipelines, or Bevy's own.
+/// Returns the number of pipelines that are not compiled yet: of all pipelines, or of Bevy's own.
 fn waiting(app: &App, all: bool) -> Result<usize> {
     let render = app.get_sub_app(RenderApp).context("Bevy started without a renderer")?;
     let pipelines = render.world().resource::<PipelineCache>().pipelines();
@@ -237,9 +234,9 @@ fn waiting(app: &App, all: bool) -> Result<usize> {
     Ok(waiting.count())
 }
 
-/// Counts the objects that a frame makes with the effect and not without it.
+/// Returns the number of objects that a frame makes with the effect beyond those that it makes without.
 fn steady_allocations() -> Result<f64> {
-    let mut app = start(UVec2::new(640, 360), Some(PortraitKernels::Suited), true, |app| {
+    let mut app = start(UVec2::new(640, 360), true, true, |app| {
         ball(app, 360, FACES_PX[0]);
         Ok(())
     })?;
@@ -264,7 +261,7 @@ fn start_rows() -> Result<[Row; 5]> {
         "demo's first complete frame, plugin on",
         "demo's first enhanced frame",
         "frame before the effect is turned on",
-        "longest frame until the fastest kernels run",
+        "longest frame after the effect is turned on",
     ]
     .map(|name| Row::new(name, Work::default()));
     for _ in 0..STARTS {
@@ -287,7 +284,7 @@ fn start_rows() -> Result<[Row; 5]> {
     Ok(rows)
 }
 
-/// Measures a start in this process, in seconds. Shaders are compiled in the background.
+/// Returns the seconds of one start, during which shaders are compiled in the background.
 pub fn measure_start(start: Start) -> Result<Vec<f64>> {
     match start {
         Start::Without => Ok(vec![first_frames(false)?[0]]),
@@ -296,11 +293,10 @@ pub fn measure_start(start: Start) -> Result<Vec<f64>> {
     }
 }
 
-/// Measures the seconds to the first complete frame, and to the first enhanced one if the plugin is there.
+/// Returns the seconds until the first complete frame and, with the plugin, until the first enhanced frame.
 fn first_frames(plugin: bool) -> Result<[f64; 2]> {
     let started = Instant::now();
-    let kernels = plugin.then_some(PortraitKernels::Auto { remembered_in: None });
-    let mut app = start(UVec2::splat(DEMO_PX), kernels, false, demo_scene)?;
+    let mut app = start(UVec2::splat(DEMO_PX), plugin, false, demo_scene)?;
     let mut complete_s = None;
     while started.elapsed() < PATIENCE {
         app.update();
@@ -318,13 +314,10 @@ fn first_frames(plugin: bool) -> Result<[f64; 2]> {
     bail!("no such frame after {PATIENCE:?}")
 }
 
-/// Measures a frame of a complete scene before the effect is turned on, and the longest frame from there until the fastest
-/// kernels have been found and have drawn for a while, both in seconds.
+/// Measures a frame of a complete scene before the effect is turned on, and the longest frame from then on until enhanced frames have been
+/// drawn for a while.
 fn longest_frame() -> Result<[f64; 2]> {
-    let folder = tempfile::tempdir()?;
-    let remembered = folder.path().join("kernels.json");
-    let kernels = PortraitKernels::Auto { remembered_in: Some(remembered.clone()) };
-    let mut app = start(UVec2::new(640, 360), Some(kernels), false, |app| {
+    let mut app = start(UVec2::new(640, 360), true, false, |app| {
         ball(app, 360, FACES_PX[0]);
         Ok(())
     })?;
@@ -342,13 +335,10 @@ fn longest_frame() -> Result<[f64; 2]> {
     let (started, mut longest_s, mut drawn) = (Instant::now(), 0.0, 0);
     while drawn < STEADY_FRAMES {
         longest_s = frame(&mut app).max(longest_s);
-        let render = app.sub_app(RenderApp).world();
-        let network = render.resource::<PortraitGpuState>().network(PortraitModel::FAST.id());
-        let fastest = render.resource::<PortraitPipelines>().variant;
-        let runs = network.is_some_and(|network| network.plan().variant == fastest);
-        drawn = if remembered.exists() && runs { drawn + 1 } else { 0 };
+        let world = app.sub_app_mut(RenderApp).world_mut();
+        drawn += u32::from(world.query::<&PortraitView>().iter(world).next().is_some());
         if started.elapsed() > PATIENCE {
-            bail!("kernels were still being tried after {PATIENCE:?}");
+            bail!("nothing was enhanced after {PATIENCE:?}");
         }
     }
     Ok([without.median_s(), longest_s])

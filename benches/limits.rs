@@ -1,4 +1,4 @@
-//! The limits of the device: multiply-adds and copies that do nothing else.
+//! The maximum that the device can do: multiply-adds and copies that do nothing else.
 
 use bevy::render::render_resource::{
     BindGroup, BindGroupEntries, BufferDescriptor, BufferUsages, ComputePassDescriptor, ComputePipeline,
@@ -10,14 +10,16 @@ use crate::Contender;
 use crate::device::BenchDevice;
 use crate::row::{Row, Work};
 
-/// Independent sums of an invocation, and rounds of four multiply-adds to each.
+/// Number of independent sums of an invocation.
 const SUMS: usize = 24;
+/// Number of rounds of four multiply-adds to each sum.
 const LOOPS: u32 = 500;
+/// Number of invocations of the multiply-adds' kernel.
 const FMA_INVOCATIONS: u32 = 64 * 64;
-/// More than caches hold, less than the smallest binding limit.
+/// Size of a copy: more than caches hold, less than the smallest binding limit.
 const COPY_BYTES: u64 = 64 << 20;
 
-/// The device's peak of f32 multiply-adds, and its bandwidth.
+/// Makes the contenders for the device's peak of f32 multiply-adds and for its bandwidth.
 pub fn contenders(device: &BenchDevice) -> Vec<Contender> {
     vec![fma(device), copy(device)]
 }

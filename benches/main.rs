@@ -1,8 +1,8 @@
-//! The benchmark of `cargo xtask bench`: the network's passes on this machine's device, beside the device's limits.
+//! `cargo xtask bench`: the network's passes on this machine's device, beside the maximum that the device can do.
 //!
 //! Everything is measured in turn, round after round, so that a busy moment slows all of it down alike; the figures are medians.
-//! On a software rasteriser they are CPU time divided by the number of its threads, which other processes disturb
-//! little; on a GPU they are wall time.
+//! On a device that runs on the CPU the figures are CPU time divided by the number of its threads, which other processes hardly
+//! disturb; on a GPU they are wall time.
 
 mod device;
 #[path = "../examples/common/mod.rs"]
@@ -18,6 +18,7 @@ mod turning;
 mod yardstick;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use bevy_portrait_realism::prelude::*;
@@ -32,40 +33,40 @@ use crate::turning::Turning;
 
 #[derive(Parser)]
 struct Arguments {
-    /// Rounds; each measures everything once.
+    /// Number of rounds; each measures everything once.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// Sides of the square regions, px.
     #[arg(long, value_delimiter = ',', default_values_t = [128, 256, 512])]
     sizes: Vec<u32>,
-    /// Also measure each layer of the network, at the middle one of the sizes.
+    /// Measures each layer of the network as well, at the middle one of the sizes.
     #[arg(long)]
     layers: bool,
-    /// Other runtimes to measure in turn with ours: a JSON file as `cargo xtask bench` writes it.
+    /// JSON file, as `cargo xtask bench` writes it, of other runtimes to measure in turn with ours.
     #[arg(long)]
     peers: Option<PathBuf>,
     /// File for the figures as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Leave whole frames out.
+    /// Leaves whole frames out.
     #[arg(long)]
     no_frames: bool,
     /// Measures nothing but how still a turning head holds, and draws it into an SVG file.
     #[arg(long)]
     turning: Option<PathBuf>,
-    /// Measures this with whatever shaders the driver has kept, and prints seconds, nothing else.
+    /// Measures one start with whatever shaders the driver has kept, and prints seconds, nothing else.
     #[arg(long, hide = true)]
     start: Option<Start>,
-    /// What cargo passes to every benchmark.
+    /// Flag that cargo passes to every benchmark; it has no effect.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// Something that is measured: in each round once to warm up, and once by the clock.
+/// Something that is measured: each round runs it once to warm up, and once by the clock.
 pub struct Contender {
-    /// Row of the table.
+    /// Row of the table for the contender's times.
     pub row: Row,
-    /// Runs it a few times on the device and waits.
+    /// Runs the contender `repeats` times on the device and waits.
     pub run: Box<dyn FnMut(&BenchDevice)>,
     /// Number of runs in one measurement.
     pub repeats: u32,
@@ -85,7 +86,8 @@ fn main() -> Result<()> {
     contenders.extend(network::contenders(&mut device, &arguments.sizes, arguments.layers)?);
     contenders.extend(yardstick::contenders(&mut device)?);
     let mut peers = Peers::start(arguments.peers.as_deref(), &device)?;
-    for _ in 0..arguments.rounds {
+    let started = Instant::now();
+    for round in 1..=arguments.rounds {
         for contender in &mut contenders {
             // Lavapipe throws compiled kernels away when there are many, and compiles them again when they are next used.
             (contender.run)(&device);
@@ -93,6 +95,11 @@ fn main() -> Result<()> {
             contender.row.seconds.push(seconds / f64::from(contender.repeats));
         }
         peers.measure();
+        let left_s = started.elapsed().as_secs_f64() / round as f64 * (arguments.rounds - round) as f64;
+        eprintln!("round {round} of {}: kernels and peers take {left_s:.0} s more", arguments.rounds);
+    }
+    if !arguments.no_frames {
+        eprintln!("measuring whole frames");
     }
     let frames = (!arguments.no_frames).then(|| frames::measure(&device, arguments.rounds)).transpose()?;
     let rows = contenders.into_iter().map(|contender| contender.row).collect();
@@ -107,7 +114,7 @@ fn main() -> Result<()> {
 
 /// Number of frames of the turning head.
 const TURNING_FRAMES: usize = 24;
-/// Width and height of the turning head's picture, in pixels.
+/// Width and height of the turning head's picture, pixels.
 const TURNING_PX: u32 = 256;
 
 fn turning_head(path: &Path) -> Result<()> {

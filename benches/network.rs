@@ -1,21 +1,20 @@
-//! Benchmarks of the shipped networks: whole, and layer by layer.
+//! The shipped networks, whole and layer by layer.
 
 use anyhow::Result;
 use bevy::math::UVec2;
-use bevy_portrait_realism::execute::Network;
-use bevy_portrait_realism::model_asset::PortraitModel;
-use bevy_portrait_realism::variant::KernelVariant;
+use bevy_portrait_realism::PortraitModel;
+use bevy_portrait_realism::internals::Executor;
+use bevy_portrait_realism::internals::KernelVariant;
 use std::rc::Rc;
 
 use crate::Contender;
 use crate::device::BenchDevice;
 use crate::row::{Row, Work};
 
-/// Number of times that a layer runs in one measurement.
+/// Number of runs of a layer in one measurement.
 const LAYER_REPEATS: u32 = 10;
 
-/// Makes contenders of both networks at each size, in the device's own variant and in the exact one, and of each layer if
-/// wanted.
+/// Makes contenders of both networks at each size, in the device's own variant and in the exact one, and of each layer if wanted.
 pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Result<Vec<Contender>> {
     let mut contenders = Vec::new();
     let own = device.variant();
@@ -37,7 +36,7 @@ pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Resu
 }
 
 /// Makes a contender of a whole network, from its input planes to its residual.
-pub fn whole(name: &str, model: &PortraitModel, network: Rc<Network>, size_px: UVec2) -> Contender {
+pub fn whole(name: &str, model: &PortraitModel, network: Rc<Executor>, size_px: UVec2) -> Contender {
     let pixels = f64::from(size_px.x * size_px.y);
     let repeats = (512 * 512 / (size_px.x * size_px.y)).clamp(1, 4);
     Contender {
@@ -51,7 +50,7 @@ pub fn whole(name: &str, model: &PortraitModel, network: Rc<Network>, size_px: U
     }
 }
 
-fn layer_contenders(name: &str, model: &PortraitModel, network: &Rc<Network>, size_px: UVec2) -> Vec<Contender> {
+fn layer_contenders(name: &str, model: &PortraitModel, network: &Rc<Executor>, size_px: UVec2) -> Vec<Contender> {
     let graph = model.graph();
     let pixels = f64::from(size_px.x * size_px.y);
     let steps = network.plan().steps.iter().enumerate();

@@ -1,7 +1,7 @@
 //! Peers: the default network in other runtimes, each in a process of its own, measured in turn with ours.
 //!
-//! The peers are in `benches/peers`, which says how they answer. A peer that cannot run, or dies, is reported by name; the others
-//! go on.
+//! The crate in `benches/peers` holds the peers and says how they answer. A peer that cannot run, or dies, is reported by name; the
+//! others go on.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use bevy_portrait_realism::model_asset::PortraitModel;
+use bevy_portrait_realism::PortraitModel;
 use portrait_network::reference::{Tensor, forward};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -21,18 +21,19 @@ use crate::row::{Row, Work};
 
 /// Name of our row that peers are compared with.
 pub const OURS: &str = "quality 256²";
+/// Width and height of the region, pixels.
 const SIDE_PX: u32 = 256;
-/// Number of runs of one measurement, after a further run for warm-up.
+/// Number of runs in one measurement; one more warms up.
 const REPEATS: u32 = 4;
-/// Maximum difference of a peer from the reference, in display-referred sRGB: half precision stays below it, another network does
-/// not.
+/// Maximum difference between a peer and the reference, display-referred sRGB. Half precision stays below the maximum, another network
+/// does not.
 const MAX_ERROR: f32 = 2.0 / 255.0;
-/// Maximum time for a peer to get ready, perhaps by tuning itself.
+/// Maximum time that a peer may take to get ready, tuning itself perhaps.
 const READY_PATIENCE: Duration = Duration::from_secs(900);
-/// Maximum time for a peer to answer.
+/// Maximum time that a peer may take to answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(300);
 
-/// A peer of the file that `cargo xtask bench` writes: the command that starts it, or the reason why it cannot be started.
+/// One peer of the file that `cargo xtask bench` writes: how to start it, or why that cannot be done.
 #[derive(Debug, Deserialize)]
 struct Entry {
     name: String,
@@ -40,10 +41,11 @@ struct Entry {
     command: Vec<String>,
     /// Folder in which the peer is started.
     folder: Option<PathBuf>,
+    /// Reason why the peer cannot be started.
     missing: Option<String>,
 }
 
-/// The line of a peer that can be measured (`portrait_peers::Ready`).
+/// Message of a peer that can be measured (`portrait_peers::Ready`).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Ready {
     device: String,
@@ -53,7 +55,7 @@ struct Ready {
 
 struct Peer {
     row: Row,
-    /// Line of the peer, or the reason why it is not measured.
+    /// Message of a ready peer, or the reason why the peer is not measured.
     state: Result<Ready, String>,
     process: Option<Process>,
 }
@@ -66,7 +68,7 @@ struct Process {
 /// All peers, running.
 pub struct Peers {
     peers: Vec<Peer>,
-    /// Folder of the input and the expected output, kept until the end.
+    /// Folder of the peers' input and expected output, kept until the end.
     _files: Option<TempDir>,
 }
 
@@ -157,7 +159,7 @@ impl Entry {
 impl Process {
     fn seconds(&mut self) -> Result<f64> {
         let input = self.child.stdin.as_mut().context("no input")?;
-        // A peer that has died says so below.
+        // If the peer has died, the answer below says so.
         let _ = writeln!(input, "go {REPEATS}").and_then(|()| input.flush());
         let answer = self.answer(ANSWER_PATIENCE)?;
         answer.parse().with_context(|| format!("it says {answer:?}"))
@@ -174,25 +176,25 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The figures of peers beside our default network at 256², as the table and the JSON file show them.
+/// The peers beside our default network at 256², as the table and the JSON file show them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// Time of Burn's wgpu backend on the same device, as a multiple of ours.
+    /// Time of Burn's wgpu backend on the same device, divided by ours.
     burn_wgpu_over_ours: Option<f64>,
-    /// Time of ncnn on the same Vulkan device, as a multiple of ours.
+    /// Time of ncnn on the same Vulkan device, divided by ours.
     ncnn_vulkan_over_ours: Option<f64>,
-    /// Our time as a multiple of ONNX Runtime's on the CPU.
+    /// Our time divided by that of ONNX Runtime on the CPU.
     ours_over_onnxruntime_cpu: Option<f64>,
     peers: Vec<PeerRow>,
 }
 
-/// The figures of one peer.
+/// Figures of one peer.
 #[derive(Clone, Debug, Serialize)]
 struct PeerRow {
     #[serde(flatten)]
@@ -201,12 +203,12 @@ struct PeerRow {
     missing: Option<String>,
     #[serde(flatten)]
     ready: Option<Ready>,
-    /// Time of the peer as a multiple of ours.
+    /// Time of the peer, divided by ours.
     over_ours: Option<f64>,
 }
 
 impl Comparison {
-    /// Compares peers with our row, if that was measured, and ends the peers.
+    /// Compares peers with our row, if that was measured, and ends the peers' processes.
     pub fn new(peers: Peers, ours: Option<&Row>) -> Self {
         let rows = peers.peers.into_iter().map(|peer| {
             let (ready, missing) = match peer.state {

@@ -1,15 +1,15 @@
-//! A plot of lines over frames, as SVG.
+//! Plots of lines over frames, as SVG.
 
 use std::fmt::Write;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 360.0;
-/// Left, top, right and bottom of the field, in the picture's units.
+/// Left, top, right and bottom of the plot's field.
 const FIELD: [f64; 4] = [64.0, 40.0, 540.0, 310.0];
-/// Colours that are safe for the colour-blind (Okabe and Ito 2008); the first is for the series that the others are compared with.
+/// Colours of the lines, safe for colour-blind readers (Okabe and Ito 2008); black is for the line that others are compared with.
 const COLORS: [&str; 5] = ["#000000", "#e69f00", "#56b4e9", "#0072b2", "#009e73"];
 
-/// Draws one line for each of at most five series, on an axis from 0 on.
+/// Draws a line for each of at most five series; the vertical axis begins at 0.
 pub fn lines(title: &str, series: &[(&str, Vec<f64>)]) -> String {
     let [left, top, right, bottom] = FIELD;
     let highest = series.iter().flat_map(|(_, values)| values).copied().fold(f64::MIN_POSITIVE, f64::max) * 1.05;

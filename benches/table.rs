@@ -1,4 +1,4 @@
-//! The figures of a benchmark, and the table that shows them.
+//! The report: a table of medians, and the same figures as JSON.
 
 use std::fmt;
 
@@ -9,34 +9,33 @@ use crate::frames::Frames;
 use crate::peers::{self, Comparison, Peers};
 use crate::row::Row;
 
-/// The figures of a benchmark.
+/// Everything that one run of the benchmark measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Name and driver of the device.
     pub device: String,
-    /// Clock that the seconds are measured with.
+    /// Clock that the seconds were taken with, for people.
     pub clock: String,
     /// Share of the device's peak of multiply-adds that the default network reaches at 256².
     pub peak_share: Option<f64>,
-    /// Number of buffers, textures, views and bind groups that the effect makes in a frame like the one before.
+    /// Buffers, textures, views and bind groups that the effect makes in a frame like the one before.
     pub steady_frame_allocations: Option<f64>,
-    /// Seconds from the scene's first complete frame to the first enhanced one, with cold shader caches.
+    /// Seconds from the scene's first complete frame to the first enhanced frame, with cold shader caches.
     pub first_frame_s: Option<f64>,
-    /// Seconds from the first complete frame of a start without the plugin to the first enhanced frame of a start with it.
+    /// Seconds by which the first enhanced frame comes later than the first complete frame of a start without the plugin.
     pub first_frame_later_than_without_s: Option<f64>,
-    /// Seconds by which the longest frame until the fastest kernels run is longer than a frame without the effect, with cold
-    /// shader caches.
+    /// Seconds by which the longest frame until the suited kernels run exceeds a frame without the effect, with cold shader caches.
     pub longest_stall_s: Option<f64>,
-    /// Figures of the default network in other runtimes.
+    /// The default network in other runtimes.
     #[serde(flatten)]
     pub peers: Comparison,
-    /// Rows of the table.
+    /// One row for each thing that was measured.
     pub rows: Vec<Row>,
 }
 
 impl Report {
-    /// Sums up rows measured on a device, of which the first is the device's peak, the default network's peers, and whole frames
-    /// if they were measured.
+    /// Makes the report of the rows measured on a device, the first of which is the device's peak, of the default network's peers, and of
+    /// whole frames if they were measured.
     pub fn new(device: &BenchDevice, mut rows: Vec<Row>, peers: Peers, frames: Option<Frames>) -> Self {
         let clock = if device.on_cpu { format!("CPU time by {} threads", device.threads) } else { "wall time".into() };
         let ours = rows.iter().find(|row| row.name == peers::OURS);

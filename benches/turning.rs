@@ -1,5 +1,5 @@
-//! The warping error of the effect (Lai et al. 2018), which tells whether it holds still: the demo's head turns, and each frame is
-//! compared with the one before, moved by the exact motion of its points, over those pixels of the face that both frames show.
+//! Measures whether the effect holds still while the demo's head turns: each frame is compared with the one before, moved along by the
+//! exact motion of the surfaces. The measure is the warping error of Lai et al. 2018, over the pixels of the face that both frames show.
 
 use std::time::Instant;
 
@@ -11,16 +11,15 @@ use bevy::math::Affine3A;
 use bevy::prelude::*;
 use bevy::render::RenderApp;
 use bevy::render::render_resource::{TextureFormat, TextureUsages};
-use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 use portrait_dataset::readback::{GBufferReader, read_target};
 
 use crate::examples::demo::{self, DemoHead};
 use crate::examples::windowless::{PATIENCE, Windowless, settle};
 
-/// Turn of the head in a frame, in radians: at 30 frames a second 34° in a second.
+/// Angle by which the head turns in a frame, radians: at 30 frames a second 34° in a second.
 const TURN: f32 = 0.02;
-/// Maximum difference between the depths of one point in two frames, in metres.
+/// Maximum difference between the depths of the same point in two frames, metres.
 const DEPTH_TOLERANCE_M: f32 = 0.004;
 
 /// The demo's head, ready to be turned.
@@ -34,24 +33,24 @@ pub struct Turning {
     side: usize,
 }
 
-/// The picture and geometry of a frame.
+/// Image and geometry of one frame.
 struct Shot {
-    /// Picture in RGBA, display-referred sRGB.
+    /// Pixels of the frame, RGBA, display-referred sRGB.
     image: Vec<u8>,
     depths_m: Vec<Option<f32>>,
     world_from_head: Affine3A,
 }
 
-/// A camera that does not move, between points and pixels.
+/// A camera that does not move, which projects points to pixels and finds the points of pixels.
 struct Pinhole {
     world_from_view: Affine3A,
-    /// Width of a metre at a distance of one metre, in pixels.
+    /// Width of a metre at a distance of a metre, pixels.
     scale: f32,
     middle: f32,
 }
 
 impl Turning {
-    /// Starts the demo in a picture of `side` pixels.
+    /// Starts the demo in a picture of `side` × `side` pixels.
     pub fn new(side: u32) -> Result<Self> {
         let mut parts = None;
         let windowless = Windowless {
@@ -61,11 +60,11 @@ impl Turning {
             logs: false,
         };
         let mut app = windowless.start(|app| {
-            app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
+            app.add_plugins(PortraitRealismPlugin);
             demo::load(app)?;
             let world = app.world_mut();
             let head = demo::spawn_head(world, DemoHead::default());
-            // It turns, but keeps its expression: only what is rigid can be followed exactly.
+            // The head turns, but keeps its expression: only rigid motion can be followed exactly.
             world.entity_mut(head).remove::<DemoHead>();
             demo::spawn_lights(world);
             let camera = demo::spawn_camera(world);
@@ -85,8 +84,8 @@ impl Turning {
         Ok(Self { app, camera, head, target, reader, face, side: side as usize })
     }
 
-    /// Measures the mean warping error of each of `frames` frames after the first two, 0–1, with these settings; without the effect
-    /// for `None`.
+    /// Returns the mean warping error, 0–1, of each of `frames` frames after the first two, with the effect at these settings or, for
+    /// `None`, without the effect.
     pub fn errors(&mut self, settings: Option<PortraitRealism>, frames: usize) -> Result<Vec<f64>> {
         let mut camera = self.app.world_mut().entity_mut(self.camera);
         let enhanced = settings.is_some();
@@ -96,7 +95,7 @@ impl Turning {
         };
         self.turn(0.0);
         let started = Instant::now();
-        // Until the effect is there, and once more.
+        // Frames are drawn until the effect shows, and once more.
         while {
             self.app.update();
             enhanced && !self.is_enhanced()
@@ -161,12 +160,10 @@ impl Turning {
         for at in 0..side * side {
             let Some(depth_m) = now.depths_m[at] else { continue };
             let point = pinhole.point(Vec2::new((at % side) as f32, (at / side) as f32) + 0.5, depth_m);
-            // The point on the head that the pixel shows, if it lies in the face.
             let in_head = now.world_from_head.inverse().transform_point3(point);
             if (in_head - Vec3::from(self.face.center)).abs().cmpgt(self.face.half_extents.into()).any() {
                 continue;
             }
-            // The place at which the frame before saw that point.
             let (place, depth_m) = pinhole.project(before.world_from_head.transform_point3(in_head));
             let place = place - 0.5;
             let last = side as f32 - 1.0;
@@ -175,7 +172,6 @@ impl Turning {
             }
             let corners = [(0, 0), (1, 0), (0, 1), (1, 1)]
                 .map(|(right, down)| (place.y as usize + down) * side + place.x as usize + right);
-            // Bilinear between four pixels, all of which have to show that part of the head.
             let is_hidden = |&corner: &usize| {
                 before.depths_m[corner].is_none_or(|seen_m| (seen_m - depth_m).abs() > DEPTH_TOLERANCE_M)
             };

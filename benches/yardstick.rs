@@ -1,10 +1,10 @@
-//! A yardstick: the network that a user would pick without ours, a U-Net of usual size, run by the same kernels.
+//! The yardstick: a U-Net of usual size, which a user would pick instead of our network, run by the same kernels.
 
 use std::rc::Rc;
 
 use anyhow::Result;
 use bevy::math::UVec2;
-use bevy_portrait_realism::model_asset::PortraitModel;
+use bevy_portrait_realism::PortraitModel;
 use portrait_network::{Activation, Dtype, Layer, Model, Op, Plane, Spec, Upsampling};
 
 use crate::Contender;
@@ -13,12 +13,12 @@ use crate::network;
 
 /// Channels at half the resolution, as published.
 const BASE: usize = 64;
-/// Sides of the square regions, px.
+/// Sides of the square regions, pixels.
 const SIDES: [u32; 2] = [128, 256];
 
-/// The yardstick in the device's own variant of the kernels.
+/// Makes contenders of the yardstick in the device's own variant of the kernels.
 pub fn contenders(device: &mut BenchDevice) -> Result<Vec<Contender>> {
-    // As weights files are: rounded to f16, which the kernels read at half the cost.
+    // Weights are rounded to f16, as in weights files: kernels read them at half the cost.
     let random = Model::random(hyper_gan().validate()?, 64).to_bytes(Dtype::F16)?;
     let model = PortraitModel::from(Model::from_bytes(&random)?);
     let variant = device.variant();
@@ -32,14 +32,14 @@ pub fn contenders(device: &mut BenchDevice) -> Result<Vec<Contender>> {
         .collect()
 }
 
-/// The generator of HyPER-GAN (arXiv 2603.10604, `UNetGenerator` of its code) with random weights: 109 kMAC per pixel and
+/// Returns the generator of HyPER-GAN (arXiv 2603.10604, `UNetGenerator` of its code) with random weights: 109 kMAC per pixel and
 /// 6.35 M parameters, where the original has 117 kMAC and 6.17 M.
 ///
-/// Widths, depth, residual blocks and concatenated skips are the original's. Different, since a [`Spec`] has no such layers:
+/// Widths, depth, residual blocks and concatenated skips are the original's. The other layers differ, since a [`Spec`] has no such layers:
 /// - no InstanceNorm, which would cost two more passes over each of eleven layers;
 /// - 3×3 instead of 4×4 convolutions with stride 2 on the way down;
 /// - a convolution and a pixel shuffle instead of each 4×4 transposed convolution on the way up: 3×3, 1×1 and 3×3, which
-///   together is nearest to the original's cost;
+///   together come nearest to the original's cost;
 /// - a residual instead of tanh.
 fn hyper_gan() -> Spec {
     let shuffle = |name: &str| Layer::new(name, Op::Upsample { mode: Upsampling::PixelShuffle });

@@ -1,4 +1,4 @@
-//! Your own glTF file: `cargo run --example bring_your_own -- hero.glb --face Head`.
+//! Shows your own glTF file: `cargo run --example bring_your_own -- hero.glb --face Head`.
 
 mod common;
 
@@ -12,27 +12,27 @@ use bevy::ecs::system::SystemParam;
 use bevy::gltf::GltfAssetLabel;
 use bevy::light::CascadeShadowConfigBuilder;
 use bevy::prelude::*;
+use bevy_portrait_realism::internals::box_corners;
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::region::box_corners;
 use clap::Parser;
 use common::demo::add_mip_levels;
 use common::start::{Example, Options};
 
 /// Share of the view's height that the face fills.
 const FACE_FILLS: f32 = 0.6;
-/// The lens of a portrait, radians from bottom to top.
+/// Field of view of a portrait's lens, radians from bottom to top.
 const FOV: f32 = 0.4;
-/// A model that is this many times higher than deep stands upright with its body, and its head is the uppermost part.
+/// Ratio of height to depth from which on a model is a whole body that stands upright, with the head as its uppermost part.
 const BODY: f32 = 3.0;
-/// People are about seven and a half heads high.
+/// Height of a person, in heads.
 const HEADS: f32 = 7.5;
 
 #[derive(Parser)]
 #[command(about = "A face of your own; Space switches the effect, arrow keys turn the camera")]
 struct Cli {
-    /// A .glb or .gltf file; its first scene is shown
+    /// A .glb or .gltf file, of which the first scene is shown
     file: PathBuf,
-    /// The node that is the face, by its name; * stands for any characters [default: the whole model, or the head of one
+    /// Name of the node that is the face; * stands for any characters [default: the whole model, or the head of a model
     /// that stands upright]
     #[arg(long, value_name = "NODE_NAME")]
     face: Option<String>,
@@ -40,7 +40,7 @@ struct Cli {
     options: Options,
 }
 
-/// What was asked for.
+/// The file, the face and the settings that the command line asks for.
 #[derive(Resource)]
 struct Wanted {
     file: PathBuf,
@@ -48,11 +48,14 @@ struct Wanted {
     portrait: PortraitRealism,
 }
 
-/// The camera looks at this point from this far.
+/// Place of a camera that turns about a point.
 #[derive(Component)]
 struct Orbit {
+    /// Point that the camera looks at.
     center: Vec3,
+    /// Distance of the camera from the point.
     distance: f32,
+    /// Angle about the vertical axis, radians; 0 is in front of the point.
     angle: f32,
 }
 
@@ -85,7 +88,7 @@ fn main() -> Result<()> {
 #[derive(Component)]
 struct Model;
 
-/// Boxes in the world.
+/// The minimum and the maximum corner of a box in the world.
 type Corners = [Vec3; 2];
 
 #[derive(SystemParam)]
@@ -98,7 +101,7 @@ struct World3d<'w, 's> {
 }
 
 impl World3d<'_, '_> {
-    /// The box of the face, and whether the model has to be marked with it; `None` until the model is there.
+    /// Returns the box of the face, and true if the model still has to be marked with it; `None` until the model is there.
     fn face(&self, wanted: &Wanted) -> Result<Option<(Corners, bool)>> {
         let (root, scene) = *self.root;
         let file = wanted.file.display();
@@ -112,7 +115,7 @@ impl World3d<'_, '_> {
         let Some(name) = &wanted.face else {
             return Ok(Some((head_of(model), true)));
         };
-        // The plugin has marked it as the model appeared.
+        // The plugin marked the face when the model appeared.
         let (face, marked, place) =
             self.faces.iter().next().with_context(|| format!("no node of {file} is called {name}; see above"))?;
         let corners = match marked.bounds {
@@ -126,7 +129,7 @@ impl World3d<'_, '_> {
         Ok(Some((corners, false)))
     }
 
-    /// The box around all meshes of an entity and those below it.
+    /// Returns the box around all meshes of an entity and its descendants.
     fn around(&self, entity: Entity) -> Option<Corners> {
         let family = std::iter::once(entity).chain(self.children.iter_descendants(entity));
         let mut corners = family
@@ -145,7 +148,7 @@ fn hull(points: impl IntoIterator<Item = Vec3>) -> Corners {
     points.fold([Vec3::INFINITY, Vec3::NEG_INFINITY], |[min, max], point| [min.min(point), max.max(point)])
 }
 
-/// The face of a model that is a head, or the head of one that stands upright.
+/// Returns the box of a model that is a head, or the box of the head of a model that stands upright.
 fn head_of([min, max]: Corners) -> Corners {
     let size = max - min;
     if size.y < BODY * size.z {
@@ -156,7 +159,7 @@ fn head_of([min, max]: Corners) -> Corners {
     [Vec3::new(middle - half, max.y - head, min.z), Vec3::new(middle + half, max.y, max.z)]
 }
 
-/// Once the model is there: marks the face, and places the camera and the lights.
+/// Marks the face, and places the camera and the lights, once the model is there.
 fn frame_the_face(
     mut commands: Commands,
     model: World3d,
@@ -207,7 +210,7 @@ fn frame_the_face(
 }
 
 impl Orbit {
-    /// Models of glTF files look along +z.
+    /// Returns the camera's transform. Models of glTF files look along +z.
     fn place(&self) -> Transform {
         let direction = Vec3::new(self.angle.sin(), 0.08, self.angle.cos()).normalize();
         Transform::from_translation(self.center + direction * self.distance).looking_at(self.center, Vec3::Y)

@@ -1,4 +1,4 @@
-//! The demo scene without a window: the frame before and after, side by side with its path-traced reference.
+//! Draws the demo scene without a window: the frame before and after, side by side with its path-traced reference.
 
 mod common;
 
@@ -9,37 +9,36 @@ use anyhow::{Context, Result};
 use bevy::prelude::*;
 use bevy::render::render_resource::PollType;
 use bevy::render::renderer::RenderDevice;
-use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 use clap::Parser;
 use common::demo::{self, DemoClock};
-use common::start::quality;
+use common::start::resolution;
 use common::windowless::{Windowless, picture, settle, update};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
-/// Frames timed with the effect, and as many without.
+/// Number of frames that are timed with the effect, and of frames without.
 const TIMED_FRAMES: u32 = 3;
 
 #[derive(Parser)]
 #[command(about = "Writes before.png, after.png and side_by_side.png (before | after | reference) of the demo scene")]
 struct Options {
-    /// Frames of the performance; with more than one, frame_0000.png, … are written as well.
+    /// Number of frames of the performance; with more than one, frame_0000.png, … are written as well.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
     /// Width and height of the pictures, pixels.
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=4096))]
     size: u32,
-    /// Folder for the pictures; made if need be, pictures in it are replaced.
+    /// Folder for the pictures, which is made if need be; pictures in the folder are replaced.
     #[arg(long, default_value = "out")]
     out: PathBuf,
     /// Weights file instead of the ones in the binary.
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// Pixels that the network sees at most: fast (128 a side), balanced (256), quality (512), or as many as fit into a
-    /// time, for example 8.5 (milliseconds on the GPU).
-    #[arg(long, default_value = "quality", value_parser = quality)]
-    quality: PortraitQuality,
+    /// Maximum resolution of the network: low (128 pixels a side), medium (256), high (512), or a time budget in
+    /// milliseconds on the GPU, for example 8.5.
+    #[arg(long, default_value = "high", value_parser = resolution)]
+    resolution: PortraitResolution,
 }
 
 fn main() -> Result<()> {
@@ -52,10 +51,9 @@ fn main() -> Result<()> {
         logs: true,
     };
     let mut app = windowless.start(|app| {
-        // The same kernels from the first frame to the last.
-        app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
+        app.add_plugins(PortraitRealismPlugin);
         let camera = demo::spawn(app)?;
-        let mut settings = PortraitRealism { quality: options.quality, ..default() };
+        let mut settings = PortraitRealism { resolution: options.resolution, ..default() };
         if let Some(path) = &options.weights {
             let model = portrait_network::Model::from_bytes(&std::fs::read(path)?)?;
             settings.model = app.world_mut().resource_mut::<Assets<PortraitModel>>().add(PortraitModel::from(model));
@@ -101,7 +99,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Median wall time of a frame, the GPU's part included, without and with the effect. Interleaved: machines are noisy.
+/// Returns the median wall time of a frame, the GPU's part included, without and with the effect. Both are timed in turn, since machines
+/// are noisy.
 fn frame_ms(app: &mut App) -> Result<[f64; 2]> {
     let mut times_ms = [const { Vec::new() }; 2];
     for _ in 0..TIMED_FRAMES {

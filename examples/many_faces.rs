@@ -1,4 +1,4 @@
-//! A crowd: one camera, a dozen faces, and a budget in milliseconds for all of them. The largest are enhanced first.
+//! A crowd: one camera, a dozen faces, and a budget in milliseconds for all of them. The largest faces are enhanced first.
 
 mod common;
 
@@ -12,10 +12,11 @@ use common::demo::{self, Demo, DemoHead};
 use common::measured::portrait_ms;
 use common::start::{Example, Options};
 
-/// What all faces may take, milliseconds on the GPU.
+/// Budget of all faces together, milliseconds on the GPU.
 const BUDGET_MS: f32 = 8.0;
-/// Heads in a row, and metres from one to the next.
+/// Number of heads in a row.
 const ROW: u32 = 4;
+/// Distance from one head to the next across, and from one row to the next up and back, metres.
 const SPACING: Vec3 = Vec3::new(0.46, 0.22, -0.5);
 
 #[derive(Parser)]
@@ -25,10 +26,10 @@ const SPACING: Vec3 = Vec3::new(0.46, 0.22, -0.5);
 struct Cli {
     #[command(flatten)]
     options: Options,
-    /// How many faces
+    /// Number of faces
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=100))]
     faces: u32,
-    /// How many of them are enhanced at most, the largest first
+    /// Maximum number of faces that are enhanced, the largest first
     #[arg(long, default_value_t = PortraitRealism::MAX_FACES)]
     max_faces: usize,
 }
@@ -56,8 +57,8 @@ fn main() -> Result<()> {
         let sun = DirectionalLight { illuminance: 2.5, color: Color::srgb(1.0, 0.94, 0.86), ..default() };
         world.spawn((sun, Transform::from_xyz(-1.0, 1.2, 1.5).looking_at(Vec3::ZERO, Vec3::Y)));
 
-        let budget = PortraitQuality::Auto { budget_ms: BUDGET_MS };
-        let settings = PortraitRealism { model: PortraitModel::FAST, quality: budget, max_faces, ..default() };
+        let budget = PortraitResolution::Auto { budget_ms: BUDGET_MS };
+        let settings = PortraitRealism { model: PortraitModel::FAST, resolution: budget, max_faces, ..default() };
         let camera = demo::camera(world.resource::<Demo>());
         let place = Transform::from_xyz(0.1, 1.0, 2.3).looking_at(Vec3::new(0.1, 0.82, 0.0), Vec3::Y);
         let lens = PerspectiveProjection { fov: 0.44, near: 0.05, ..default() };
@@ -95,6 +96,6 @@ fn show(
         Some(tier) if portrait.enabled => format!("{tier:?}, {:.1} of", portrait_ms(&diagnostics)),
         _ => "off,".to_string(),
     };
-    let (there, most) = (faces.iter().count(), portrait.max_faces);
-    label.0 = format!("{there} faces, {most} enhanced at most (Space, up, down)\n{state} {frame_ms:.1} ms");
+    let (there, max) = (faces.iter().count(), portrait.max_faces);
+    label.0 = format!("{there} faces, {max} enhanced at most (Space, up, down)\n{state} {frame_ms:.1} ms");
 }

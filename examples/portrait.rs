@@ -1,4 +1,4 @@
-//! The smallest use: a head turns and changes its expression; Space switches the effect, 1 to 4 choose its quality.
+//! The smallest use: a head turns and changes its expression; Space switches the effect, 1 to 4 choose its resolution.
 
 mod common;
 
@@ -12,11 +12,11 @@ use common::demo;
 use common::measured::portrait_ms;
 use common::start::{Example, Options};
 
-/// For the tier that key 4 leaves to the plugin, milliseconds on the GPU.
+/// Budget of the resolution that key 4 leaves to the plugin, milliseconds on the GPU.
 const BUDGET_MS: f32 = 4.0;
 
 #[derive(Parser)]
-#[command(about = "A face that turns; Space switches the effect, 1 to 4 choose its quality")]
+#[command(about = "A face that turns; Space switches the effect, 1 to 4 choose its resolution")]
 struct Cli {
     #[command(flatten)]
     options: Options,
@@ -42,14 +42,14 @@ fn toggle(keys: Res<ButtonInput<KeyCode>>, mut portrait: Single<&mut PortraitRea
     if keys.just_pressed(KeyCode::Space) {
         portrait.enabled = !portrait.enabled;
     }
-    for (key, quality) in [
-        (KeyCode::Digit1, PortraitQuality::Fast),
-        (KeyCode::Digit2, PortraitQuality::Balanced),
-        (KeyCode::Digit3, PortraitQuality::Quality),
-        (KeyCode::Digit4, PortraitQuality::Auto { budget_ms: BUDGET_MS }),
+    for (key, resolution) in [
+        (KeyCode::Digit1, PortraitResolution::Low),
+        (KeyCode::Digit2, PortraitResolution::Medium),
+        (KeyCode::Digit3, PortraitResolution::High),
+        (KeyCode::Digit4, PortraitResolution::Auto { budget_ms: BUDGET_MS }),
     ] {
         if keys.just_pressed(key) {
-            portrait.quality = quality;
+            portrait.resolution = resolution;
         }
     }
 }
@@ -63,9 +63,9 @@ fn show(
     let frame_ms = frame_time.and_then(|diagnostic| diagnostic.smoothed()).unwrap_or_default();
     let (portrait, status) = *camera;
     label.0 = if portrait.enabled {
-        let (quality, network_px) = (portrait.quality, status.network_px);
+        let (resolution, network_px) = (portrait.resolution, status.network_px);
         format!(
-            "Portrait Realism on (Space)\n{quality:?} (1-4), network {} x {}\n{:.1} of {frame_ms:.1} ms",
+            "Portrait Realism on (Space)\n{resolution:?} (1-4), network {} x {}\n{:.1} of {frame_ms:.1} ms",
             network_px.x,
             network_px.y,
             portrait_ms(&diagnostics)

@@ -1,4 +1,4 @@
-//! A camera with the effect draws into a texture, which a screen in the scene shows: a call, a mirror, a surveillance
+//! A camera with the effect draws into a texture, which a screen in the scene shows, as in a call, a mirror or a surveillance
 //! monitor.
 
 mod common;
@@ -13,7 +13,7 @@ use clap::Parser;
 use common::demo;
 use common::start::{Example, Options};
 
-/// Where the room with the screen is: far from the head, out of its camera's sight.
+/// Place of the room with the screen: far from the head, out of sight of the head's camera.
 const ROOM: Vec3 = Vec3::new(30.0, 0.0, 0.0);
 /// Edge of the screen, metres.
 const SCREEN_M: f32 = 1.0;
@@ -79,7 +79,7 @@ fn spawn_room(world: &mut World, image: Handle<Image>) {
 #[derive(Component)]
 struct Viewer;
 
-/// Moves the viewer a little, so that the screen is seen to be part of the scene.
+/// Moves the viewer a little, which shows that the screen is part of the scene.
 fn sway(time: Res<Time>, mut viewer: Single<&mut Transform, With<Viewer>>) {
     let place = ROOM + Vec3::new(-0.55 * (time.elapsed_secs() * 0.4).cos(), 1.15, 1.7);
     **viewer = Transform::from_translation(place).looking_at(ROOM + Vec3::new(0.0, 0.95, 0.0), Vec3::Y);

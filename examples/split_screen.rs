@@ -17,7 +17,7 @@ struct Cli {
     options: Options,
 }
 
-/// Which part of the screen a camera draws: 0 is the left half, 1 the right.
+/// Part of the screen that a camera draws: 0 is the left half, 1 the right.
 #[derive(Component, Clone, Copy)]
 struct Half(u32);
 
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
         demo::spawn_head(world, default());
         demo::spawn_lights(world);
 
-        let fast = PortraitRealism { model: PortraitModel::FAST, quality: PortraitQuality::Fast, ..default() };
+        let fast = PortraitRealism { model: PortraitModel::FAST, resolution: PortraitResolution::Low, ..default() };
         let players =
             [("fast network, 128 pixels", fast, 0.15), ("best network, 512 pixels", PortraitRealism::default(), -0.45)];
         for (half, (label, settings, around)) in (0..).zip(players) {
@@ -49,14 +49,14 @@ fn main() -> Result<()> {
     })
 }
 
-/// A camera that stands at another side of the head, by `angle` in radians, and looks at the same point of it.
+/// Returns a camera's place turned by `angle`, in radians, around the head; the camera looks at the same point.
 fn turned_around(place: Transform, center: Vec3, angle: f32) -> Transform {
     let mut place = place;
     place.rotate_around(center, Quat::from_rotation_y(angle));
     place
 }
 
-/// The first camera clears the whole screen, the second one draws beside it.
+/// Gives each camera its half of the screen: the first one clears the whole screen, the second one draws beside it.
 fn share_screen(mut cameras: Query<(&mut Camera, &Half)>) {
     for (mut camera, Half(half)) in &mut cameras {
         let Some(screen) = camera.physical_target_size() else { continue };

@@ -1,4 +1,4 @@
-//! What the effect takes, in Bevy's `DiagnosticsStore`. Nothing is measured unless the app has Bevy's
+//! The time that the effect takes, in Bevy's `DiagnosticsStore`. Nothing is measured unless the app has Bevy's
 //! [`RenderDiagnosticsPlugin`](bevy::render::diagnostic::RenderDiagnosticsPlugin).
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use bevy::platform::time::Instant;
 use bevy::render::diagnostic::DiagnosticsRecorder;
 use bevy::render::{ExtractSchedule, MainWorld, RenderApp};
 
-use crate::PortraitRealismPlugin;
+use crate::api::plugin::PortraitRealismPlugin;
 
 /// The span around everything that the effect records for one camera. Bevy puts it, and the stages within, under
 /// `render/`.
@@ -20,26 +20,7 @@ pub(crate) const SPAN: &str = "portrait";
 /// Where Bevy writes the GPU's time of that span.
 const SPAN_GPU: DiagnosticPath = DiagnosticPath::const_new("render/portrait/elapsed_gpu");
 
-impl PortraitRealismPlugin {
-    /// Milliseconds of CPU time that the effect takes in a frame, in the render world: preparing and recording, all cameras
-    /// together. `portrait/cpu_ms`.
-    ///
-    /// Measured with Bevy's `RenderDiagnosticsPlugin`, as are the stages of each camera's largest face: copying it out of the
-    /// frame, making the input planes, each layer by its name, and compositing. Bevy writes these as
-    /// `render/portrait/<stage>/elapsed_cpu` and `render/portrait/<stage>/elapsed_gpu`, for example
-    /// `render/portrait/pack/elapsed_gpu`. While they are measured each layer is a compute pass of its own, which costs a
-    /// little on some devices.
-    pub const CPU_MS: DiagnosticPath = DiagnosticPath::const_new("portrait/cpu_ms");
-
-    /// Milliseconds that the effect takes on the GPU in a frame, all faces of all cameras together, a few frames late.
-    /// `portrait/gpu_ms`.
-    ///
-    /// Measured with Bevy's `RenderDiagnosticsPlugin` on devices with time stamps between passes (Vulkan and DirectX 12).
-    /// Empty where nothing is enhanced.
-    pub const GPU_MS: DiagnosticPath = DiagnosticPath::const_new("portrait/gpu_ms");
-}
-
-/// CPU time of this frame so far, if somebody measures.
+/// CPU time that the effect has taken in this frame so far, if it is measured.
 #[derive(Resource, Default)]
 pub struct CpuTime {
     is_measured: AtomicBool,
@@ -47,14 +28,14 @@ pub struct CpuTime {
 }
 
 impl CpuTime {
-    /// Measures until the guard is dropped.
+    /// Measures until the guard is dropped, if anything is measured.
     pub fn measure(&self) -> Option<Measured> {
         let is_measured = self.is_measured.load(Ordering::Relaxed);
         is_measured.then(|| Measured { nanoseconds: self.nanoseconds.clone(), since: Instant::now() })
     }
 }
 
-/// Time from its making to its dropping counts.
+/// Counts the time from its making to its dropping.
 pub struct Measured {
     nanoseconds: Arc<AtomicU64>,
     since: Instant,
@@ -85,7 +66,7 @@ fn report(store: &mut DiagnosticsStore, path: &DiagnosticPath, time: Instant, va
     }
 }
 
-/// Hands over what the frame before took. Where somebody records diagnostics, all frames from the first on are measured.
+/// Hands over the time that the frame before took. Where Bevy records diagnostics, all frames from the first on are measured.
 fn report_cpu_time(mut main_world: ResMut<MainWorld>, time: Res<CpuTime>) {
     let nanoseconds = time.nanoseconds.swap(0, Ordering::Relaxed);
     let was_measured = time.is_measured.swap(true, Ordering::Relaxed);

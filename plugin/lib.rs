@@ -15,63 +15,34 @@
 //! }
 //! ```
 //!
+//! The *first rendered image* is what the camera shows without the plugin; the *second rendered image* is what it shows with the plugin.
+//!
 //! # Cargo features
 //!
 //! - `embedded_weights` (default): the weights [`PortraitModel::QUALITY`] and [`PortraitModel::FAST`] are part of the binary.
 //!   Without it, set [`PortraitRealism::model`] to weights that the `AssetServer` loads.
 //!
-//! Of Bevy the plugin asks for what it draws with (`bevy_core_pipeline`, `bevy_anti_alias` and what these need), and works
-//! with every further feature, the default ones among them. Watching weights files takes Bevy's `file_watcher`.
-//!
-//! Words: the *first rendered image* is what the camera shows without the plugin, the *second rendered image* what it
-//! shows with it.
+//! The plugin enables the features of Bevy that it draws with (`bevy_core_pipeline`, `bevy_anti_alias` and what these need). It works with
+//! every further feature, the default ones among them. Watching weights files takes Bevy's `file_watcher`.
 //!
 //! # Stability
 //!
-//! What the [`prelude`] and the crate's root name follows semantic versioning. The modules are the effect's own workings, public for
-//! tests, benchmarks and the curious: any release may change them.
+//! Everything that the [`prelude`] and the crate's root name follows semantic versioning.
 
-mod auto_quality;
-mod background_motion;
-mod bounds;
-mod cameras;
+mod api;
+mod app;
+mod auto;
 mod diagnostics;
-mod ends;
-pub mod exclusion;
-pub mod execute;
 mod extract;
-mod faces;
-pub mod first_use;
-mod fusion;
-pub mod gpu_state;
-mod gpu_timer;
-mod guide;
-mod kernel_memory;
-mod marking;
-pub mod model_asset;
-mod overlays;
-mod pass;
-pub mod pipeline;
-pub mod plan;
-pub mod planes;
-mod prepare;
-mod quality;
-pub mod region;
-mod replace;
-mod scratch;
-mod settings;
-pub mod shaders;
-mod shaping;
-mod support;
-pub mod texels;
-mod tiers;
-mod tuning;
-mod uniforms;
-pub mod variant;
-mod view;
-pub mod weight_layout;
-mod work;
-mod workbench;
+mod frame;
+mod inference;
+mod kernels;
+mod pipelines;
+mod region;
+mod select;
+mod shader_defs;
+mod shaders;
+mod stages;
 
 use bevy::anti_alias::contrast_adaptive_sharpening::cas;
 use bevy::anti_alias::fxaa::fxaa;
@@ -87,61 +58,48 @@ use bevy::pbr::main_transmissive_pass_3d;
 use bevy::render::extract_component::ExtractComponentPlugin;
 use bevy::render::render_asset::RenderAssetPlugin;
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
-use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, RenderStartup, RenderSystems};
+use bevy::render::{ExtractSchedule, GpuResourceAppExt, Render, RenderApp, RenderPlugin, RenderStartup, RenderSystems};
 
-pub use marking::MarkPortraitFaces;
-pub use model_asset::{PortraitModel, PortraitModelLoader};
-pub use pass::portrait_realism;
+pub use api::kernels::PortraitKernels;
+pub use api::model::{PortraitModel, PortraitModelLoader};
+pub use api::plugin::{PortraitRealismPlugin, PortraitRealismSystems};
+pub use api::resolution::{PortraitResolution, ResolutionTier};
+pub use api::settings::{PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitRealism};
+pub use api::status::PortraitStatus;
+pub use api::support::{PortraitRealismSupported, PortraitUnsupported};
+pub use app::marking::MarkPortraitFaces;
 pub use portrait_network;
-pub use quality::{PortraitQuality, PortraitStatus, QualityTier};
-pub use settings::{PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitRealism};
-pub use support::{PortraitRealismSupported, PortraitUnsupported};
-pub use tuning::PortraitKernels;
-pub use view::PortraitView;
 
-/// What an application needs.
+/// The names that an application needs.
 pub mod prelude {
     pub use crate::{
         MarkPortraitFaces, PortraitExclude, PortraitFace, PortraitMask, PortraitMaskSpace, PortraitModel,
-        PortraitQuality, PortraitRealism, PortraitRealismPlugin, PortraitRealismSupported, PortraitRealismSystems,
-        PortraitStatus, QualityTier,
+        PortraitRealism, PortraitRealismPlugin, PortraitRealismSupported, PortraitRealismSystems, PortraitResolution,
+        PortraitStatus, ResolutionTier,
     };
 }
 
-/// Adds the effect to every camera with [`PortraitRealism`]. Add it after `DefaultPlugins`; without a renderer, or on a device
-/// that cannot run it, it does nothing, and [`PortraitRealismSupported`] says why.
-pub struct PortraitRealismPlugin;
+/// The effect's workings, for this repository's tests, benchmarks and examples. Any release may change them.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::frame::state::PortraitGpuState;
+    pub use crate::frame::view::PortraitView;
+    pub use crate::inference::executor::Executor;
+    pub use crate::inference::layer;
+    pub use crate::inference::model::GpuPortraitModel;
+    pub use crate::inference::plan::{Kernel, LayerParams};
+    pub use crate::inference::variant::{ActivationFormat, KernelVariant, TileRows};
+    pub use crate::inference::weight_layout::WeightFormat;
+    pub use crate::kernels::warm_up::WarmUp;
+    pub use crate::pipelines::{PortraitPipelineCache, PortraitPipelines, Readiness};
+    pub use crate::region::{FaceBounds, Region, box_corners, face_region};
+    pub use crate::stages::region_uniform::RegionUniform;
+    pub use crate::stages::{base_layer, composite, keep_depth, pack, shape};
 
-/// Where the effect stands in the schedule of a 3D camera, [`Core3d`]. Order a pass of your own after it to have the frame
-/// with the effect, before it to have the effect include what you draw:
-///
-/// ```no_run
-/// # use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
-/// # use bevy::core_pipeline::tonemapping::tonemapping;
-/// # use bevy::prelude::*;
-/// # use bevy::render::RenderApp;
-/// # use bevy_portrait_realism::PortraitRealismSystems;
-/// # fn film_grain() {}
-/// # fn make_up() {}
-/// # fn build(app: &mut App) {
-/// let render_app = app.sub_app_mut(RenderApp);
-/// render_app.add_systems(
-///     Core3d,
-///     (
-///         make_up.after(tonemapping).before(PortraitRealismSystems::Enhance),
-///         film_grain.after(PortraitRealismSystems::Enhance),
-///     )
-///         .in_set(Core3dSystems::PostProcess),
-/// );
-/// # }
-/// ```
-#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PortraitRealismSystems {
-    /// Faces are enhanced: after tone mapping, before FXAA, SMAA and contrast adaptive sharpening, and before the UI. Effects
-    /// on the scene's light come before tone mapping and are part of what is enhanced: temporal anti-aliasing, motion blur,
-    /// bloom, depth of field and vignette.
-    Enhance,
+    /// The WGSL files.
+    pub mod shaders {
+        pub use crate::shaders::*;
+    }
 }
 
 impl Plugin for PortraitRealismPlugin {
@@ -152,17 +110,17 @@ impl Plugin for PortraitRealismPlugin {
             .register_type::<PortraitStatus>()
             .register_type::<MarkPortraitFaces>()
             .insert_resource(PortraitRealismSupported::no_renderer())
-            .add_systems(PostUpdate, marking::mark_faces.run_if(marking::scenes_have_changed))
-            .add_observer(cameras::remove_status);
+            .add_systems(PostUpdate, app::marking::mark_faces.run_if(app::marking::scenes_have_changed))
+            .add_observer(app::cameras::remove_status);
         if !app.world().contains_resource::<AssetServer>() {
             return;
         }
         app.init_asset::<PortraitModel>()
             .init_asset_loader::<PortraitModelLoader>()
-            .init_resource::<cameras::Resets>()
-            .add_systems(First, cameras::clear_resets)
-            .add_systems(Last, cameras::note_resets)
-            .add_systems(PostUpdate, cameras::equip_cameras.before(AssetEventSystems));
+            .init_resource::<app::cameras::Resets>()
+            .add_systems(First, app::cameras::clear_resets)
+            .add_systems(Last, app::cameras::note_resets)
+            .add_systems(PostUpdate, app::cameras::equip_cameras.before(AssetEventSystems));
 
         if app.get_sub_app(RenderApp).is_none() {
             return;
@@ -172,7 +130,7 @@ impl Plugin for PortraitRealismPlugin {
             shaders::PortraitShaders::load(world.resource::<EmbeddedAssetRegistry>(), world.resource::<AssetServer>());
         app.add_plugins((
             ExtractComponentPlugin::<PortraitRealism>::default(),
-            RenderAssetPlugin::<model_asset::PreparedPortraitModel>::default(),
+            RenderAssetPlugin::<inference::model::PreparedPortraitModel>::default(),
         ));
         diagnostics::register(app);
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
@@ -180,33 +138,35 @@ impl Plugin for PortraitRealismPlugin {
             .insert_resource(shaders)
             .init_resource::<PortraitKernels>()
             .insert_resource(PortraitRealismSupported::no_renderer())
-            .init_resource::<extract::ExtractedFaces>()
-            .init_resource::<bounds::MorphReaches>()
-            .init_resource::<overlays::DrawnOver>()
-            .init_gpu_resource::<exclusion::Exclusions>()
-            .init_gpu_resource::<gpu_state::PortraitGpuState>()
-            .init_gpu_resource::<pipeline::PortraitPipelineCache>()
-            .init_gpu_resource::<first_use::FirstUses>()
-            .add_systems(RenderStartup, pipeline::init_portrait_pipelines)
+            .init_resource::<extract::faces::ExtractedFaces>()
+            .init_resource::<extract::bounds::MorphReaches>()
+            .init_resource::<extract::overlays::OverlaidViews>()
+            .init_gpu_resource::<extract::exclusion::Exclusions>()
+            .init_gpu_resource::<frame::state::PortraitGpuState>()
+            .init_gpu_resource::<pipelines::PortraitPipelineCache>()
+            .init_gpu_resource::<kernels::warm_up::WarmUp>()
+            .add_systems(RenderStartup, kernels::start::start)
             .add_systems(
                 ExtractSchedule,
                 (
-                    extract::extract_faces.run_if(extract::app_has_meshes),
-                    exclusion::extract_exclusions,
-                    tiers::report_tiers,
-                    support::report_support.run_if(resource_changed::<PortraitRealismSupported>),
+                    extract::faces::extract_faces.run_if(extract::faces::app_has_meshes),
+                    extract::exclusion::extract_exclusions,
+                    extract::reports::report_status,
+                    extract::reports::report_support.run_if(resource_changed::<PortraitRealismSupported>),
                 ),
             )
             .add_systems(
                 Render,
                 (
-                    background_motion::remove_stale_pipelines.in_set(RenderSystems::Prepare),
-                    overlays::find_overlays.after(RenderSystems::PhaseSort).before(RenderSystems::PrepareResources),
-                    (tuning::tune_kernels, prepare::prepare_portrait_views)
+                    app::bevy_0_19::remove_stale_pipelines.in_set(RenderSystems::Prepare),
+                    extract::overlays::find_overlays
+                        .after(RenderSystems::PhaseSort)
+                        .before(RenderSystems::PrepareResources),
+                    (kernels::trial::run_trial, frame::prepare::prepare_portrait_views)
                         .chain()
                         .in_set(RenderSystems::PrepareBindGroups),
                 )
-                    .run_if(resource_exists::<pipeline::PortraitPipelines>),
+                    .run_if(resource_exists::<pipelines::PortraitPipelines>),
             )
             .configure_sets(
                 Core3d,
@@ -220,20 +180,23 @@ impl Plugin for PortraitRealismPlugin {
             .add_systems(
                 Core3d,
                 (
-                    overlays::keep_depths
+                    frame::record::keep_depths
                         .after(main_transmissive_pass_3d)
                         .before(main_transparent_pass_3d)
                         .in_set(Core3dSystems::MainPass),
-                    portrait_realism.in_set(PortraitRealismSystems::Enhance),
+                    frame::record::portrait_realism.in_set(PortraitRealismSystems::Enhance),
                 )
-                    .run_if(resource_exists::<pipeline::PortraitPipelines>),
+                    .run_if(resource_exists::<pipelines::PortraitPipelines>),
             );
     }
 
     fn finish(&self, app: &mut App) {
         let kernels = app.world().get_resource::<PortraitKernels>().cloned();
+        let synchronous = app.get_added_plugins::<RenderPlugin>();
+        let synchronous = synchronous.iter().any(|plugin| plugin.synchronous_pipeline_compilation);
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         let world = render_app.world_mut();
+        world.insert_resource(kernels::start::CompilesSynchronously(synchronous));
         if let Some(kernels) = kernels {
             world.insert_resource(kernels);
         }

@@ -1,56 +1,56 @@
-//! Which rectangle of the frame is enhanced: a face's box, seen by a camera.
+//! The rectangle of the frame that is enhanced: a face's box, as a camera sees it.
 
 use bevy::math::{Mat4, URect, UVec2, Vec2, Vec3, Vec4};
 
-/// Most pixels a side that the network ever sees; larger regions are scaled down for it.
+/// Width and height that the network sees at most, in pixels; larger regions are scaled down for it.
 pub const MAX_NETWORK_PX: u32 = 512;
-/// Added around the face on each side, as a share of its box on screen: the edge fades out over it.
+/// Margin around the face on each side, as a share of its box on screen. The edge of the effect fades out over it.
 pub const MARGIN: f32 = 0.15;
 /// Width of the faded edge, as a share of the region's smaller side.
 pub const FEATHER: f32 = 0.1;
-/// A face whose box is so high and wide on screen or less, in pixels, is not enhanced: there is nothing to see.
-pub const LEAST_FACE_PX: f32 = 12.0;
-/// From this size on a face is enhanced in full, in pixels; in between the effect fades in.
+/// Height and width on screen up to which a face is not enhanced, in pixels: there is nothing to see.
+pub const MIN_FACE_PX: f32 = 12.0;
+/// Height or width on screen from which on a face is enhanced in full, in pixels; in between the effect fades in.
 pub const FULL_FACE_PX: f32 = 24.0;
-/// Edges of a region lie on multiples of this many pixels of the network, counted from the viewport's corner, so that its grid stands
-/// still while a face moves: the alignment of the networks that ship. It costs little, since they fill their image up to it anyway.
+/// Step of a region's edges in pixels of the network, counted from the viewport's corner, so that the network's grid stands still while a
+/// face moves. It is the alignment of the networks that ship, which fill their image up to it anyway.
 const SNAP_PX: u32 = 16;
-/// Regions overlap little enough to be enhanced one by one if a common one would be larger than both together by this factor.
-const MOST_MERGED: f32 = 1.5;
+/// Faces that overlap are enhanced one by one if a common region would be larger than both together by more than this factor.
+const MAX_MERGED_GROWTH: f32 = 1.5;
 
-/// The eight corners of an axis-aligned box, as bits: x is 1, y is 2, z is 4.
+/// The edges of an axis-aligned box, as pairs of corners whose bits say where they lie: x is 1, y is 2, z is 4.
 const EDGES: [(usize, usize); 12] =
     [(0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (0, 4), (1, 5), (2, 6), (3, 7)];
 
 /// A rectangle of a camera's target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Region {
-    /// In pixels of the target, maximum exclusive. Never empty.
+    /// The rectangle in pixels of the target, maximum exclusive. It is never empty.
     pub rect_px: URect,
-    /// Whether left, top, right and bottom edge fade out: not where the viewport cuts the region.
+    /// True for left, top, right and bottom where that edge fades out: not where the viewport cuts the region.
     pub fading_sides: [bool; 4],
-    /// Eighths of a pixel of the frame that a pixel of the network is wide and high, 8 or more.
+    /// Width and height of a pixel of the network, in eighths of a pixel of the frame: 8 or more.
     pub scale: u32,
 }
 
 impl Region {
-    /// Width and height that the network sees, in pixels.
+    /// Returns the width and height that the network sees, in pixels.
     pub fn network_px(&self) -> UVec2 {
         scaled_down(self.rect_px.size(), self.scale)
     }
 
-    /// Whether the network sees fewer pixels than the frame has.
+    /// Returns whether the network sees fewer pixels than the frame has.
     pub(crate) fn is_scaled(&self) -> bool {
         self.network_px() != self.rect_px.size()
     }
 
-    /// About the same at another limit a side (see [`QualityTier::most_px`](crate::QualityTier::most_px)).
-    pub fn network_px_within(&self, most_px: u32) -> UVec2 {
+    /// Returns about the width and height that the network would see at another limit a side (see [`ResolutionTier::max_px`](crate::ResolutionTier::max_px)).
+    pub fn network_px_within(&self, max_px: u32) -> UVec2 {
         let size = self.rect_px.size();
-        scaled_down(size, scales().find(|&scale| scaled_down(size, scale).max_element() <= most_px).unwrap_or(u32::MAX))
+        scaled_down(size, scales().find(|&scale| scaled_down(size, scale).max_element() <= max_px).unwrap_or(u32::MAX))
     }
 
-    /// Width of the faded edge in pixels.
+    /// Returns the width of the faded edge in pixels.
     pub fn feather_px(&self) -> f32 {
         (self.rect_px.size().min_element() as f32 * FEATHER).max(1.0)
     }
@@ -61,13 +61,13 @@ fn scaled_down(size_px: UVec2, scale: u32) -> UVec2 {
     UVec2::new(fit(size_px.x), fit(size_px.y)).max(UVec2::ONE)
 }
 
-/// The few scales that are used, in eighths, eight to an octave: a scale that followed the face's size would let the network's grid crawl
-/// over it.
+/// Lists the few scales that are used, in eighths, eight to an octave. A scale that followed the face's size would let the network's grid
+/// crawl over the face.
 fn scales() -> impl Iterator<Item = u32> {
     (0..20).flat_map(|octave| (8..16).map(move |step| step << octave))
 }
 
-/// Where a face lies on screen.
+/// The place of a face on screen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FaceBounds {
     /// Upper left and lower right corner, pixels from the viewport's corner, y down, without margin; cut where the face goes behind the
@@ -78,8 +78,8 @@ pub struct FaceBounds {
 }
 
 impl FaceBounds {
-    /// Of a box (corners as [`box_corners`] orders them, in world space) in a camera's viewport (pixels of the target), or `None` where the
-    /// camera does not see it.
+    /// Projects a box (corners as [`box_corners`] orders them, in world space) into a camera's viewport (pixels of the target). Returns
+    /// `None` where the camera does not see it.
     pub fn new(corners: &[Vec3; 8], clip_from_world: Mat4, viewport_px: URect) -> Option<Self> {
         if viewport_px.is_empty() {
             return None;
@@ -93,30 +93,31 @@ impl FaceBounds {
         is_seen.then_some(Self { low, high, viewport_px })
     }
 
-    /// The part in the viewport.
+    /// Returns the part in the viewport.
     fn visible(&self) -> (Vec2, Vec2) {
         // A box that reaches behind the camera would have no end.
         (self.low.max(Vec2::ZERO), self.high.min(self.viewport_px.size().as_vec2()))
     }
 
-    /// Pixels in the viewport.
+    /// Returns the number of its pixels in the viewport.
     pub fn area(&self) -> f32 {
         let (low, high) = self.visible();
         (high - low).element_product()
     }
 
-    /// How much of the effect a face of this size gets, 0 to 1: it fades out as the face gets too small for the network, and as it leaves
-    /// the screen.
+    /// Returns the share of the effect that a face of this size and place gets, 0 to 1. The effect fades out as the face gets too small for
+    /// the network, and as it leaves the screen.
     pub fn fade(&self) -> f32 {
         let (low, high) = self.visible();
         let (size, visible) = (self.high - self.low, high - low);
-        let by_size = (size.max_element() - LEAST_FACE_PX) / (FULL_FACE_PX - LEAST_FACE_PX);
+        let by_size = (size.max_element() - MIN_FACE_PX) / (FULL_FACE_PX - MIN_FACE_PX);
         let whole = size.min(self.viewport_px.size().as_vec2()).min(Vec2::splat(FULL_FACE_PX));
         let by_place = (visible / whole).min_element();
         by_size.min(by_place).clamp(0.0, 1.0)
     }
 
-    /// Both in one, if it would not be much larger than what they cover, and they overlap: pixels in two regions would be enhanced twice.
+    /// Returns both in one, if they overlap and one rectangle would not be much larger than what they cover: pixels in two regions would be
+    /// enhanced twice.
     pub fn merged(&self, other: &Self) -> Option<Self> {
         let both = |a: &Self, b: &Self| {
             let (low, high) = (a.low.min(b.low), a.high.max(b.high));
@@ -125,7 +126,7 @@ impl FaceBounds {
         let [(low, high), (other_low, other_high)] = [self, other].map(Self::with_margin);
         let overlap = low.cmplt(other_high).all() && other_low.cmplt(high).all();
         let merged = both(self, other);
-        (overlap && merged.area() <= MOST_MERGED * (self.area() + other.area())).then_some(merged)
+        (overlap && merged.area() <= MAX_MERGED_GROWTH * (self.area() + other.area())).then_some(merged)
     }
 
     fn with_margin(&self) -> (Vec2, Vec2) {
@@ -134,12 +135,12 @@ impl FaceBounds {
         (low - margin, high + margin)
     }
 
-    /// What the network sees with at most `most_px` pixels a side (see [`QualityTier::most_px`](crate::QualityTier::most_px)), or `None` if
-    /// not a pixel of it is left.
-    pub fn region(&self, most_px: u32) -> Option<Region> {
+    /// Returns the region that the network sees with at most `max_px` pixels a side (see
+    /// [`ResolutionTier::max_px`](crate::ResolutionTier::max_px)), or `None` if not a pixel of it is left.
+    pub fn region(&self, max_px: u32) -> Option<Region> {
         let (low, high) = self.with_margin();
         let extent = self.viewport_px.size();
-        // As large as the rectangle can get wherever a face of this size lies, so that its scale does not depend on where.
+        // The largest that the rectangle can get wherever a face of this size lies, so that its scale does not depend on its place.
         let largest = |step: u32| {
             let side =
                 |length: f32, limit: u32| ((length / step as f32).ceil() as u32 + 1).saturating_mul(step).min(limit);
@@ -148,7 +149,7 @@ impl FaceBounds {
         // The network's alignment, in pixels of the frame.
         let step_px = |scale: u32| scale.saturating_mul(SNAP_PX) / 8;
         let scale =
-            scales().find(|&scale| scaled_down(largest(step_px(scale)), scale).max_element() <= most_px.max(1))?;
+            scales().find(|&scale| scaled_down(largest(step_px(scale)), scale).max_element() <= max_px.max(1))?;
         let step = step_px(scale);
         // Floats saturate when cast; the viewport is what limits them.
         let snap_down = |value: f32| value.max(0.0) as u32 / step * step;
@@ -163,7 +164,7 @@ impl FaceBounds {
     }
 }
 
-/// Corners of the box from `min` to `max`.
+/// Returns the corners of the box from `min` to `max`.
 pub fn box_corners(min: Vec3, max: Vec3) -> [Vec3; 8] {
     std::array::from_fn(|corner| {
         Vec3::new(
@@ -174,13 +175,13 @@ pub fn box_corners(min: Vec3, max: Vec3) -> [Vec3; 8] {
     })
 }
 
-/// The region of a box (corners as [`box_corners`] orders them, in world space) in a camera's viewport (pixels of the
-/// target) at the highest quality, or `None` where the camera does not see it.
+/// Returns the region of a box (corners as [`box_corners`] orders them, in world space) in a camera's viewport (pixels of the target) at the
+/// highest resolution, or `None` where the camera does not see it.
 pub fn face_region(corners: &[Vec3; 8], clip_from_world: Mat4, viewport_px: URect) -> Option<Region> {
     FaceBounds::new(corners, clip_from_world, viewport_px)?.region(MAX_NETWORK_PX)
 }
 
-/// Bounds in normalised device coordinates of the part of the box in front of the camera.
+/// Returns the bounds, in normalised device coordinates, of the part of the box in front of the camera.
 fn project(corners: &[Vec3; 8], clip_from_world: Mat4) -> Option<(Vec2, Vec2)> {
     let clip = corners.map(|corner| clip_from_world * corner.extend(1.0));
     if clip.iter().any(|corner| !corner.is_finite()) {

@@ -1,4 +1,4 @@
-//! The WGSL files: the only place that names them.
+//! The WGSL files that ship in the library. No other file names them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,15 @@ use bevy::asset::{AssetId, AssetServer, Handle};
 use bevy::ecs::prelude::*;
 use bevy::shader::Shader;
 
+use crate::inference::plan::Kernel;
+use crate::inference::variant::{KernelVariant, TileRows};
+
 /// A WGSL file that ships inside the library.
 #[derive(Clone, Copy, Debug)]
 pub struct ShaderFile {
     /// Path below the crate's root.
     pub path: &'static str,
-    /// The text.
+    /// The file's text.
     pub source: &'static str,
 }
 
@@ -22,35 +25,35 @@ macro_rules! shader_file {
     };
 }
 
-/// What kernels import; each before the ones that import it.
-pub const LIBRARY: [ShaderFile; 6] = [
+/// Modules that other shaders import; each comes before the ones that import it.
+pub const SHARED: [ShaderFile; 6] = [
     shader_file!("shaders/shared/layout.wgsl"),
     shader_file!("shaders/shared/conv.wgsl"),
     shader_file!("shaders/shared/transfer.wgsl"),
     shader_file!("shaders/shared/region.wgsl"),
     shader_file!("shaders/shared/depths.wgsl"),
-    shader_file!("shaders/shared/cover.wgsl"),
+    shader_file!("shaders/stages/cover.wgsl"),
 ];
-/// Makes the input planes.
-pub const PACK_PLANES: ShaderFile = shader_file!("shaders/pack_planes.wgsl");
+/// The keep-depth stage.
+pub const KEEP_DEPTH: ShaderFile = shader_file!("shaders/stages/keep_depth.wgsl");
+/// The pack stage.
+pub const PACK: ShaderFile = shader_file!("shaders/stages/pack.wgsl");
+/// The base-layer stage.
+pub const BASE_LAYER: ShaderFile = shader_file!("shaders/stages/base_layer.wgsl");
+/// The shape stage.
+pub const SHAPE: ShaderFile = shader_file!("shaders/stages/shape.wgsl");
+/// The composite stage.
+pub const COMPOSITE: ShaderFile = shader_file!("shaders/stages/composite.wgsl");
 /// Convolutions.
-pub const CONV: ShaderFile = shader_file!("shaders/conv.wgsl");
-/// Convolutions, with cooperative matrices.
-pub const CONV_MATRIX: ShaderFile = shader_file!("shaders/conv_matrix.wgsl");
-/// Convolutions, in kernels that compile in a moment.
-pub const CONV_SMALL: ShaderFile = shader_file!("shaders/conv_small.wgsl");
+pub const CONV: ShaderFile = shader_file!("shaders/inference/conv.wgsl");
+/// Convolutions by cooperative matrices.
+pub const CONV_MATRIX: ShaderFile = shader_file!("shaders/inference/conv_matrix.wgsl");
+/// Convolutions in loops, which compile in a moment.
+pub const CONV_SMALL: ShaderFile = shader_file!("shaders/inference/conv_small.wgsl");
 /// Space-to-depth and upsampling.
-pub const REARRANGE: ShaderFile = shader_file!("shaders/rearrange.wgsl");
+pub const REARRANGE: ShaderFile = shader_file!("shaders/inference/rearrange.wgsl");
 /// Concatenation and sum.
-pub const JOIN: ShaderFile = shader_file!("shaders/join.wgsl");
-/// The broad part of the residual.
-pub const LIGHT: ShaderFile = shader_file!("shaders/light.wgsl");
-/// What the user made of the residual.
-pub const SHAPE: ShaderFile = shader_file!("shaders/shape.wgsl");
-/// Keeps the scene's depths for a while.
-pub const KEEP_DEPTH: ShaderFile = shader_file!("shaders/keep_depth.wgsl");
-/// Adds the residual to the frame.
-pub const COMPOSITE: ShaderFile = shader_file!("shaders/composite.wgsl");
+pub const JOIN: ShaderFile = shader_file!("shaders/inference/join.wgsl");
 
 impl ShaderFile {
     fn asset_path(&self) -> String {
@@ -58,20 +61,20 @@ impl ShaderFile {
     }
 }
 
-/// Handles of the shaders. They are kept alive here: the imports have no other user.
+/// Handles of the shaders. They keep alive what other shaders import and nothing else refers to.
 #[derive(Resource, Clone)]
 pub struct PortraitShaders {
-    pub(crate) pack_planes: Handle<Shader>,
-    pub(crate) conv: Handle<Shader>,
-    pub(crate) conv_matrix: Handle<Shader>,
-    pub(crate) conv_small: Handle<Shader>,
-    pub(crate) rearrange: Handle<Shader>,
-    pub(crate) join: Handle<Shader>,
-    pub(crate) light: Handle<Shader>,
-    pub(crate) shape: Handle<Shader>,
     pub(crate) keep_depth: Handle<Shader>,
+    pub(crate) pack: Handle<Shader>,
+    pub(crate) base_layer: Handle<Shader>,
+    pub(crate) shape: Handle<Shader>,
     pub(crate) composite: Handle<Shader>,
-    library: [Handle<Shader>; 6],
+    conv: Handle<Shader>,
+    conv_matrix: Handle<Shader>,
+    conv_small: Handle<Shader>,
+    rearrange: Handle<Shader>,
+    join: Handle<Shader>,
+    shared: [Handle<Shader>; 6],
 }
 
 impl PortraitShaders {
@@ -84,35 +87,46 @@ impl PortraitShaders {
             server.load(format!("embedded://{}", file.asset_path()))
         };
         Self {
-            library: LIBRARY.map(load),
-            pack_planes: load(PACK_PLANES),
+            shared: SHARED.map(load),
+            keep_depth: load(KEEP_DEPTH),
+            pack: load(PACK),
+            base_layer: load(BASE_LAYER),
+            shape: load(SHAPE),
+            composite: load(COMPOSITE),
             conv: load(CONV),
             conv_matrix: load(CONV_MATRIX),
             conv_small: load(CONV_SMALL),
             rearrange: load(REARRANGE),
             join: load(JOIN),
-            light: load(LIGHT),
-            shape: load(SHAPE),
-            keep_depth: load(KEEP_DEPTH),
-            composite: load(COMPOSITE),
         }
     }
 
-    /// All of them, for a pipeline cache that Bevy does not fill.
+    /// Returns the shader of a plan's step.
+    pub(crate) fn layer(&self, kernel: Kernel, variant: KernelVariant) -> &Handle<Shader> {
+        match kernel {
+            Kernel::Conv { .. } if variant.matrices.is_some() => &self.conv_matrix,
+            Kernel::Conv { .. } if variant.rows == TileRows::One => &self.conv_small,
+            Kernel::Conv { .. } => &self.conv,
+            Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => &self.rearrange,
+            Kernel::Copy | Kernel::Add | Kernel::Accumulate => &self.join,
+        }
+    }
+
+    /// Returns all shaders, for a pipeline cache that Bevy does not fill.
     pub(crate) fn all(&self) -> impl Iterator<Item = (AssetId<Shader>, Shader)> {
         let kernels = [
-            (&self.pack_planes, PACK_PLANES),
+            (&self.keep_depth, KEEP_DEPTH),
+            (&self.pack, PACK),
+            (&self.base_layer, BASE_LAYER),
+            (&self.shape, SHAPE),
+            (&self.composite, COMPOSITE),
             (&self.conv, CONV),
             (&self.conv_matrix, CONV_MATRIX),
             (&self.conv_small, CONV_SMALL),
             (&self.rearrange, REARRANGE),
             (&self.join, JOIN),
-            (&self.light, LIGHT),
-            (&self.shape, SHAPE),
-            (&self.keep_depth, KEEP_DEPTH),
-            (&self.composite, COMPOSITE),
         ];
-        let files = self.library.iter().zip(LIBRARY).chain(kernels);
+        let files = self.shared.iter().zip(SHARED).chain(kernels);
         files.map(|(handle, file)| (handle.id(), Shader::from_wgsl(file.source, file.asset_path())))
     }
 }

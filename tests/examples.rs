@@ -1,4 +1,4 @@
-//! Every example without a window: it draws a face, and the effect changes it. `cargo test` builds examples before tests run.
+//! Runs every example without a window: the example draws a face, and the effect changes it. `cargo test` builds examples before tests run.
 #![allow(clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
@@ -8,15 +8,16 @@ use image::RgbImage;
 
 /// Width and height of the pictures, pixels.
 const SIZE_PX: (u32, u32) = (160, 128);
-/// Least spread of a picture's luma around its mean, of 255: a background alone has less.
-const LEAST_SPREAD: f32 = 8.0;
-/// Least share of a picture that is skin.
-const LEAST_SKIN: f32 = 0.02;
-/// Least share that the effect changes visibly, and how much that is, of 255.
-const LEAST_CHANGED: f32 = 0.01;
+/// Minimum spread of a picture's luma around its mean, of 255: a background alone has less.
+const MIN_SPREAD: f32 = 8.0;
+/// Minimum share of a picture that is skin.
+const MIN_SKIN: f32 = 0.02;
+/// Minimum share of a picture that the effect changes visibly.
+const MIN_CHANGED: f32 = 0.01;
+/// Difference from which on a change counts as visible, of 255.
 const VISIBLY: u8 = 3;
 
-/// The picture that an example draws, and whatever has to hold for any.
+/// Returns the picture that an example draws, and asserts everything that holds for every example.
 fn picture(example: &str, arguments: &[&str], folder: &Path) -> RgbImage {
     picture_of(example, arguments, SIZE_PX, folder)
 }
@@ -33,8 +34,8 @@ fn picture_of(example: &str, arguments: &[&str], size_px: (u32, u32), folder: &P
     assert_eq!(picture.dimensions(), size_px);
     let (spread, skin) = (luma_spread(&picture), share(picture.pixels().map(|px| is_skin(px.0))));
     println!("{example} {arguments:?}: luma spreads by {spread} of 255, {skin} of it is skin");
-    assert!(spread >= LEAST_SPREAD, "{example} draws a flat picture: its luma spreads by {spread} of 255");
-    assert!(skin >= LEAST_SKIN, "{example} shows no face: {skin} of its picture is skin");
+    assert!(spread >= MIN_SPREAD, "{example} draws a flat picture: its luma spreads by {spread} of 255");
+    assert!(skin >= MIN_SKIN, "{example} shows no face: {skin} of its picture is skin");
     picture
 }
 
@@ -55,7 +56,7 @@ fn luma_spread(picture: &RgbImage) -> f32 {
     (picture.pixels().map(|px| (luma(px.0) - mean).powi(2)).sum::<f32>() / count).sqrt()
 }
 
-/// The demo's skin in any light of the examples: more red than green, more green than blue.
+/// Returns true for colours of the demo's skin in any light of the examples: more red than green, more green than blue.
 fn is_skin([r, g, b]: [u8; 3]) -> bool {
     r > 60 && i32::from(r) > i32::from(g) + 12 && g >= b && i32::from(r) > i32::from(b) + 20
 }
@@ -65,7 +66,7 @@ fn share(are: impl Iterator<Item = bool>) -> f32 {
     found as f32 / count.max(1) as f32
 }
 
-/// Share of the picture that is another without the effect.
+/// Returns the share of the picture that the effect changes visibly.
 fn changed(example: &str, arguments: &[&str]) -> f32 {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let on = picture(example, arguments, folder.path());
@@ -83,17 +84,17 @@ fn draws(example: &str, arguments: &[&str]) {
 
 #[test]
 fn portrait_draws_a_face_that_the_effect_changes() {
-    assert!(changed("portrait", &[]) >= LEAST_CHANGED);
+    assert!(changed("portrait", &[]) >= MIN_CHANGED);
 }
 
 #[test]
 fn your_own_file_is_framed_on_its_face_which_the_effect_changes() {
-    assert!(changed("bring_your_own", &["assets/heads/demo.glb", "--face", "Head"]) >= LEAST_CHANGED);
+    assert!(changed("bring_your_own", &["assets/heads/demo.glb", "--face", "Head"]) >= MIN_CHANGED);
 }
 
 #[test]
 fn render_to_texture_shows_the_face_on_a_screen_and_the_effect_changes_it_there() {
-    assert!(changed("render_to_texture", &["--texture", "128"]) >= LEAST_CHANGED);
+    assert!(changed("render_to_texture", &["--texture", "128"]) >= MIN_CHANGED);
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn compare_draws_a_face_beside_its_panel() {
     picture_of("compare", &["--scale", "0.5"], (560, 300), folder.path());
 }
 
-/// What an example says when it refuses to start.
+/// Returns the error message of an example that refuses to start.
 fn complaint(example: &str, arguments: &[&str]) -> String {
     let output = example_command(example).args(arguments).output().expect("the example starts");
     assert!(!output.status.success(), "{example} {arguments:?} is refused");

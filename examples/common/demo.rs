@@ -15,44 +15,44 @@ use portrait_dataset::pixels::{MAX_ENVIRONMENT_PX, Size};
 use portrait_dataset::scene::Scene;
 use portrait_dataset::{cameras, environment, lights, mipmaps, rendering};
 
-/// Metres around the head that the lights' cones and shadows cover.
+/// Radius around the head that the lights' cones and shadows cover, metres.
 const LIT_RADIUS_M: f32 = 0.45;
-/// How far the head turns to either side, radians.
+/// Angle by which the head turns to either side, radians.
 const TURN: f32 = 0.45;
-/// Seconds for one turn from side to side and back.
+/// Time of one turn from side to side and back, seconds.
 const TURN_PERIOD_S: f32 = 12.0;
 
-/// How wide the background is, in its heights.
+/// Ratio of the background's width to its height.
 const WIDEST: f32 = 4.0;
 
-/// Time of the performance, seconds. At 0 the head is in the pose and with the expression of the reference image.
+/// Time of the performance, seconds. At 0 the head has the pose and the expression of the reference image.
 #[derive(Resource, Default)]
 pub struct DemoClock(pub f32);
 
-/// What the files of the demo say.
+/// The demo's scene and assets, as its files describe them.
 #[derive(Resource)]
 pub struct Demo {
     scene: Scene,
     backdrop: Backdrop,
-    /// Diffuse and specular light of the surroundings.
+    /// Maps of the diffuse and specular light of the surroundings.
     maps: [Handle<Image>; 2],
 }
 
 /// A head that turns about its own axis.
 #[derive(Component, Default)]
 pub struct DemoHead {
-    /// Where it stands.
+    /// Place of the head.
     pub place: Transform,
-    /// How much later than [`DemoClock`] it moves, seconds.
+    /// Delay of the head's motion behind [`DemoClock`], seconds.
     pub late_s: f32,
 }
 
-/// Where the demo's files are.
+/// Returns the folder of the demo's files.
 pub fn assets_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
 }
 
-/// Reads the demo's files, and from now on moves every head by [`DemoClock`].
+/// Reads the demo's files, and adds the systems that move every head by [`DemoClock`].
 pub fn load(app: &mut App) -> Result<()> {
     let heads = assets_folder().join("heads");
     let scene = Scene::read(&heads.join("demo.json")).context("the demo's scene")?;
@@ -69,7 +69,7 @@ pub fn load(app: &mut App) -> Result<()> {
     Ok(())
 }
 
-/// The whole scene: head, lights, and the camera, which is returned. The effect is not on it.
+/// Spawns the whole scene, head, lights and camera, and returns the camera. The camera does not have the effect.
 pub fn spawn(app: &mut App) -> Result<Entity> {
     load(app)?;
     let world = app.world_mut();
@@ -78,20 +78,20 @@ pub fn spawn(app: &mut App) -> Result<Entity> {
     Ok(spawn_camera(world))
 }
 
-/// A head that is marked as a face.
+/// Spawns a head that is marked as a face.
 pub fn spawn_head(world: &mut World, head: DemoHead) -> Entity {
     let bounds = Some(face_bounds(world));
     let scene = world.resource::<AssetServer>().load("heads/demo.glb#Scene0");
     world.spawn((WorldAssetRoot(scene), head.place, head, PortraitFace { bounds })).id()
 }
 
-/// The box of its face, in the space of the head.
+/// Returns the box of the demo's face, in the space of the head.
 pub fn face_bounds(world: &World) -> Aabb {
     let face = &world.resource::<Demo>().scene.face;
     Aabb { center: face.center.into(), half_extents: face.half_extents.into() }
 }
 
-/// The lights of the reference image, which cover a head at the origin.
+/// Spawns the lights of the reference image, which cover a head at the origin.
 pub fn spawn_lights(world: &mut World) {
     let scene = world.resource::<Demo>().scene.clone();
     let center = Vec3::from(scene.face.center);
@@ -100,12 +100,12 @@ pub fn spawn_lights(world: &mut World) {
     }
 }
 
-/// Where the camera of the reference image stands, and how it looks.
+/// Returns the transform and the projection of the reference image's camera.
 pub fn pose(world: &World) -> (Transform, Projection) {
     cameras::pose(&world.resource::<Demo>().scene)
 }
 
-/// The camera of the reference image, and what is behind the head.
+/// Spawns the camera of the reference image, and the background behind the head.
 pub fn spawn_camera(world: &mut World) -> Entity {
     let demo = world.resource::<Demo>();
     let (scene, backdrop) = (demo.scene.clone(), demo.backdrop.clone());
@@ -121,7 +121,8 @@ pub fn spawn_camera(world: &mut World) -> Entity {
     camera
 }
 
-/// How any camera of the demo draws: the exposure and tone mapping of the reference image, in the light of its surroundings.
+/// Returns the components with which every camera of the demo draws: the exposure and tone mapping of the reference image, and the light
+/// of its surroundings.
 pub fn camera(demo: &Demo) -> impl Bundle + use<> {
     let [diffuse_map, specular_map] = demo.maps.clone();
     let environment = &demo.scene.environment;
@@ -142,7 +143,7 @@ pub fn camera(demo: &Demo) -> impl Bundle + use<> {
     )
 }
 
-/// Lets the performance run with the app's time.
+/// Lets [`DemoClock`] run with the app's time.
 pub fn play(time: Res<Time>, mut clock: ResMut<DemoClock>) {
     clock.0 += time.delta_secs();
 }
@@ -158,7 +159,7 @@ fn turn(clock: Res<DemoClock>, demo: Res<Demo>, mut heads: Query<(&DemoHead, &mu
     }
 }
 
-/// Lets expressions come and go over the reference's own.
+/// Lets expressions come and go over that of the reference image.
 fn express(
     clock: Res<DemoClock>,
     demo: Res<Demo>,
@@ -189,7 +190,7 @@ fn express(
     }
 }
 
-/// Bevy makes no mip levels for the textures in a GLB, and pores sparkle without.
+/// Adds mip levels to the textures of a GLB, for which Bevy makes none; pores sparkle without them.
 pub fn add_mip_levels(
     mut events: MessageReader<AssetEvent<StandardMaterial>>,
     assets: Res<AssetServer>,
@@ -197,7 +198,7 @@ pub fn add_mip_levels(
     mut materials: ResMut<Assets<StandardMaterial>>,
     mut images: ResMut<Assets<Image>>,
 ) {
-    // Of files alone: a material made by hand may show what a camera draws.
+    // Only textures of files get mip levels, since a material made by hand may show a camera's target.
     waiting.extend(events.read().filter_map(|event| match event {
         AssetEvent::Added { id } if assets.get_path(*id).is_some() => Some(*id),
         _ => None,

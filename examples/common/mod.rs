@@ -1,5 +1,5 @@
-//! What the examples share: how they start, and the demo scene. Nothing here is needed to use the plugin.
-// Each example uses another part.
+//! The code that examples share, for their start and the demo scene. Nothing in it is needed to use the plugin.
+// Each example uses only a part of this module.
 #![allow(dead_code)]
 
 pub mod demo;

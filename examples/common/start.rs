@@ -1,11 +1,10 @@
-//! How every example starts: in a window, or – with `--frames N --out PNG` – without one.
+//! Starts every example: in a window, or – with `--frames N --out PNG` – without one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bevy::prelude::*;
-use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 use clap::Args;
 use image::ImageFormat;
@@ -33,25 +32,25 @@ pub struct Options {
     /// Start with the effect switched off
     #[arg(long)]
     pub off: bool,
-    /// Weights: quality or fast [default: the example's own]
+    /// Weights to use, quality or fast [default: the example's own]
     #[arg(long, value_name = "NAME", value_parser = ["quality", "fast"])]
     pub model: Option<String>,
-    /// Pixels that the network sees at most: fast (128 a side), balanced (256), quality (512), or as many as fit into a
-    /// time, for example 8.5 (milliseconds on the GPU) [default: the example's own]
-    #[arg(long, value_parser = quality)]
-    pub quality: Option<PortraitQuality>,
+    /// Maximum resolution of the network: low (128 pixels a side), medium (256), high (512), or a time budget in
+    /// milliseconds on the GPU, for example 8.5 [default: the example's own]
+    #[arg(long, value_parser = resolution)]
+    pub resolution: Option<PortraitResolution>,
 }
 
 impl Options {
-    /// The example's settings with what was asked for.
+    /// Returns the example's settings, changed as the command line asks.
     pub fn portrait(&self, settings: PortraitRealism) -> PortraitRealism {
         let model = match self.model.as_deref() {
             Some("fast") => PortraitModel::FAST,
             Some(_) => PortraitModel::QUALITY,
             None => settings.model,
         };
-        let quality = self.quality.unwrap_or(settings.quality);
-        PortraitRealism { enabled: settings.enabled && !self.off, model, quality, ..settings }
+        let resolution = self.resolution.unwrap_or(settings.resolution);
+        PortraitRealism { enabled: settings.enabled && !self.off, model, resolution, ..settings }
     }
 }
 
@@ -66,25 +65,25 @@ fn size(text: &str) -> Result<UVec2> {
     Ok(UVec2::new(side(width)?, side(height)?))
 }
 
-/// Reads `--quality`.
-pub fn quality(text: &str) -> Result<PortraitQuality> {
+/// Reads `--resolution`.
+pub fn resolution(text: &str) -> Result<PortraitResolution> {
     Ok(match text {
-        "fast" => PortraitQuality::Fast,
-        "balanced" => PortraitQuality::Balanced,
-        "quality" => PortraitQuality::Quality,
-        budget => PortraitQuality::Auto {
-            budget_ms: budget.parse().context("expected fast, balanced, quality or a number of milliseconds")?,
+        "low" => PortraitResolution::Low,
+        "medium" => PortraitResolution::Medium,
+        "high" => PortraitResolution::High,
+        budget => PortraitResolution::Auto {
+            budget_ms: budget.parse().context("expected low, medium, high or a number of milliseconds")?,
         },
     })
 }
 
-/// An example.
+/// The window and the assets of an example.
 pub struct Example {
     /// Title of the window.
     pub title: &'static str,
     /// Size of the window or picture where `--size` says nothing, pixels.
     pub size_px: UVec2,
-    /// Where assets are.
+    /// Folder of the assets.
     pub assets: PathBuf,
 }
 
@@ -95,18 +94,14 @@ impl Default for Example {
 }
 
 impl Example {
-    /// Runs the example: Bevy's `DefaultPlugins`, and what `scene` adds.
+    /// Runs the example with Bevy's `DefaultPlugins` and everything that `scene` adds.
     pub fn run(self, options: &Options, scene: impl FnOnce(&mut App) -> Result<()>) -> Result<()> {
         let size_px = options.size.unwrap_or(self.size_px);
         if let (Some(frames), Some(out)) = (options.frames, &options.out) {
             check_free(out, options.overwrite)?;
             let windowless =
                 windowless::Windowless { size_px, assets: self.assets, wait_for_shaders: true, logs: true };
-            let mut app = windowless.start(|app| {
-                // The same kernels from the first frame to the last.
-                app.insert_resource(PortraitKernels::Suited);
-                scene(app)
-            })?;
+            let mut app = windowless.start(scene)?;
             return write_picture(&mut app, frames, out);
         }
         let window = Window { title: self.title.into(), resolution: size_px.into(), ..default() };
@@ -124,7 +119,7 @@ impl Example {
     }
 }
 
-/// Found out before minutes are spent on the picture.
+/// Fails if the picture may not be written, before minutes are spent on drawing it.
 fn check_free(out: &Path, overwrite: bool) -> Result<()> {
     ensure!(out.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")), "{} is no .png file", out.display());
     ensure!(overwrite || !out.exists(), "{} exists already; --overwrite replaces it", out.display());

@@ -18,24 +18,24 @@ use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
 use image::RgbImage;
 
-/// Longest wait for a scene, and for a picture.
+/// Maximum time to wait for a scene, and for a picture.
 pub const PATIENCE: Duration = Duration::from_secs(300);
-/// Frames drawn with everything in place before one counts.
+/// Number of frames drawn with everything in place before a frame counts.
 const SETTLING_FRAMES: u32 = 3;
 
-/// How to start.
+/// Settings of an app without a window.
 pub struct Windowless {
     /// Width and height of the picture, pixels.
     pub size_px: UVec2,
-    /// Where assets are.
+    /// Folder of the assets.
     pub assets: PathBuf,
-    /// No frame without a shader that it needs.
+    /// Compiles shaders before a frame is drawn, so that no frame lacks a shader.
     pub wait_for_shaders: bool,
-    /// Whether warnings are printed. A process can do this for one app only.
+    /// Prints warnings, which a process can do for one app only.
     pub logs: bool,
 }
 
-/// What every camera draws into that is meant for the window.
+/// The image into which cameras draw that are meant for the window.
 #[derive(Resource)]
 struct Screen(Handle<Image>);
 
@@ -43,7 +43,7 @@ struct Screen(Handle<Image>);
 struct Picture(Option<Image>);
 
 impl Windowless {
-    /// An app that is ready to be updated, with what `scene` puts into it. Its time stands still.
+    /// Starts an app with everything that `scene` puts into it, ready to be updated. The app's time stands still.
     pub fn start(self, scene: impl FnOnce(&mut App) -> Result<()>) -> Result<App> {
         let mut app = App::new();
         let plugins = DefaultPlugins
@@ -88,7 +88,7 @@ pub fn update(app: &mut App) -> Result<()> {
     }
 }
 
-/// Lets the app's time go by so much in each frame.
+/// Advances the app's time by `step` in each frame.
 pub fn set_time_step(app: &mut App, step: Duration) {
     app.insert_resource(TimeUpdateStrategy::ManualDuration(step));
 }
@@ -126,7 +126,7 @@ fn pipelines_are_waiting(app: &App) -> Result<bool> {
     Ok(render.world().resource::<PipelineCache>().waiting_pipelines().next().is_some())
 }
 
-/// What the next frame shows.
+/// Draws the next frame and returns it.
 pub fn picture(app: &mut App) -> Result<RgbImage> {
     let screen = app.world().resource::<Screen>().0.clone();
     app.world_mut().spawn(Screenshot::image(screen)).observe(

@@ -1,4 +1,4 @@
-//! Before and after, side by side, with every control of the effect.
+//! Shows before and after side by side, with every control of the effect.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -25,10 +25,10 @@ const MASK_PX: u32 = 128;
 struct Cli {
     #[command(flatten)]
     options: Options,
-    /// What to show first: split, before, after, difference, heat, region, mask
+    /// View to show first: split, before, after, difference, heat, region or mask
     #[arg(long, default_value = "split", value_parser = first_view)]
     view: View,
-    /// Pixels of the pictures for each pixel of the view, 0.1 to 2
+    /// Pixels of the pictures for each pixel of the view, along a side, 0.1 to 2
     #[arg(long, default_value_t = 1.0)]
     scale: f32,
     /// Begin with the head standing still
@@ -41,7 +41,7 @@ fn first_view(text: &str) -> Result<View> {
     view.ok_or_else(|| anyhow::anyhow!("expected split, before, after, difference, heat, region or mask"))
 }
 
-/// Whether the head moves.
+/// True while the head moves.
 #[derive(Resource)]
 pub struct Playing(pub bool);
 
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
         demo::spawn_head(world, default());
         demo::spawn_lights(world);
 
-        // The same camera twice. Each draws into a picture, before the camera that draws the window.
+        // Two cameras at the same place draw into a picture each, before the camera that draws the window.
         let pictures = [Picture::Before, Picture::After].map(|picture| {
             let (camera, image) = (demo::spawn_camera(world), view::picture(world));
             let order = if picture == Picture::Before { -2 } else { -1 };
@@ -85,7 +85,7 @@ fn play(time: Res<Time>, playing: Res<Playing>, mut clock: ResMut<DemoClock>) {
     }
 }
 
-/// A mask that leaves out everything but the middle, with a soft edge.
+/// Returns a mask that leaves out everything but the middle, with a soft edge.
 fn oval() -> Image {
     let middle = (MASK_PX - 1) as f32 / 2.0;
     let texel = |x: u32, y: u32| {

@@ -19,43 +19,43 @@ use crate::Playing;
 use crate::common::measured::portrait_ms;
 use crate::view::{Shown, View};
 
-/// For the quality that is left to the plugin, milliseconds on the GPU.
+/// Budget of the resolution that is left to the plugin, milliseconds on the GPU.
 const BUDGET_MS: f32 = 4.0;
-/// Frames a second between which the plot, which is logarithmic, has room for frame times: software rendering is slow.
+/// Range of the logarithmic plot of frame times, frames a second. The range includes slow software rendering.
 const PLOT_FPS: [f32; 2] = [0.2, 120.0];
 /// Width of the panel, pixels.
 const PANEL_PX: f32 = 304.0;
 
-/// A number of the effect.
+/// A number among the effect's settings, with the slider that changes it.
 struct Slide {
     label: &'static str,
     range: [f32; 2],
-    /// Decimal places.
+    /// Number of decimal places that are shown.
     precision: i32,
     get: fn(&PortraitRealism) -> f32,
     set: fn(&mut PortraitRealism, f32),
 }
 
-/// A line for each.
+/// The panel's sliders, one on each line.
 #[rustfmt::skip]
 const SLIDES: [Slide; 7] = [
     Slide { label: "Strength", range: [0.0, 1.0], precision: 2, get: |it| it.strength, set: |it, to| it.strength = to },
-    Slide { label: "Light", range: [0.0, 2.0], precision: 2, get: |it| it.light, set: |it, to| it.light = to },
+    Slide { label: "Base", range: [0.0, 2.0], precision: 2, get: |it| it.base, set: |it, to| it.base = to },
     Slide { label: "Detail", range: [0.0, 2.0], precision: 2, get: |it| it.detail, set: |it, to| it.detail = to },
     Slide { label: "Keep colour", range: [0.0, 1.0], precision: 2, get: |it| it.preserve_color, set: |it, to| it.preserve_color = to },
     Slide { label: "Likeness", range: [0.0, 1.0], precision: 2, get: |it| it.likeness, set: |it, to| it.likeness = to },
-    Slide { label: "History", range: [0.0, PortraitRealism::MOST_HISTORY], precision: 2, get: |it| it.history, set: |it, to| it.history = to },
-    Slide { label: "Most faces", range: [0.0, 8.0], precision: 0, get: |it| it.max_faces as f32, set: |it, to| it.max_faces = to as usize },
+    Slide { label: "History", range: [0.0, PortraitRealism::MAX_HISTORY], precision: 2, get: |it| it.history, set: |it, to| it.history = to },
+    Slide { label: "Max faces", range: [0.0, 8.0], precision: 0, get: |it| it.max_faces as f32, set: |it, to| it.max_faces = to as usize },
 ];
 
-/// A switch.
+/// A checkbox of the panel.
 struct Switch {
     label: &'static str,
     get: fn(&State) -> bool,
     set: fn(&mut State, bool),
 }
 
-/// A line for each.
+/// The panel's switches, one on each line.
 #[rustfmt::skip]
 const SWITCHES: [Switch; 3] = [
     Switch { label: "Effect (Space)", get: |it| it.portrait.enabled, set: |it, to| it.portrait.enabled = to },
@@ -63,24 +63,24 @@ const SWITCHES: [Switch; 3] = [
     Switch { label: "Oval mask", get: |it| it.portrait.mask.is_some(), set: |it, to| it.mask(to) },
 ];
 
-/// One of several.
+/// One button of a group in which exactly one is chosen.
 #[derive(Clone, Copy, PartialEq)]
 enum Choice {
     View(View),
-    /// Whether it is the fast one.
+    /// The weights: true for the fast ones, false for the best ones.
     Fast(bool),
-    Quality(PortraitQuality),
+    Resolution(PortraitResolution),
 }
 
 const VIEWS: [&str; 7] = ["Split", "Before", "After", "Difference", "Heat", "Region", "Mask"];
-const QUALITIES: [(&str, PortraitQuality); 4] = [
-    ("128", PortraitQuality::Fast),
-    ("256", PortraitQuality::Balanced),
-    ("512", PortraitQuality::Quality),
-    ("auto", PortraitQuality::Auto { budget_ms: BUDGET_MS }),
+const RESOLUTIONS: [(&str, PortraitResolution); 4] = [
+    ("128", PortraitResolution::Low),
+    ("256", PortraitResolution::Medium),
+    ("512", PortraitResolution::High),
+    ("auto", PortraitResolution::Auto { budget_ms: BUDGET_MS }),
 ];
 
-/// Everything that the panel changes.
+/// Access to everything that the panel changes.
 #[derive(bevy::ecs::system::SystemParam)]
 struct State<'w, 's> {
     portrait: Single<'w, 's, &'static mut PortraitRealism>,
@@ -97,7 +97,7 @@ impl State<'_, '_> {
         match choice {
             Choice::View(view) => self.shown.view == view,
             Choice::Fast(fast) => (self.portrait.model == PortraitModel::FAST) == fast,
-            Choice::Quality(quality) => self.portrait.quality == quality,
+            Choice::Resolution(resolution) => self.portrait.resolution == resolution,
         }
     }
 
@@ -106,20 +106,20 @@ impl State<'_, '_> {
             Choice::View(view) => self.shown.view = view,
             Choice::Fast(true) => self.portrait.model = PortraitModel::FAST,
             Choice::Fast(false) => self.portrait.model = PortraitModel::QUALITY,
-            Choice::Quality(quality) => self.portrait.quality = quality,
+            Choice::Resolution(resolution) => self.portrait.resolution = resolution,
         }
     }
 }
 
-/// The slider of a line of [`SLIDES`].
+/// Marks a slider, by its line in [`SLIDES`].
 #[derive(Component, Clone, Copy, Default)]
 struct SlideAt(usize);
 
-/// The switch of a line of [`SWITCHES`].
+/// Marks a switch, by its line in [`SWITCHES`].
 #[derive(Component, Clone, Copy, Default)]
 struct SwitchAt(usize);
 
-/// The button of a choice.
+/// Marks the button of a choice.
 #[derive(Component, Clone, Copy)]
 struct Chooses(Choice);
 
@@ -129,11 +129,11 @@ impl Default for Chooses {
     }
 }
 
-/// The line with times.
+/// Marks the line with times.
 #[derive(Component, Clone, Default)]
 struct Times;
 
-/// Where the plot of frame times goes.
+/// Marks the node for the plot of frame times.
 #[derive(Component, Clone, Default)]
 struct Plot;
 
@@ -151,11 +151,11 @@ impl Plugin for PanelPlugin {
     }
 }
 
-/// The panel's node, to be placed in a layout.
+/// Returns the panel's node, to be placed in a layout.
 pub fn panel() -> impl Scene {
     let views = VIEWS.into_iter().zip(View::ALL).map(|(label, view)| (label, Choice::View(view)));
     let models = [("Quality", Choice::Fast(false)), ("Fast", Choice::Fast(true))];
-    let qualities = QUALITIES.into_iter().map(|(label, quality)| (label, Choice::Quality(quality)));
+    let resolutions = RESOLUTIONS.into_iter().map(|(label, resolution)| (label, Choice::Resolution(resolution)));
     let switches: Vec<_> = (0..SWITCHES.len()).map(switch_row).collect();
     let slides: Vec<_> = (0..SLIDES.len()).map(slide_row).collect();
     bsn! {
@@ -177,7 +177,7 @@ pub fn panel() -> impl Scene {
             label_dim("Network"),
             group(models, 33.0),
             label_dim("Pixels a side that it sees (auto: 4 ms)"),
-            group(qualities, 25.0),
+            group(resolutions, 25.0),
             {slides},
             (
                 @FeathersButton
@@ -338,7 +338,7 @@ fn show_times(
     line.set_if_neq(Text(format!("frame {frame_ms:.1} ms\n{effect}")));
 }
 
-/// Bevy's own plot of frame times, which its overlay shows as well.
+/// Adds Bevy's own plot of frame times, which Bevy's overlay shows as well.
 fn plot(
     added: On<Add, Plot>,
     mut commands: Commands,
@@ -347,7 +347,7 @@ fn plot(
 ) {
     let [slowest, fastest] = PLOT_FPS;
     let material = FrametimeGraphMaterial {
-        // Not empty: the shader takes its length.
+        // The buffer must not be empty, since the shader takes its length.
         values: buffers.add(ShaderBuffer::from(vec![0.0_f32; 4])),
         config: FrameTimeGraphConfigUniform::new(fastest, slowest, false),
     };

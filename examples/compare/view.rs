@@ -1,4 +1,4 @@
-//! The view: two pictures of the scene, and a material that compares them.
+//! The view, which compares two pictures of the scene by a material.
 
 use bevy::asset::{load_internal_asset, uuid_handle};
 use bevy::camera::RenderTarget;
@@ -9,30 +9,32 @@ use bevy::render::render_resource::{AsBindGroup, Extent3d, ShaderType, TextureFo
 use bevy::shader::{Shader, ShaderRef};
 use bevy::ui::UiGlobalTransform;
 use bevy::window::SystemCursorIcon;
+use bevy_portrait_realism::internals::{FaceBounds, Region, box_corners};
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::region::{FaceBounds, Region, box_corners};
 
 const SHADER: Handle<Shader> = uuid_handle!("0b7a51e4-6c1c-4f6c-9d53-2f6f0d6b8a77");
-/// Frames that a camera which has rested needs until it is lit again.
+/// Number of frames until a camera that has rested is lit again.
 const LIT_AFTER: usize = 3;
-/// Pictures before the view's size is known, pixels.
+/// Width and height of the pictures before the view's size is known, pixels.
 const FIRST_PX: u32 = 64;
 
-/// What is shown. The numbers are those of `view.wgsl`.
+/// A way to compare the pictures. The variants have the numbers of `view.wgsl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
-    /// Before and after, with a divider.
+    /// The pictures before and after, with a divider between them.
     #[default]
     Split,
+    /// The picture without the effect.
     Before,
+    /// The picture with the effect.
     After,
-    /// Grey where nothing changes, lighter where the effect adds light.
+    /// The difference: grey where nothing changes, lighter where the effect adds light.
     Difference,
-    /// How large the change is.
+    /// The size of the change, as a heat map.
     Heat,
     /// The part of the frame that the network sees.
     Region,
-    /// How much of the effect a pixel gets.
+    /// The share of the effect that each pixel gets.
     Mask,
 }
 
@@ -41,19 +43,19 @@ impl View {
         [Self::Split, Self::Before, Self::After, Self::Difference, Self::Heat, Self::Region, Self::Mask];
 }
 
-/// What the view shows.
+/// Settings of the view.
 #[derive(Resource)]
 pub struct Shown {
     pub view: View,
-    /// Where after follows before, as a share of the width.
+    /// Place of the divider between before and after, as a share of the width.
     pub divider: f32,
-    /// Pixels of the pictures for each pixel of the view.
+    /// Number of pixels of the pictures for each pixel of the view, along a side.
     pub scale: f32,
-    /// A soft oval, to be laid over the screen.
+    /// Mask with a soft oval, to be laid over the screen.
     pub mask: Handle<Image>,
 }
 
-/// The camera of a picture.
+/// Marks the camera of a picture.
 #[derive(Component, Clone, Copy, PartialEq, Eq)]
 pub enum Picture {
     Before,
@@ -73,7 +75,7 @@ pub struct CompareMaterial {
     mask: Handle<Image>,
 }
 
-/// As in `view.wgsl`.
+/// Uniform of the material (WGSL: `Compare` in `view.wgsl`).
 #[derive(ShaderType, Clone, Copy, Debug, Default)]
 struct Compare {
     view: u32,
@@ -90,15 +92,15 @@ impl UiMaterial for CompareMaterial {
     }
 }
 
-/// The node that shows the pictures.
+/// Marks the node that shows the pictures.
 #[derive(Component)]
 struct Pictures;
 
-/// The line between before and after.
+/// Marks the line between before and after.
 #[derive(Component)]
 struct Divider;
 
-/// A label, and where it is shown.
+/// Marks a label, by its side of the view.
 #[derive(Component)]
 enum Label {
     Left,
@@ -115,13 +117,13 @@ impl Plugin for ViewPlugin {
     }
 }
 
-/// A picture that a camera draws.
+/// Makes an image for a camera to draw.
 pub fn picture(world: &mut World) -> Handle<Image> {
     let image = Image::new_target_texture(FIRST_PX, FIRST_PX, TextureFormat::Rgba8UnormSrgb, None);
     world.resource_mut::<Assets<Image>>().add(image)
 }
 
-/// The view's node, to be placed in a layout.
+/// Spawns the view's node, to be placed in a layout.
 pub fn spawn(world: &mut World, [before, after]: [Handle<Image>; 2]) -> Entity {
     let mask = world.resource::<Shown>().mask.clone();
     let material = CompareMaterial { compare: default(), before, after, mask };
@@ -174,7 +176,7 @@ pub fn spawn(world: &mut World, [before, after]: [Handle<Image>; 2]) -> Entity {
 type Divide<'w, 's> =
     (ResMut<'w, Shown>, Single<'w, 's, (&'static ComputedNode, &'static UiGlobalTransform), With<Pictures>>);
 
-/// The divider goes where the pointer is, logical pixels.
+/// Moves the divider to the pointer, logical pixels.
 fn divide_at(pointer: Vec2, (mut shown, view): Divide) {
     let (node, place) = *view;
     if let Some(at) = node.normalize_point(*place, pointer / node.inverse_scale_factor()) {
@@ -202,7 +204,7 @@ fn fit_pictures(
     }
 }
 
-/// A picture that is not shown is not drawn.
+/// Switches off the camera of a picture that is not shown.
 fn rest(shown: Res<Shown>, mut cameras: Query<(&Picture, &mut Camera)>) {
     for (picture, mut camera) in &mut cameras {
         let shows = match shown.view {
@@ -224,7 +226,7 @@ fn show(
     mut line: Single<&mut Node, With<Divider>>,
     mut recent: Local<[View; LIT_AFTER]>,
 ) {
-    // The view before stays until the pictures of this one are right.
+    // The view before stays until the pictures of the new view are right.
     recent.rotate_left(1);
     let view = std::mem::replace(&mut recent[LIT_AFTER - 1], shown.view);
     let (camera, place, portrait, status) = *camera;
@@ -235,7 +237,7 @@ fn show(
         masked: if portrait.mask.is_some() { 1.0 } else { 0.0 },
         ..region.map(as_compare).unwrap_or_default()
     };
-    // In every frame: a picture whose size has changed is another texture.
+    // The material is touched in every frame, since a picture whose size has changed is another texture.
     for (_, material) in materials.iter_mut() {
         material.compare = compare;
     }
@@ -244,17 +246,17 @@ fn show(
     line.margin.left = px(-1);
 }
 
-/// The part of the picture that the plugin works on.
+/// Returns the part of the picture that the plugin works on.
 fn region(
     camera: &Camera,
     place: &GlobalTransform,
     (face, face_place): (&PortraitFace, &GlobalTransform),
-    tier: QualityTier,
+    tier: ResolutionTier,
 ) -> Option<Region> {
     let bounds = face.bounds?;
     let corners = box_corners(bounds.min().into(), bounds.max().into()).map(|it| face_place.transform_point(it));
     let clip_from_world = camera.clip_from_view() * place.to_matrix().inverse();
-    FaceBounds::new(&corners, clip_from_world, camera.physical_viewport_rect()?)?.region(tier.most_px())
+    FaceBounds::new(&corners, clip_from_world, camera.physical_viewport_rect()?)?.region(tier.max_px())
 }
 
 fn as_compare(region: Region) -> Compare {

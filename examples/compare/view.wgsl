@@ -1,16 +1,18 @@
-// Compares two pictures of the same scene, without and with the effect.
-// In: the two pictures and what to show. Out: the view's node, in linear light, as Bevy's UI draws.
+// Purpose: compares two pictures of the same scene, without and with the effect.
+// Inputs:  the two pictures, the mask, and the view to show.
+// Outputs: the view's node, in linear light, as Bevy's UI draws.
 #import bevy_ui::ui_vertex_output::UiVertexOutput
 
 struct Compare {
-    // A View, by its number.
+    // Number of the `View` in view.rs.
     view: u32,
-    // Where after follows before, as a share of the width.
+    // Place of the divider between before and after, as a share of the width.
     divider: f32,
-    // Whether left, top, right and bottom edge of the region fade out, 1 or 0.
+    // 1 for left, top, right and bottom where that edge of the region fades out, else 0.
     fading_sides: vec4<f32>,
     // The region in pixels of the pictures: left, top, right, bottom. Empty where there is none.
     region_px: vec4<f32>,
+    // Width of the faded edge, in pixels of the pictures.
     feather_px: f32,
     // 1 where a mask is laid over the screen.
     masked: f32,
@@ -22,7 +24,7 @@ struct Compare {
 @group(1) @binding(3) var after: texture_2d<f32>;
 @group(1) @binding(4) var mask: texture_2d<f32>;
 
-// As in view.rs.
+// Numbers of the views, as in view.rs.
 const SPLIT: u32 = 0u;
 const BEFORE: u32 = 1u;
 const AFTER: u32 = 2u;
@@ -31,8 +33,9 @@ const HEAT: u32 = 4u;
 const REGION: u32 = 5u;
 const MASK: u32 = 6u;
 
-// How much a change is amplified, and the change that is hottest, of the display's range.
+// Factor by which a difference is amplified.
 const DIFFERENCE_GAIN: f32 = 3.0;
+// Change that has the hottest colour, as a share of the display's range.
 const HOTTEST: f32 = 0.25;
 const OUTLINE: vec3<f32> = vec3(1.0, 0.55, 0.1);
 
@@ -46,7 +49,7 @@ fn decode(encoded: vec3<f32>) -> vec3<f32> {
     return select(pow((value + 0.055) / 1.055, vec3(2.4)), value / 12.92, value <= vec3(0.04045));
 }
 
-// Black, violet, red, orange, pale yellow.
+// Returns the colour of a change: black, violet, red, orange or pale yellow, by its size.
 fn heat(change: f32) -> vec3<f32> {
     let at = clamp(change / HOTTEST, 0.0, 1.0) * 4.0;
     var colors = array(vec3(0.02, 0.02, 0.05), vec3(0.35, 0.07, 0.45), vec3(0.8, 0.2, 0.25), vec3(0.98, 0.6, 0.15), vec3(1.0, 1.0, 0.8));
@@ -54,13 +57,13 @@ fn heat(change: f32) -> vec3<f32> {
     return mix(colors[low], colors[low + 1u], at - f32(low));
 }
 
-// How far inside the region, in pixels of the picture; negative outside.
+// Returns the distance to the region's edge, in pixels of the picture; it is negative outside of the region.
 fn inside_px(px: vec2<f32>) -> f32 {
     let sides = vec4(px - compare.region_px.xy, compare.region_px.zw - px);
     return min(min(sides.x, sides.y), min(sides.z, sides.w));
 }
 
-// How much of the effect a pixel gets.
+// Returns the share of the effect that a pixel gets.
 fn weight(px: vec2<f32>, uv: vec2<f32>) -> f32 {
     if inside_px(px) < 0.0 {
         return 0.0;
@@ -96,7 +99,7 @@ fn fragment(in: UiVertexOutput) -> @location(0) vec4<f32> {
         case REGION: {
             let inside = inside_px(px);
             color = select(second * 0.25, second, inside >= 0.0);
-            // Two pixels of the node, whatever the size of the picture.
+            // The outline is two pixels of the node wide, whatever the size of the picture.
             let line = 2.0 * f32(textureDimensions(after).x) / in.size.x;
             color = select(color, OUTLINE, inside >= 0.0 && inside < line);
         }

@@ -2,12 +2,13 @@
 //!
 //! Everything that runs, trains or stores the network is built from this crate, which knows no Bevy, no wgpu and no
 //! Burn: [`Spec`] says what the network *is*, [`Model`] is a spec with weights and provenance (one safetensors
-//! file, read from and written to bytes), [`pack`] orders weights for the GPU, [`transfer`] normalises inputs and outputs,
+//! file, read from and written to bytes), [`pack`] orders weights for the GPU, [`transfer`] normalises inputs and outputs, [`layers`] tells a residual's base layer from its detail layer,
 //! and [`reference`](mod@reference) is the slow, obvious forward pass that referees the others.
 //!
 //! Tensors are `[C, H, W]` (planar, row-major) `f32` unless said otherwise.
 
 mod graph;
+pub mod layers;
 pub mod pack;
 mod presets;
 pub mod reference;

@@ -1,19 +1,19 @@
-// What the convolution kernels share: how they read pixels and weights, and how they store sums.
+// Functions that the convolution kernels share: they read pixels and weights, and store sums.
 //
-// Eight output channels are computed together. `at` counts 16-byte blocks in the weights, texels in the planes.
+// Eight output channels are computed together. An index `at` counts blocks of 16 bytes in the weights and texels in the planes.
 // With HALF_PRODUCTS pixels and weights are multiplied in f16, and the products of one plane of four channels are added up in f16.
 //
-// Kernels without HALF_PRODUCTS use nothing of this extension, and run on devices that lack it.
+// Kernels without HALF_PRODUCTS make no use of the extension f16, and run on devices that lack it.
 enable f16;
 #define_import_path portrait::conv
 #import portrait::layout::{LayerParams, decode, encode, half, is_border, plane_index, texel_index}
 
 @group(0) @binding(0) var<uniform> layer: LayerParams;
-// Sources and weights are read in blocks of 16 bytes; in f16 two neighbours in a row are one.
+// Sources and weights are read in blocks of 16 bytes, which in f16 hold two neighbours of a row.
 #ifdef READS_TEXTURES
 @group(0) @binding(1) var source: texture_2d<u32>;
 @group(0) @binding(2) var weights: texture_2d<u32>;
-// Where every lane's access is a loop of its own over words (lavapipe), one of 8 bytes takes less time than two of 4.
+// Lavapipe serialises buffer access per lane, so that one access of 8 bytes takes less time than two of 4.
 @group(0) @binding(3) var<storage, read_write> result: array<u64>;
 #ifdef ADDS
 @group(0) @binding(4) var added: texture_2d<u32>;
@@ -35,14 +35,14 @@ enable f16;
 #endif
 #endif
 
-// How many planes the source has. Lavapipe compiles a kernel anew each time it runs, for the numbers that it runs with, if a loop of up to
-// 32 turns has no other end than one that a uniform buffer holds. There is no array of no length.
+// Returns the number of planes of the source. If a uniform alone ends a loop of up to 32 turns, lavapipe compiles the kernel anew for the
+// uniform's values each time it runs. The comparison, which is never true since no array is empty, prevents that.
 fn source_planes() -> u32 {
     return select(layer.source_planes, 0u, arrayLength(&result) == 0u);
 }
 
 #ifdef READS_TEXTURES
-// Rust: `texels`.
+// Returns the block `at` of a buffer whose contents a texture holds (Rust: `inference::texels`).
 fn block_of(texture: texture_2d<u32>, at: u32) -> vec4<u32> {
     return textureLoad(texture, vec2<u32>(at % #{TEXTURE_WIDTH}u, at / #{TEXTURE_WIDTH}u), 0);
 }
@@ -55,28 +55,28 @@ fn weight_block(at: u32) -> vec4<u32> {
     return block_of(weights, at);
 }
 
-// Lavapipe converts f16 in many more instructions than these. An f32 whose exponent has the bias of an f16 is 2^-112 of the value, and
-// has the f16's bits 13 places higher, the sign apart. What an f16 holds only without a leading 1 may become zero.
+// These conversions of f16 take far fewer instructions than lavapipe's own. An f32 whose exponent has the bias of an f16 is 2^-112 of the
+// value, and has the f16's bits 13 places higher, the sign apart. Subnormal values of f16 may become zero.
 const SCALE = 0x1p112f;
 const MAGNITUDE = 0x0fffe000u;
 const SIGN = 0x80000000u;
 
 fn from_half(words: vec2<u32>) -> vec4<f32> {
-    // The sign is shifted in, and stays in the highest place alone.
+    // The shift repeats the sign in the bits below; the mask keeps it in the highest bit alone.
     let shifted = bitcast<vec4<i32>>(vec4<u32>(words.x << 16u, words.x, words.y << 16u, words.y)) >> vec4<u32>(3u);
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(shifted) & vec4<u32>(SIGN | MAGNITUDE)) * SCALE;
 }
 
 fn to_half(value: vec4<f32>) -> vec2<u32> {
-    let most = vec4<f32>(65504.0);
-    let bits = bitcast<vec4<u32>>(clamp(value, -most, most) * (1.0 / SCALE));
-    // To the nearest.
+    let max_half = vec4<f32>(65504.0);
+    let bits = bitcast<vec4<u32>>(clamp(value, -max_half, max_half) * (1.0 / SCALE));
+    // Half a step is added, so that the mask rounds to the nearest value.
     let magnitudes = (bits + 0x1000u) & vec4<u32>(MAGNITUDE);
     let signs = bits & vec4<u32>(SIGN);
     let low = (magnitudes.xz >> vec2<u32>(13u)) | (signs.xz >> vec2<u32>(16u));
     let high = (magnitudes.yw << vec2<u32>(3u)) | signs.yw;
-    // LLVM would move all of this into the loop over lanes that stores it, and do it once for each lane, if no lane asked for another's:
-    // its own.
+    // LLVM would move the conversion into the loop over lanes that stores it, and repeat it for each lane. A shuffle, by which every lane
+    // gets its own value, keeps it outside of that loop.
     return subgroupShuffleXor(low | high, 0u);
 }
 #else
@@ -99,7 +99,7 @@ fn to_half(value: vec4<f32>) -> vec2<u32> {
 #endif
 #endif
 
-// A texel as it is stored.
+// `stored` returns a texel in the format of the planes, and `write` stores it.
 #ifdef HALF_ACTIVATIONS
 fn stored(value: vec4<f32>) -> vec2<u32> {
     return to_half(value);
@@ -123,8 +123,8 @@ fn write(at: u32, texel: vec4<f32>) {
 #endif
 
 #ifdef ADDS
-// The texel `further` than `at`. Where a row of a tile begins, `at` is odd in all the kernels that read textures: of the first block of
-// two it is the second.
+// Returns the texel of the added tensor that lies `further` texels behind `at`. In every kernel that reads textures a tile's row begins at an
+// odd `at`, which is the second texel of its block of two.
 fn added_at(at: u32, further: u32) -> vec4<f32> {
 #ifdef READS_TEXTURES
     let block = block_of(added, at / 2u + (further + 1u) / 2u);
@@ -141,7 +141,7 @@ struct Sum {
     high: vec4<f32>,
 }
 
-// Sums of four pixels in a row.
+// Sums of four neighbouring pixels of a row.
 struct Four {
     a: Sum,
     b: Sum,
@@ -149,7 +149,7 @@ struct Four {
     d: Sum,
 }
 
-// Eight channels while they are multiplied: weights, and what one plane adds to a sum.
+// Eight channels in the precision of the products: weights, or the sum over one plane.
 struct Eight {
 #ifdef HALF_PRODUCTS
     low: vec4<f16>,
@@ -164,7 +164,7 @@ fn single(at: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(weight_block(at));
 }
 
-// A value as it is multiplied.
+// Converts a value to the precision of the products.
 #ifdef HALF_PRODUCTS
 fn factor(value: vec4<f32>) -> vec4<f16> {
     return vec4<f16>(value);
@@ -175,7 +175,7 @@ fn factor(value: vec4<f32>) -> vec4<f32> {
 }
 #endif
 
-// The weights from one input channel at one tap; `at` counts them from the beginning of the buffer.
+// Returns the weights of one input channel at one tap, which begin at the buffer's block `at`.
 #ifdef HALF_WEIGHTS
 const ROW_BLOCKS = 1u;
 fn eight(at: u32) -> Eight {
@@ -189,7 +189,7 @@ fn eight(at: u32) -> Eight {
 }
 #endif
 
-// What lies under one pixel of the kernel's reach, four channels.
+// Four channels of one source pixel under the kernel.
 struct Pixel {
 #ifdef HALF_PRODUCTS
     value: vec4<f16>,
@@ -198,7 +198,7 @@ struct Pixel {
 #endif
 }
 
-// What lies under one row of the tile: from the column left of its first pixel on; for a 1 x 1 kernel the four pixels alone.
+// Source pixels under one row of the tile, from the column left of its first pixel on; for a 1 x 1 kernel the four pixels alone.
 #if KERNEL == 1
 struct Row {
     a: Pixel, b: Pixel, c: Pixel, d: Pixel,
@@ -215,10 +215,10 @@ struct Row {
 #endif
 #endif
 
-// Pixels of the source: two of a row in f16, one in f32. With SHARED_PIXELS those of one plane under the workgroup's tiles are read
-// once and kept for all its invocations; places count from there then.
+// A block of the source holds two pixels of a row in f16, one in f32. With SHARED_PIXELS a workgroup reads the pixels of one plane under its
+// tiles once and keeps them for all its invocations; positions then count from the first of the kept pixels.
 #ifdef SHARED_PIXELS
-// Most are those under tiles that all lie below each other.
+// The number of texels is largest where all tiles lie below each other.
 const SHARED_TEXELS = (4u * #{STRIDE}u + 2u) * ((#{TILE_ROWS}u * #{CONV_WORKGROUP}u - 1u) * #{STRIDE}u + 3u);
 #ifdef HALF_ACTIVATIONS
 const BLOCK_TEXELS = 2u;
@@ -231,18 +231,18 @@ fn block_at(at: u32) -> vec4<u32> {
     return shared_source[at];
 }
 
-// Width of what is kept, in texels.
+// Returns the width of the kept pixels, in texels.
 fn shared_row() -> u32 {
     return layer.tiles_across * 4u * #{STRIDE}u + 2u;
 }
 
-// Where the first row of the kernel begins under an invocation's tile, in what is kept.
+// Returns the position among the kept pixels at which the kernel's first row begins under an invocation's tile.
 fn shared_start(index: u32) -> u32 {
     let place = tile_place(index) * vec2<u32>(4u, #{TILE_ROWS}u) * #{STRIDE}u;
     return place.y * shared_row() + place.x;
 }
 
-// `at` is `source_start` of the workgroup's first tile, in the plane that is read.
+// Reads the pixels of one plane under the workgroup's tiles; `at` is `source_start` of the first tile in that plane.
 fn share_pixels(at: u32, row: u32, index: u32) {
     let blocks = shared_row() / BLOCK_TEXELS;
     let rows = (#{CONV_WORKGROUP}u / layer.tiles_across * #{TILE_ROWS}u - 1u) * #{STRIDE}u + 3u;
@@ -263,7 +263,7 @@ fn pixel(words: vec2<u32>) -> Pixel {
     return Pixel(factor(from_half(words)));
 }
 
-// `at` counts texels.
+// Returns the pixel at the texel `at`.
 fn pixel_at(at: u32) -> Pixel {
     let block = block_at(at / 2u);
     return pixel(select(block.xy, block.zw, at % 2u == 1u));
@@ -275,7 +275,7 @@ fn pixel_at(at: u32) -> Pixel {
 #endif
 
 #if KERNEL == 1
-// A pixel of a block of two.
+// `left_of` and `right_of` return the two pixels of a block.
 #ifdef HALF_ACTIVATIONS
 fn left_of(block: u32) -> Pixel {
     return pixel(block_at(block).xy);
@@ -294,7 +294,7 @@ fn right_of(block: u32) -> Pixel {
 }
 #endif
 
-// `at` counts texels and is even.
+// Loads the pixels under a row of the tile, from the even texel `at` on.
 fn load(at: u32) -> Row {
     let block = at / 2u;
 #if STRIDE == 1
@@ -304,7 +304,7 @@ fn load(at: u32) -> Row {
 #endif
 }
 #else
-// `at` counts texels and is even.
+// Loads the pixels under a row of the tile, from the even texel `at` on.
 fn load(at: u32) -> Row {
 #ifdef HALF_ACTIVATIONS
     let ab = block_at(at / 2u);
@@ -329,28 +329,28 @@ fn load(at: u32) -> Row {
 }
 #endif
 
-// The first of an invocation's tiles of channels.
+// Returns the first of an invocation's tiles of channels.
 fn first_tile(group: u32) -> u32 {
 #ifdef TARGET_PLANES
-    // There is one group.
+    // A kernel for a known number of planes has one group only.
     return 0u;
 #else
     return group * #{OUT_TILES}u;
 #endif
 }
 
-// Where an invocation's tile lies among those of the workgroup.
+// Returns the column and row of an invocation's tile among the workgroup's tiles.
 fn tile_place(index: u32) -> vec2<u32> {
     return vec2<u32>(index % layer.tiles_across, index / layer.tiles_across);
 }
 
-// Where an invocation's tile of 4 x TILE_ROWS pixels begins in the grid that is convolved.
+// Returns the first pixel of an invocation's tile of 4 x TILE_ROWS pixels in the grid that is convolved.
 fn tile_corner(group: vec2<u32>, index: u32) -> vec2<u32> {
     let across = vec2<u32>(layer.tiles_across, #{CONV_WORKGROUP}u / layer.tiles_across);
     return (group * across + tile_place(index)) * vec2<u32>(4u, #{TILE_ROWS}u);
 }
 
-// Size of that grid.
+// Returns the size of the grid that is convolved.
 fn grid_px() -> vec2<u32> {
 #ifdef SHUFFLES
     return layer.target_size_px / 2u;
@@ -359,7 +359,7 @@ fn grid_px() -> vec2<u32> {
 #endif
 }
 
-// Where the first row of the kernel begins under that corner, in the source's first plane.
+// Returns the texel of the source's first plane at which the kernel's first row begins under a tile's corner.
 fn source_start(corner: vec2<u32>) -> u32 {
 #if KERNEL == 3
     return texel_index(0u, corner * #{STRIDE}u, layer.source_size_px);
@@ -377,7 +377,7 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
     return select(x * layer.negative_slope, x, x > vec4<f32>(0.0));
 }
 
-// Where the number of planes is known when the kernel is compiled, sums that no plane takes are left out.
+// Returns the number of planes of the target. Where it is known at compile time, sums that no plane takes are left out.
 fn target_planes() -> u32 {
 #ifdef TARGET_PLANES
     return #{TARGET_PLANES}u;
@@ -386,8 +386,8 @@ fn target_planes() -> u32 {
 #endif
 }
 
-// The texel `further` than `at`, as in `added_at`, if it is inside the image. All that comes before the last line is done for a whole row
-// without a branch, so that what neighbours read is read once.
+// Stores the texel that lies `further` texels behind `at` if it is inside the image. Everything before the last line runs without a branch
+// for a whole row, so that texels which neighbours share are read once.
 fn store_texel(at: u32, further: u32, sum: vec4<f32>, is_inside: bool) {
     var value = activate(sum);
 #ifdef ADDS
@@ -397,7 +397,7 @@ fn store_texel(at: u32, further: u32, sum: vec4<f32>, is_inside: bool) {
     if is_inside { write(at + further, texel); }
 }
 
-// A row of the tile, whose first pixel is `corner` of the grid that is convolved.
+// Stores a row of the tile, whose first pixel is `corner` in the grid that is convolved.
 #ifdef SHUFFLES
 fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
     let size = layer.target_size_px;
@@ -434,12 +434,12 @@ fn store(out_tile: u32, corner: vec2<u32>, value: Four) {
 }
 #endif
 
-// The border beside a tile of `extent` pixels at the image's edge, in `planes` (1 or 2) planes. What lies there may be of another tensor
-// that had this memory.
+// Writes zeros into the border beside a tile of `extent` pixels at the image's edge, in `planes` (1 or 2) planes. The border's memory may
+// hold values of an earlier tensor.
 fn clear_border(plane: u32, planes: u32, corner: vec2<u32>, extent: vec2<u32>) {
     let size = layer.target_size_px;
     let is_edge = any(corner == vec2<u32>(0u)) || any(corner + extent >= size);
-    // Once around what the tile has of the image: the rows above and below, then what is beside it.
+    // The loop goes once around the tile's part of the image: the rows above and below, then the columns beside it.
     let inside = min(extent, size - corner);
     let across = inside.x + 2u;
     let places = select(0u, 2u * (across + inside.y), is_edge && all(corner < size));
@@ -459,7 +459,7 @@ fn clear_border(plane: u32, planes: u32, corner: vec2<u32>, extent: vec2<u32>) {
     }
 }
 
-// Those beside an invocation's whole tile.
+// Writes zeros into the border beside an invocation's whole tile.
 fn clear_borders(out_tile: u32, corner: vec2<u32>) {
 #ifdef SHUFFLES
     clear_border(out_tile / 2u, 1u, corner * 2u, vec2<u32>(8u, 2u * #{TILE_ROWS}u));

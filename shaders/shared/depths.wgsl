@@ -1,7 +1,7 @@
-// Depths of a camera, multisampled or not.
+// The depth buffer of a camera, multisampled or not.
 #define_import_path portrait::depths
 
-// Sum of a texel's depths over its samples. Depth is reversed, so whatever is drawn in front makes it larger.
+// Returns the sum of a texel's depths over its samples. Depth is reversed, so the sum grows with whatever is drawn in front.
 #ifdef MULTISAMPLED
 fn depth_sum(depths: texture_depth_multisampled_2d, texel: vec2<i32>) -> f32 {
     var sum = 0.0;

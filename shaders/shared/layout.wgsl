@@ -1,47 +1,50 @@
-// What every network kernel shares: the parameters of one dispatch, and how activations lie in memory.
+// The parameters of one dispatch and the layout of activations in memory, which all network kernels share.
 //
 // Activations are planes of four channels with a border of zeros. A texel is a pixel of a plane: vec4<f32>, or with
 // HALF_ACTIVATIONS vec2<u32>, two f16 in each word. Channels that fill up the last plane are zero.
 #define_import_path portrait::layout
 
-// One dispatch of one layer. Rust: `plan::LayerParams`.
+// Parameters of one dispatch of one layer (Rust: `inference::plan::LayerParams`).
 struct LayerParams {
     source_size_px: vec2<u32>,
     target_size_px: vec2<u32>,
     source_planes: u32,
     target_planes: u32,
-    // Where the target's planes begin in its buffer: a source of a concatenation is copied behind the one before.
+    // First plane of the target that is written: a source of a concatenation is copied behind the one before.
     first_plane: u32,
     // Channels of the source that hold values.
     source_channels: u32,
     // Channels of the target that hold values.
     target_channels: u32,
-    // Space-to-depth only.
+    // Factor of a space-to-depth layer.
     factor: u32,
-    // Into the weights, in blocks of 16 bytes.
+    // First weight of the layer, in blocks of 16 bytes.
     weight_at: u32,
+    // First bias of the layer, in blocks of 16 bytes.
     bias_at: u32,
+    // Slope of the activation for negative values.
     negative_slope: f32,
-    // Convolutions only: how many tiles of a workgroup lie side by side, a power of two.
+    // Number of a convolution workgroup's tiles that lie side by side, a power of two.
     tiles_across: u32,
 }
 
-// Rust: `planes::PlaneLayout`.
+// Returns the number of texels in a row of a plane (Rust: `inference::planes::PlaneLayout`).
 fn row_texels(size_px: vec2<u32>) -> u32 {
     return (size_px.x + 7u) / 8u * 8u + 2u;
 }
 
-// The texel in a plane's upper left corner; `place` (1, 1) from there is the pixel (0, 0).
+// Returns the index of a texel by its place in a plane; the border is at 0, so the place (1, 1) is the pixel (0, 0).
 fn texel_index(plane: u32, place: vec2<u32>, size_px: vec2<u32>) -> u32 {
     let rows = (size_px.y + 7u) / 8u * 8u + 2u;
     return (plane * rows + place.y) * row_texels(size_px) + place.x;
 }
 
+// Returns the index of a pixel's texel in a plane.
 fn plane_index(plane: u32, pixel: vec2<u32>, size_px: vec2<u32>) -> u32 {
     return texel_index(plane, pixel + 1u, size_px);
 }
 
-// Whether a place of a plane lies in its border.
+// Returns true for a place in a plane's border.
 fn is_border(place: vec2<u32>, size_px: vec2<u32>) -> bool {
     return any(place == vec2<u32>(0u)) || any(place > size_px);
 }

@@ -7,7 +7,7 @@ use bevy::prelude::*;
 use bevy::render::camera::ExtractedCamera;
 use bevy::render::view::{ExtractedView, ViewDepthTexture, ViewTarget};
 use bevy::render::{ExtractSchedule, MainWorld, Render, RenderApp, RenderSystems};
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitGpuState;
 use bevy_portrait_realism::prelude::*;
 use portrait_network::{Model, Plane, Spec};
 
@@ -15,7 +15,7 @@ use crate::common::{face_bounds, frame, render_world, render_world_mut, settle, 
 use crate::setups::twins::{Twins, brighter};
 use crate::stage::{LDR, SIZE, Stage, linear_model, model};
 
-/// Residuals through two convolutions of random weights.
+/// Returns a network of two convolutions with random weights.
 fn other_network() -> Model {
     Model::random(Spec::tiny(&[Plane::Color]).validate().expect("a valid spec"), 5)
 }
@@ -41,7 +41,7 @@ fn models_that_are_swapped_in_every_frame_are_each_shown_at_once() {
 #[test]
 fn weights_that_are_replaced_in_every_frame_are_shown_a_frame_late_and_never_missing() {
     let adding = |amount: f32| linear_model(&[Plane::Color], vec![0.0; 9], [amount; 3]);
-    // Other numbers, and another network with other kernels.
+    // The models are other weights, and another network with other kernels.
     for models in [[adding(0.4), adding(-0.4)], [adding(0.4), other_network()]] {
         let mut stage = Stage::new(Msaa::Off, ());
         let settings = PortraitRealism { model: model(&mut stage.app, models[0].clone()), ..default() };
@@ -90,11 +90,11 @@ fn cameras_whose_order_changes_in_every_frame_show_what_they_did() {
     }
 }
 
-/// Who is to go, in either world.
+/// Entities that are to be despawned, in either world.
 #[derive(Resource, Clone, Default)]
 struct Doomed(Vec<Entity>);
 
-/// Where in the main world.
+/// Point of the main world's schedule at which entities are despawned.
 #[derive(Resource, Clone, Copy, PartialEq, Default)]
 struct At(usize);
 
@@ -106,7 +106,7 @@ fn despawn_at(point: usize) -> impl Fn(Commands, Res<Doomed>, Res<At>) {
     }
 }
 
-/// A second camera and a second face, which see each other alone.
+/// Twins beside a second camera and a second face, which are alone on their layer and come and go.
 struct Victims {
     twins: Twins,
     target: Handle<Image>,
@@ -151,7 +151,7 @@ impl Victims {
         assert!(self.twins.shown() == self.expected, "{what}: the others are as they were");
     }
 
-    /// All of it is gone, and comes again as it was.
+    /// Asserts that everything of the second camera is gone, and comes back as before when camera and face do.
     fn assert_recovered(&mut self, what: &str) {
         assert!(self.twins.frames() == self.expected, "{what}: the others are as they were");
         let held = render_world(&self.twins.app).resource::<PortraitGpuState>().allocated_bytes();
@@ -174,12 +174,12 @@ fn cameras_and_faces_that_are_despawned_anywhere_in_the_main_world_leave_the_oth
             .add_systems(Last, despawn_at(7));
     });
     for point in 1..=7 {
-        // In its first frame, in which it is equipped, in the second, and once it is enhanced.
+        // Entities are despawned in the camera's first frame, in which it gets its components, in the second, or once it is enhanced.
         for age in [0, 1, 4] {
             let entities = victims.spawn();
             (0..age).for_each(|_| victims.twins.app.update());
             victims.twins.app.insert_resource(Doomed(entities.to_vec()));
-            // What the effect brings to a camera is added or taken away in the same frame.
+            // The components that the effect brings to a camera are added or taken away in the same frame.
             if age == 4 {
                 victims
                     .twins
@@ -200,19 +200,19 @@ fn cameras_and_faces_that_are_despawned_anywhere_in_the_main_world_leave_the_oth
     victims.assert_recovered("main world");
 }
 
-/// What befalls the victims' camera in the render world. Its entity itself stays: Bevy's own systems insert into it until the frame is
-/// drawn, and do not survive that it is gone.
+/// Loss that befalls the victims' camera in the render world. The camera's entity itself stays: Bevy's own systems insert into the entity
+/// until the frame is drawn, and panic if it is gone.
 #[derive(Resource, Clone, Copy, PartialEq, Eq, Debug)]
 enum Blow {
     Settings,
     View,
     Target,
     Prepass,
-    /// While it is extracted, in the main world.
+    /// The camera of the main world goes while it is extracted.
     Source,
 }
 
-/// Where in the render world, and to whom of the main world.
+/// Point of the render world's schedule, the loss that happens there, and the main world's entities that it befalls.
 #[derive(Resource, Clone, Default)]
 struct Struck {
     at: usize,

@@ -1,4 +1,4 @@
-//! A headless app, a small scene, and frames as bytes.
+//! Helpers of the tests: a headless app, a small scene, and frames as bytes.
 
 use std::time::{Duration, Instant};
 
@@ -27,29 +27,22 @@ use bevy::render::{RenderApp, RenderPlugin};
 use bevy::shader::ShaderCacheError;
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
-use bevy_portrait_realism::PortraitKernels;
+use bevy_portrait_realism::internals::ActivationFormat;
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::variant::ActivationFormat;
 use half::f16;
 
-/// Longest that shaders and assets may take, on a machine that is busy with something else.
+/// Maximum time that shaders and assets may take, on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// An app with a renderer and no window; assets come from `assets`.
+/// Makes an app with a renderer and no window; assets come from the folder `assets`.
 pub fn headless(assets: &str, portrait: bool) -> App {
     headless_without(WgpuFeatures::empty(), assets, portrait)
 }
 
-/// As [`headless`], on a device that lacks these features.
+/// Makes an app as [`headless`] does, on a device that lacks these features.
 pub fn headless_without(features: WgpuFeatures, assets: &str, portrait: bool) -> App {
-    headless_with(PortraitKernels::Suited, features, assets, portrait)
-}
-
-/// As [`headless_without`], with a choice of kernels.
-pub fn headless_with(kernels: PortraitKernels, features: WgpuFeatures, assets: &str, portrait: bool) -> App {
     let wgpu = WgpuSettings { disabled_features: Some(features), ..default() };
     let app = headless_of(plugins(renderer(wgpu), self::assets(assets)), |app| {
-        app.insert_resource(kernels);
         if portrait {
             app.add_plugins(PortraitRealismPlugin);
         }
@@ -62,17 +55,17 @@ pub fn headless_with(kernels: PortraitKernels, features: WgpuFeatures, assets: &
     app
 }
 
-/// A renderer that compiles shaders at once.
+/// Makes a renderer that compiles shaders at once.
 pub fn renderer(wgpu: WgpuSettings) -> RenderPlugin {
     RenderPlugin { render_creation: wgpu.into(), synchronous_pipeline_compilation: true, ..default() }
 }
 
-/// Assets from a folder, which is not watched.
+/// Makes the plugin for assets from a folder, which is not watched.
 pub fn assets(folder: &str) -> AssetPlugin {
     AssetPlugin { file_path: folder.into(), watch_for_changes_override: Some(false), ..default() }
 }
 
-/// Bevy's plugins with this renderer and these assets, without windows.
+/// Returns Bevy's plugins with this renderer and these assets, without windows.
 pub fn plugins(renderer: RenderPlugin, assets: AssetPlugin) -> PluginGroupBuilder {
     DefaultPlugins
         .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
@@ -83,7 +76,7 @@ pub fn plugins(renderer: RenderPlugin, assets: AssetPlugin) -> PluginGroupBuilde
         .disable::<PipelinedRenderingPlugin>()
 }
 
-/// As [`plugins`], without those whose materials ask for as much of a device as the effect does, or more.
+/// Returns Bevy's plugins without those whose materials ask for as much of a device as the effect does, or more.
 pub fn without_materials(wgpu: WgpuSettings) -> PluginGroupBuilder {
     plugins(renderer(wgpu), assets("assets"))
         .disable::<PbrPlugin>()
@@ -92,7 +85,7 @@ pub fn without_materials(wgpu: WgpuSettings) -> PluginGroupBuilder {
         .disable::<RenderDebugOverlayPlugin>()
 }
 
-/// An app with these plugins, to which `add` adds the rest before it starts.
+/// Makes an app with these plugins, to which `add` adds the rest before the app starts.
 pub fn headless_of(plugins: PluginGroupBuilder, add: impl FnOnce(&mut App)) -> App {
     let mut app = App::new();
     app.add_plugins(plugins);
@@ -117,7 +110,7 @@ pub fn render_world_mut(app: &mut App) -> &mut World {
     app.sub_app_mut(RenderApp).world_mut()
 }
 
-/// Renders until no shader is being compiled, then two frames more.
+/// Renders until no shader is being compiled, and then two frames more.
 pub fn settle(app: &mut App) {
     let start = Instant::now();
     let mut calm = 0;
@@ -140,7 +133,7 @@ pub fn settle(app: &mut App) {
     }
 }
 
-/// Renders until `done`.
+/// Renders until `done` returns true.
 pub fn update_until(app: &mut App, what: &str, mut done: impl FnMut(&App) -> bool) {
     let start = Instant::now();
     while !done(app) {
@@ -150,7 +143,7 @@ pub fn update_until(app: &mut App, what: &str, mut done: impl FnMut(&App) -> boo
     }
 }
 
-/// An image that cameras can render to and that can be read back.
+/// Makes an image that cameras can render to and that can be read back.
 pub fn target(app: &mut App, size: UVec2, format: TextureFormat) -> Handle<Image> {
     let extent = Extent3d { width: size.x, height: size.y, depth_or_array_layers: 1 };
     let usage = RenderAssetUsages::default();
@@ -160,7 +153,7 @@ pub fn target(app: &mut App, size: UVec2, format: TextureFormat) -> Handle<Image
     app.world_mut().resource_mut::<Assets<Image>>().add(image)
 }
 
-/// A lit sphere of radius 0.5 at the origin that is marked as a face.
+/// Spawns a lit sphere of radius 0.5 at the origin that is marked as a face.
 pub fn spawn_face(app: &mut App) -> Entity {
     let world = app.world_mut();
     let mesh = world.resource_mut::<Assets<Mesh>>().add(Sphere::new(0.5));
@@ -183,7 +176,7 @@ pub fn spawn_face(app: &mut App) -> Entity {
         .id()
 }
 
-/// A camera two units in front of the face, without the effect.
+/// Spawns a camera two units in front of the face, without the effect.
 pub fn spawn_camera(app: &mut App, target: &Handle<Image>, msaa: Msaa) -> Entity {
     app.world_mut()
         .spawn((
@@ -196,12 +189,12 @@ pub fn spawn_camera(app: &mut App, target: &Handle<Image>, msaa: Msaa) -> Entity
         .id()
 }
 
-/// The face's box, where it is given by hand.
+/// Returns the face's box, for tests that give it by hand.
 pub fn face_bounds() -> Aabb {
     Aabb::from_min_max(Vec3::splat(-0.5), Vec3::splat(0.5))
 }
 
-/// The frame that the target holds, row by row without padding.
+/// Reads the frame that the target holds, row by row without padding.
 pub fn frame(app: &mut App, target: &Handle<Image>) -> Vec<u8> {
     let world = render_world(app);
     let image = world.resource::<RenderAssets<GpuImage>>().get(target).expect("the target exists");
@@ -227,7 +220,7 @@ pub fn frame(app: &mut App, target: &Handle<Image>) -> Vec<u8> {
     bytes.chunks(padded as usize).flat_map(|row| &row[..row_bytes as usize]).copied().collect()
 }
 
-/// The values that a network's scratch buffer holds.
+/// Reads the values that a network's scratch buffer holds.
 pub fn read_planes(device: &RenderDevice, queue: &RenderQueue, source: &Buffer, format: ActivationFormat) -> Vec<f32> {
     let buffer = device.create_buffer(&BufferDescriptor {
         label: None,

@@ -1,28 +1,28 @@
-//! What an artist can ask for: each control does what it says, and nothing where it says nothing.
+//! Controls for artists: each does what its documentation says, and nothing at its neutral value.
 
 use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass};
 use bevy::prelude::*;
 use bevy::render::render_resource::{Extent3d, TextureDimension, TextureFormat};
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitGpuState;
 use bevy_portrait_realism::prelude::*;
-use portrait_network::{Model, Plane};
+use portrait_network::{Model, Plane, Recommended};
 
 use crate::common::{render_world, settle};
 use crate::stage::{SIZE, Stage, changed, linear_model, model};
 
-/// Turns red up and blue down, by as much at every pixel: in display-referred sRGB by a tenth.
+/// Returns a network that turns red up and blue down at every pixel, by a tenth in display-referred sRGB.
 fn tint() -> Model {
     linear_model(&[Plane::Color], vec![0.0; 9], [0.4, 0.0, -0.4])
 }
 
-/// A residual that follows the frame's colour: it has a broad and a fine part.
+/// Returns a network whose residual follows the frame's colour, and so has a base and a detail layer.
 fn contrast() -> Model {
     let mut weight = vec![0.0; 9];
     (0..3).for_each(|channel| weight[channel * 4] = 0.3);
     linear_model(&[Plane::Color], weight, [0.1; 3])
 }
 
-/// Differences of two frames at a pixel, red, green and blue, 0–255.
+/// Returns the differences of two frames at a pixel, red, green and blue, 0–255.
 fn difference(before: &[u8], after: &[u8], at: UVec2) -> [i32; 3] {
     let at = ((at.y * SIZE.x + at.x) * 4) as usize;
     std::array::from_fn(|channel| i32::from(after[at + channel]) - i32::from(before[at + channel]))
@@ -44,15 +44,15 @@ fn controls_at_their_defaults_and_at_zero_change_nothing() {
     assert!(second != first);
     for (name, settings) in [
         ("strength", with(&|settings| settings.strength = 0.0)),
-        ("light and detail", with(&|settings| (settings.light, settings.detail) = (0.0, 0.0))),
-        ("light and detail below 0", with(&|settings| (settings.light, settings.detail) = (-1.0, -1.0))),
+        ("base and detail", with(&|settings| (settings.base, settings.detail) = (0.0, 0.0))),
+        ("base and detail below 0", with(&|settings| (settings.base, settings.detail) = (-1.0, -1.0))),
         ("likeness", with(&|settings| settings.likeness = 1.0)),
         ("no faces", with(&|settings| settings.max_faces = 0)),
     ] {
         assert!(stage.set(settings) == first, "{name}");
     }
     for (name, settings) in [
-        ("light and detail NaN", with(&|settings| (settings.light, settings.detail) = (f32::NAN, f32::NAN))),
+        ("base and detail NaN", with(&|settings| (settings.base, settings.detail) = (f32::NAN, f32::NAN))),
         ("preserve_color below 0", with(&|settings| settings.preserve_color = -3.0)),
         ("likeness NaN", with(&|settings| settings.likeness = f32::NAN)),
         ("strength beyond 1", with(&|settings| settings.strength = f32::INFINITY)),
@@ -62,32 +62,32 @@ fn controls_at_their_defaults_and_at_zero_change_nothing() {
 }
 
 #[test]
-fn light_and_detail_are_the_two_parts_of_the_change() {
+fn base_and_detail_are_the_two_layers_of_the_change() {
     let mut stage = Stage::new(Msaa::Off, ());
     let first = stage.first.clone();
     let model = model(&mut stage.app, contrast());
-    let mut set = |light, detail| stage.set(PortraitRealism { model: model.clone(), light, detail, ..default() });
-    let (whole, light, detail) = (set(1.0, 1.0), set(1.0, 0.0), set(0.0, 1.0));
-    assert!(light != first && detail != first && light != whole && detail != whole);
-    // Together they are the whole, up to the rounding of two frames.
-    let (mut worst, mut light_slope, mut whole_slope) = (0, 0, 0);
+    let mut set = |base, detail| stage.set(PortraitRealism { model: model.clone(), base, detail, ..default() });
+    let (whole, base, detail) = (set(1.0, 1.0), set(1.0, 0.0), set(0.0, 1.0));
+    assert!(base != first && detail != first && base != whole && detail != whole);
+    // Together the layers are the whole, up to the rounding of two frames.
+    let (mut worst, mut base_slope, mut whole_slope) = (0, 0, 0);
     for y in 20..60 {
         for x in 25..70 {
             let at = UVec2::new(x, y);
-            let [all, broad, fine] = [&whole, &light, &detail].map(|frame| difference(&first, frame, at)[1]);
-            worst = worst.max((all - broad - fine).abs());
-            light_slope = light_slope.max((difference(&first, &light, at + UVec2::X)[1] - broad).abs());
+            let [all, in_base, in_detail] = [&whole, &base, &detail].map(|frame| difference(&first, frame, at)[1]);
+            worst = worst.max((all - in_base - in_detail).abs());
+            base_slope = base_slope.max((difference(&first, &base, at + UVec2::X)[1] - in_base).abs());
             whole_slope = whole_slope.max((difference(&first, &whole, at + UVec2::X)[1] - all).abs());
         }
     }
-    println!("light + detail differ from the whole by {worst} of 255; steepest change {light_slope} of {whole_slope}");
+    println!("base + detail differ from the whole by {worst} of 255; steepest change {base_slope} of {whole_slope}");
     assert!(worst <= 2, "{worst}");
-    assert!(light_slope * 2 <= whole_slope, "light is broad: {light_slope}, {whole_slope}");
-    // Twice the detail goes twice as far from the light.
+    assert!(base_slope * 2 <= whole_slope, "the base layer is smooth: {base_slope}, {whole_slope}");
+    // Twice the detail goes twice as far from the base layer.
     let twice = set(1.0, 2.0);
     let at = CENTER + UVec2::new(0, 14);
-    let [all, broad, more] = [&whole, &light, &twice].map(|frame| difference(&first, frame, at)[1]);
-    assert!((more - broad - 2 * (all - broad)).abs() <= 3, "{all} {broad} {more}");
+    let [all, in_base, more] = [&whole, &base, &twice].map(|frame| difference(&first, frame, at)[1]);
+    assert!((more - in_base - 2 * (all - in_base)).abs() <= 3, "{all} {in_base} {more}");
     // Equal factors scale the whole.
     for (factor, frame) in [(0.5, set(0.5, 0.5)), (2.0, set(2.0, 2.0))] {
         let scaled = difference(&first, &frame, at)[1];
@@ -96,15 +96,30 @@ fn light_and_detail_are_the_two_parts_of_the_change() {
 }
 
 #[test]
-fn a_change_that_is_the_same_everywhere_is_all_light() {
+fn a_change_that_is_the_same_everywhere_is_all_base_layer() {
     let mut stage = Stage::new(Msaa::Off, ());
     let first = stage.first.clone();
     let model = model(&mut stage.app, tint());
-    let mut set = |light, detail| stage.set(PortraitRealism { model: model.clone(), light, detail, ..default() });
+    let mut set = |base, detail| stage.set(PortraitRealism { model: model.clone(), base, detail, ..default() });
     assert!(set(0.0, 2.0) == first, "there is no detail in it");
     let (whole, half) = (set(1.0, 1.0), set(0.5, 1.0));
     let [all, half] = [whole, half].map(|frame| difference(&first, &frame, CENTER));
     assert!(all[0] >= 24 && (all[0] - 2 * half[0]).abs() <= 2, "{all:?} {half:?}");
+}
+
+#[test]
+fn what_weights_recommend_multiplies_the_settings() {
+    let mut stage = Stage::new(Msaa::Off, ());
+    let plain = model(&mut stage.app, contrast());
+    let mut softer = contrast();
+    softer.recommended = Recommended { base: 1.0, detail: 0.5 };
+    let softer = model(&mut stage.app, softer);
+    let mut set = |model: &Handle<PortraitModel>, detail| {
+        stage.set(PortraitRealism { model: model.clone(), detail, ..default() })
+    };
+    assert!(set(&softer, 1.0) == set(&plain, 0.5));
+    assert!(set(&softer, 2.0) == set(&plain, 1.0));
+    assert!(set(&softer, 1.0) != set(&plain, 1.0));
 }
 
 #[test]
@@ -137,7 +152,7 @@ fn likeness_limits_how_far_a_pixel_moves() {
     assert!((12..=13).contains(&red) && green == 0 && (-13..=-12).contains(&blue), "{red} {green} {blue}");
 }
 
-/// An image that is white on its left half and black on its right one.
+/// Makes an image that is white on its left half and black on its right half.
 fn half_white(app: &mut App, size: u32) -> Handle<Image> {
     let extent = Extent3d { width: size, height: size, depth_or_array_layers: 1 };
     let texels = (0..size * size).map(|at| if at % size < size / 2 { 255 } else { 0 }).collect();
@@ -172,7 +187,7 @@ fn mask_over_the_face_turns_with_it() {
         let off = stage.set(PortraitRealism { enabled: false, ..settings.clone() });
         let on = stage.set(settings.clone());
         assert!(stage.app.world().entity(stage.camera).contains::<DepthPrepass>(), "the plugin brings it");
-        // The sphere alone: what lies behind it is no face.
+        // Only the sphere is masked, since the background behind it is no face.
         let inside = |at: UVec2| (at.as_vec2() + 0.5 - SIZE.as_vec2() / 2.0).length() < 18.0;
         let pixels = changed(&off, &on, SIZE.x).into_iter().filter(|&at| inside(at));
         pixels.fold([0, 0, 0, 0], |mut sides: [usize; 4], at| {
@@ -205,7 +220,7 @@ fn nothing_is_enhanced_until_the_mask_is_there() {
     stage.app.world_mut().resource_mut::<Assets<Image>>().insert(&image, white).expect("a handle of its own");
     let masked = stage.frame();
     assert!(masked != first && masked == stage.set(PortraitRealism { model: model.clone(), ..default() }));
-    // One that cannot be filtered is as good as none.
+    // A mask that cannot be filtered counts as no mask.
     let floats = [0; 16];
     let wrong =
         Image::new_fill(Extent3d::default(), TextureDimension::D2, &floats, TextureFormat::Rgba32Float, default());
@@ -219,7 +234,7 @@ fn controls_are_animated_without_making_anything_new() {
     let model = model(&mut stage.app, contrast());
     let at = |step: f32| PortraitRealism {
         model: model.clone(),
-        light: 1.0 - step,
+        base: 1.0 - step,
         detail: 1.0 + step,
         preserve_color: step,
         likeness: step,
@@ -244,8 +259,8 @@ fn controls_are_animated_without_making_anything_new() {
 #[test]
 fn settings_are_written_and_read_with_serde() {
     let settings = PortraitRealism {
-        light: 0.5,
-        quality: PortraitQuality::Auto { budget_ms: 2.5 },
+        base: 0.5,
+        resolution: PortraitResolution::Auto { budget_ms: 2.5 },
         mask: Some(PortraitMask { space: PortraitMaskSpace::Face, ..default() }),
         ..default()
     };

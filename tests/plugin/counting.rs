@@ -1,4 +1,4 @@
-//! Counts what is made on the device, by the numbers that Bevy gives each buffer, texture, view and bind group.
+//! Counts the objects made on the device, by the numbers that Bevy gives each buffer, texture, view and bind group.
 
 use bevy::render::render_resource::{
     BufferDescriptor, BufferUsages, Extent3d, TextureDescriptor, TextureDimension, TextureFormat, TextureUsages,
@@ -6,7 +6,7 @@ use bevy::render::render_resource::{
 };
 use bevy::render::renderer::RenderDevice;
 
-/// How many buffers, textures, views and bind groups were made so far; asking makes one of each.
+/// Returns the numbers of buffers, textures, views and bind groups made so far. Each call makes one of each.
 pub fn objects_made(device: &RenderDevice) -> [u64; 4] {
     let usage = BufferUsages::COPY_DST;
     let buffer = device.create_buffer(&BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false });
@@ -30,7 +30,7 @@ pub fn objects_made(device: &RenderDevice) -> [u64; 4] {
     ]
 }
 
-/// The number in an identifier such as `BufferId(7)`.
+/// Returns the number in an identifier such as `BufferId(7)`.
 fn number(id: &str) -> u64 {
     let digits: String = id.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap_or_else(|_| panic!("{id} holds no number"))

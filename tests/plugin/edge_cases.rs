@@ -1,4 +1,4 @@
-//! Cameras, faces and assets that are out of the ordinary.
+//! Unusual cameras, faces and assets.
 
 use bevy::anti_alias::fxaa::Fxaa;
 use bevy::camera::visibility::RenderLayers;
@@ -8,15 +8,15 @@ use bevy::prelude::*;
 use bevy::render::diagnostic::RenderDiagnosticsPlugin;
 use bevy::render::render_resource::{TextureFormat, TextureUsages};
 use bevy::shader::Shader;
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitGpuState;
+use bevy_portrait_realism::internals::{Region, box_corners, face_region};
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::region::{Region, box_corners, face_region};
 use portrait_network::Plane::Color as ColorPlane;
 
 use crate::common::{face_bounds, frame, headless, render_world, settle, spawn_camera, spawn_face, target};
 use crate::stage::{SIZE, Stage, assert_inside, changed, linear_model, model};
 
-/// Adds 0.1 to every channel.
+/// Returns settings with a network that adds 0.1 to every channel.
 fn brighter(app: &mut App) -> PortraitRealism {
     let model = model(app, linear_model(&[ColorPlane], vec![0.0; 9], [0.4; 3]));
     PortraitRealism { model, ..default() }
@@ -28,7 +28,7 @@ fn hidden_faces_and_faces_on_other_layers_are_left_alone() {
     let first = stage.first.clone();
     let settings = brighter(&mut stage.app);
     assert!(stage.set(settings) != first);
-    // A face without a mesh: what hides it does not change the frame otherwise.
+    // The face has no mesh, so that hiding it does not change the frame otherwise.
     stage.app.world_mut().entity_mut(stage.face).remove::<PortraitFace>();
     let face = PortraitFace { bounds: Some(face_bounds()) };
     let face = stage.app.world_mut().spawn((Transform::default(), Visibility::Visible, face)).id();
@@ -143,11 +143,11 @@ fn broken_shader_leaves_the_frame_alone_and_a_mended_one_works() {
     let first = stage.first.clone();
     let settings = brighter(&mut stage.app);
     let second = stage.set(settings);
-    let path = "embedded://bevy_portrait_realism/shaders/conv.wgsl";
+    let path = "embedded://bevy_portrait_realism/shaders/inference/conv.wgsl";
     let shader: Handle<Shader> = stage.app.world().resource::<AssetServer>().get_handle(path).expect("it is loaded");
     let mut shaders = stage.app.world_mut().resource_mut::<Assets<Shader>>();
     let good = shaders.get(&shader).expect("it is loaded").clone();
-    _ = shaders.insert(&shader, Shader::from_wgsl("this is no shader", "shaders/conv.wgsl"));
+    _ = shaders.insert(&shader, Shader::from_wgsl("this is no shader", "shaders/inference/conv.wgsl"));
     for _ in 0..5 {
         stage.app.update();
     }
@@ -159,7 +159,7 @@ fn broken_shader_leaves_the_frame_alone_and_a_mended_one_works() {
 #[test]
 fn each_layer_is_measured_under_its_own_name() {
     let mut app = headless("assets", true);
-    // Added late: the app is already built, so its parts are set up by hand, as `App::finish` would.
+    // The plugin is added late, to an app that is already built, so its parts are set up by hand, as `App::finish` would.
     let plugin = RenderDiagnosticsPlugin;
     plugin.build(&mut app);
     plugin.finish(&mut app);

@@ -1,4 +1,4 @@
-//! What is in front of a face is never painted over.
+//! Exclusion: objects in front of a face are never painted over.
 
 use bevy::core_pipeline::prepass::DepthPrepass;
 use bevy::prelude::*;
@@ -8,7 +8,7 @@ use portrait_network::Plane;
 use crate::golden::assert_golden;
 use crate::stage::{SIZE, Stage, changed, linear_model, model};
 
-/// A bar across the face: a hand, if you like.
+/// Spawns a bar across the face, like a hand.
 fn spawn_bar(stage: &mut Stage, z: f32, alpha: f32) -> Entity {
     let world = stage.app.world_mut();
     let mesh = world.resource_mut::<Assets<Mesh>>().add(Cuboid::new(2.0, 0.18, 0.05));
@@ -24,12 +24,12 @@ fn brighter(stage: &mut Stage) -> PortraitRealism {
     PortraitRealism { model, ..default() }
 }
 
-/// Pixels that the bar covers, with those that it covers in part.
+/// Returns the pixels that the bar covers, wholly or in part.
 fn covered(without_bar: &[u8], with_bar: &[u8]) -> Vec<UVec2> {
     changed(without_bar, with_bar, SIZE.x)
 }
 
-/// Both frames with the effect off and on, and the pixels that changed.
+/// Draws a frame with the effect off and one with the effect on, and returns both and the pixels that changed.
 fn enhance(stage: &mut Stage, settings: &PortraitRealism) -> (Vec<u8>, Vec<u8>, Vec<UVec2>) {
     let off = stage.set(PortraitRealism { enabled: false, ..settings.clone() });
     let on = stage.set(settings.clone());
@@ -43,7 +43,7 @@ fn hand_in_front_of_the_face_is_left_untouched_pixel_for_pixel() {
         let mut stage = Stage::new(msaa, DepthPrepass);
         let settings = brighter(&mut stage);
         let (without, ..) = enhance(&mut stage, &settings);
-        // In front of the face's box, whose front is 0.5 from its centre, by more than its margin.
+        // The bar is in front of the face's box, whose front is 0.5 from its centre, by more than the box's margin.
         spawn_bar(&mut stage, 1.0, 1.0);
         let (off, on, pixels) = enhance(&mut stage, &settings);
         let hand = covered(&without, &off);
@@ -61,7 +61,7 @@ fn hand_at_the_cheek_is_excluded_by_name() {
     // The plugin brings the prepass with the first exclusion, not before.
     assert!(!stage.app.world().entity(stage.camera).contains::<DepthPrepass>());
     let (without, ..) = enhance(&mut stage, &settings);
-    // Within the face's box, in front of its surface.
+    // The bar is within the face's box, in front of the face's surface.
     let bar = spawn_bar(&mut stage, 0.5, 1.0);
     let (off, _, pixels) = enhance(&mut stage, &settings);
     let hand = covered(&without, &off);
@@ -76,7 +76,7 @@ fn hand_at_the_cheek_is_excluded_by_name() {
     assert!(pixels.len() > 1000, "the rest of the face is enhanced: {}", pixels.len());
     assert_golden(&stage.app, "hand_excluded", SIZE, &on);
 
-    // Hidden, it protects nothing.
+    // A hidden bar protects nothing.
     stage.app.world_mut().entity_mut(bar).insert(Visibility::Hidden);
     let (_, _, pixels) = enhance(&mut stage, &settings);
     assert!(hand.iter().any(|at| pixels.contains(at)));
@@ -107,7 +107,7 @@ fn excluded_behind_the_face_changes_nothing() {
     let settings = brighter(&mut stage);
     let second = stage.set(settings);
     let bar = spawn_bar(&mut stage, 0.0, 1.0);
-    // Inside the head, out of sight where the face is.
+    // The bar is inside the head, out of sight where the face is.
     stage
         .app
         .world_mut()

@@ -1,4 +1,4 @@
-//! Several faces: which are enhanced, and that none of it pops.
+//! Several faces: the right ones are enhanced, and none pops in or out.
 
 use bevy::camera::ScalingMode;
 use bevy::prelude::*;
@@ -9,10 +9,10 @@ use crate::common::{face_bounds, frame, headless, settle, spawn_camera, target};
 use crate::stage::{LDR, changed, linear_model, model};
 
 const SIZE: UVec2 = UVec2::new(240, 96);
-/// What the camera sees from top to bottom; 2.5 times as much across.
+/// Height of the camera's view, units; the view is 2.5 times as wide.
 const HEIGHT: f32 = 2.4;
 
-/// Balls of the same material in front of an orthographic camera, each a face.
+/// A row of balls of the same material in front of an orthographic camera, each marked as a face.
 struct Row {
     app: App,
     camera: Entity,
@@ -21,7 +21,7 @@ struct Row {
 }
 
 impl Row {
-    /// Places across, and scales.
+    /// Makes a row of balls with these places across and scales.
     fn new(places: &[(f32, f32)]) -> Self {
         let mut app = headless("assets", true);
         let world = app.world_mut();
@@ -59,7 +59,7 @@ impl Row {
         change(&mut camera.get_mut::<PortraitRealism>().expect("the effect"));
     }
 
-    /// Without and with the effect.
+    /// Draws the frames without and with the effect.
     fn frames(&mut self) -> [Vec<u8>; 2] {
         [false, true].map(|enabled| {
             self.settings(|settings| settings.enabled = enabled);
@@ -68,7 +68,7 @@ impl Row {
         })
     }
 
-    /// How much brighter the middle of the face at `x` becomes, 0–255.
+    /// Returns the amount by which the effect brightens the middle of the face at `x`, 0–255.
     fn gain(&mut self, x: f32) -> u8 {
         let [off, on] = self.frames();
         let at = ((SIZE.y / 2 * SIZE.x + column(x)) * 4) as usize;
@@ -76,7 +76,7 @@ impl Row {
     }
 }
 
-/// The column of a place.
+/// Returns the column of pixels at a place across.
 fn column(x: f32) -> u32 {
     (SIZE.x as f32 / 2.0 + x * SIZE.y as f32 / HEIGHT) as u32
 }
@@ -131,7 +131,7 @@ fn a_budget_takes_the_largest_and_fades_between_equals() {
 fn faces_fade_with_distance_and_at_the_edge_of_the_screen() {
     let mut row = Row::new(&[(0.0, 1.0)]);
     let full = row.gain(0.0);
-    // The box is as wide as the ball: 40 pixels at scale 1.
+    // The box is as wide as the ball, 40 pixels at scale 1.
     let shrinking: Vec<u8> = (0..=20)
         .map(|step| {
             row.place(0, 0.0, 1.0 - 0.04 * step as f32);
@@ -141,7 +141,7 @@ fn faces_fade_with_distance_and_at_the_edge_of_the_screen() {
     assert_eq!((shrinking[0], shrinking[20]), (full, 0), "{shrinking:?}");
     assert!(shrinking.windows(2).all(|pair| pair[1] <= pair[0] && pair[0] - pair[1] <= full / 3), "{shrinking:?}");
 
-    // Out to the right: what remains of it on screen is enhanced less and less.
+    // The face moves out to the right; its part on screen is enhanced less and less.
     row.place(0, 0.0, 1.0);
     let mut changes: Vec<u32> = Vec::new();
     for step in 0..=30 {
@@ -167,10 +167,10 @@ fn fast_turns_and_cuts_never_flash() {
     row.settings(|settings| settings.enabled = false);
     let off = middle(&mut row, -2.0);
     row.settings(|settings| settings.enabled = true);
-    // From one frame to the next a quarter of the screen further, nearer and farther; then out of sight and back.
+    // The face jumps by a quarter of the screen from frame to frame, nearer and farther; then out of sight and back.
     for (x, scale) in [(-2.0, 0.8), (-0.5, 1.3), (1.0, 2.2), (2.0, 0.7), (-1.5, 1.0)] {
         row.place(0, x, scale);
-        // Dithering.
+        // Dithering may make a difference of 1.
         let gain = middle(&mut row, x) - off;
         assert!(gain.abs_diff(full) <= 1, "at {x}, scale {scale}: {gain}, not {full}");
     }

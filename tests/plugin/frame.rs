@@ -1,13 +1,14 @@
-//! Whole frames: what the effect changes, and what it leaves alone.
+//! Whole frames: the effect changes the region, and leaves everything else alone.
 
 use bevy::camera::primitives::Aabb;
 use bevy::camera::{Hdr, Viewport};
 use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
 use bevy::prelude::*;
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitGpuState;
+use bevy_portrait_realism::internals::Region;
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::region::Region;
 use portrait_network::Plane::{Depth, Normal};
+use portrait_network::layers::weigh;
 use portrait_network::reference::{Tensor, forward};
 use portrait_network::transfer::{srgb_decode, srgb_encode};
 use portrait_network::{Model, Plane};
@@ -17,13 +18,17 @@ use crate::common::{
 };
 use crate::stage::{LDR, SIZE, Stage, assert_inside, changed, linear_model, model};
 
-/// What the effect does to an 8-bit frame, on the CPU.
+/// Computes on the CPU the second image that the effect makes of an 8-bit frame.
 pub fn enhance(first: &[u8], size: UVec2, region: &Region, model: &Model, strength: f32) -> Vec<u8> {
     let (rect, mut second) = (region.rect_px, first.to_vec());
     let (width, height) = (rect.width() as usize, rect.height() as usize);
     let at = |y: usize, x: usize| ((rect.min.y as usize + y) * size.x as usize + rect.min.x as usize + x) * 4;
     let planes = Tensor::from_fn(3, height, width, |c, y, x| f32::from(first[at(y, x) + c]) / 255.0);
-    let enhanced = forward(model, &planes).expect("planes fit");
+    let forward = forward(model, &planes).expect("planes fit");
+    // The plugin gives the residual's layers the factors that the weights recommend.
+    let residual = Tensor::from_fn(3, height, width, |c, y, x| forward.at(c, y, x) - planes.at(c, y, x));
+    let weighed = weigh(&residual.data, height, width, model.recommended);
+    let enhanced = |c: usize, y: usize, x: usize| planes.at(c, y, x) + weighed[(c * height + y) * width + x];
     for y in 0..height {
         for x in 0..width {
             let inwards = [x, y, width - 1 - x, height - 1 - y];
@@ -32,7 +37,7 @@ pub fn enhance(first: &[u8], size: UVec2, region: &Region, model: &Model, streng
             let weight = strength * nearest * nearest * (3.0 - 2.0 * nearest);
             for c in 0..3 {
                 let original = srgb_decode(planes.at(c, y, x));
-                let change = srgb_decode(enhanced.at(c, y, x).clamp(0.0, 1.0)) - original;
+                let change = srgb_decode(enhanced(c, y, x).clamp(0.0, 1.0)) - original;
                 second[at(y, x) + c] = (srgb_encode(original + weight * change) * 255.0).round() as u8;
             }
         }
@@ -47,7 +52,7 @@ pub fn assert_close(expected: &[u8], found: &[u8], tolerance: u8) {
     assert!(difference <= tolerance, "frames differ by {difference} of 255 at pixel {}", at / 4);
 }
 
-/// The embedded weights that read nothing but the frame.
+/// Returns settings with the embedded weights that read nothing but the frame.
 fn fast() -> PortraitRealism {
     PortraitRealism { model: PortraitModel::FAST, ..default() }
 }
@@ -60,7 +65,7 @@ fn normals_of_a_wall_behind_the_face_are_hidden_from_the_network() {
     let material = world.resource_mut::<Assets<StandardMaterial>>().add(Color::srgb(0.3, 0.3, 0.3));
     world.spawn((Mesh3d(wall), MeshMaterial3d(material), Transform::from_xyz(0.0, 0.0, -3.0)));
     let first = stage.frame();
-    // Red: the normal's z.
+    // The network shows the normal's z as red.
     let mut weight = vec![0.0; 3 * 7];
     weight[5] = 1.0;
     let model = model(&mut stage.app, linear_model(&[Plane::Color, Normal, Depth], weight, [0.0; 3]));
@@ -104,7 +109,7 @@ fn frame_matches_the_reference_and_off_is_bit_for_bit_the_first_image() {
     let shipped = PortraitModel::fast().expect("the shipped weights");
     assert_eq!(stage.allocated_bytes(), 0, "nothing is allocated before a camera asks for it");
 
-    // Off in every way there is, before it was ever on.
+    // The effect is off, in every way there is, before it was ever on.
     assert!(stage.set(PortraitRealism { enabled: false, ..fast() }) == first, "disabled");
     assert!(stage.set(PortraitRealism { strength: 0.0, ..fast() }) == first, "strength 0");
     assert!(stage.set(PortraitRealism { strength: f32::NAN, ..fast() }) == first, "strength NaN");
@@ -125,7 +130,7 @@ fn frame_matches_the_reference_and_off_is_bit_for_bit_the_first_image() {
     assert!(again != first);
     assert_eq!(stage.allocated_bytes(), allocated);
 
-    // And off again, in every way there is.
+    // Then the effect is off again, in every way there is.
     assert!(stage.set(PortraitRealism { strength: 0.0, ..fast() }) == first, "strength 0");
     assert!(stage.set(PortraitRealism { enabled: false, ..fast() }) == first, "disabled");
     assert_eq!(stage.allocated_bytes(), allocated, "off does not grow");
@@ -134,7 +139,7 @@ fn frame_matches_the_reference_and_off_is_bit_for_bit_the_first_image() {
     assert!(stage.frame() == first, "component removed");
     assert_eq!(stage.allocated_bytes(), 0, "a network that no camera names is dropped");
 
-    // Faces that are not there.
+    // Without a visible face nothing changes.
     stage.set(fast());
     stage.app.world_mut().entity_mut(stage.face).insert(PortraitFace::default());
     assert!(stage.frame() == again, "the mesh's box is the one given by hand");
@@ -161,7 +166,7 @@ fn hdr_camera_with_msaa_is_enhanced_after_tone_mapping() {
     let mut stage = Stage::new(Msaa::Sample4, Hdr);
     let first = stage.first.clone();
     let region = stage.region();
-    // More contrast in red and green, less in blue, and the mean of all three mixed in.
+    // The network raises the contrast of red and green, lowers that of blue, and mixes in the mean of all three.
     let weight = vec![0.6, 0.1, 0.1, 0.1, 0.6, 0.1, 0.1, 0.1, -0.6];
     let linear = linear_model(&[Plane::Color], weight, [0.2, 0.1, 0.3]);
     let settings = PortraitRealism { model: model(&mut stage.app, linear.clone()), ..default() };
@@ -237,7 +242,7 @@ fn two_cameras_with_different_settings_do_not_mix() {
     assert_close(&enhance(&first, SIZE, &stage.region(), &shipped, 1.0), &second, 2);
     assert!(frame(&mut stage.app, &other_target) == alone, "each camera has its own strength and weights");
 
-    // The same weights, other strengths.
+    // Other strengths scale the change of the same weights.
     stage.app.world_mut().entity_mut(other).insert(PortraitRealism { strength: 0.25, ..fast() });
     assert!(stage.frame() == second);
     stage.app.world_mut().entity_mut(other).insert(PortraitRealism { enabled: false, ..fast() });
@@ -285,7 +290,7 @@ fn large_region_is_scaled_down_for_the_network() {
     let mut app = headless("assets", true);
     let size = UVec2::new(700, 560);
     let target = target(&mut app, size, LDR);
-    // Nothing but the clear colour: the residual is the same everywhere, whatever the scale.
+    // The frame is only the clear colour, so the residual is the same everywhere, whatever the scale.
     let camera = spawn_camera(&mut app, &target, Msaa::Off);
     app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
     app.world_mut().entity_mut(camera).insert(Transform::from_xyz(0.0, 0.0, 1.0));

@@ -1,4 +1,4 @@
-//! Pictures of what a set-up looks like, in `tests/golden`: somebody has looked at each of them.
+//! Golden pictures: the right look of each set-up, in `tests/golden`. Somebody has looked at every picture.
 
 use std::env;
 use std::path::Path;
@@ -10,13 +10,13 @@ use wgpu::DeviceType;
 
 use crate::common::render_world;
 
-/// Largest difference of a channel that is no difference, of 255.
+/// Maximum difference of a channel that counts as no difference, of 255.
 const TOLERANCE: u8 = 2;
-/// Of this many pixels, one may differ by more on a GPU: outlines are drawn a little differently on each. On lavapipe none.
+/// Number of pixels of which one may differ by more on a GPU, since every GPU draws outlines a little differently. On lavapipe none may.
 const PIXELS_PER_OUTLIER: usize = 40;
 
-/// Compares a frame with the picture of this name. After a change that is meant, `PORTRAIT_RENEW_GOLDEN=1 cargo test` writes
-/// the pictures anew, on lavapipe; look at them before they are committed.
+/// Asserts that a frame is the picture of this name. After an intended change, `PORTRAIT_RENEW_GOLDEN=1 cargo test` on lavapipe writes the
+/// pictures anew; look at the pictures before you commit them.
 pub fn assert_golden(app: &App, name: &str, size: UVec2, frame: &[u8]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.png"));
     let is_cpu = render_world(app).resource::<RenderAdapter>().get_info().device_type == DeviceType::Cpu;

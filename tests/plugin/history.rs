@@ -1,4 +1,4 @@
-//! What flickers calms down, and nothing is late by more than a frame.
+//! History: flicker calms down, and no change is late by more than a frame.
 
 use bevy::camera::ScalingMode;
 use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass};
@@ -47,7 +47,8 @@ impl Slide {
         Self { app, camera, slide, image, target }
     }
 
-    /// The next frame, with the slide so far to the right of the middle and this picture on it: green in its middle row, 0–255.
+    /// Draws the next frame, with the slide `x_px` pixels to the right of the middle and this picture on it, and returns green in the
+    /// slide's middle row, 0–255.
     fn next(&mut self, x_px: i32, pixel: impl Fn(UVec2) -> u8) -> Vec<u8> {
         let mut images = self.app.world_mut().resource_mut::<Assets<Image>>();
         images.insert(&self.image, picture(pixel)).expect("the image is there");
@@ -83,7 +84,7 @@ fn picture(pixel: impl Fn(UVec2) -> u8) -> Image {
     image
 }
 
-/// Amplifies what it sees: noise in the frame becomes more noise.
+/// Returns a network that amplifies the frame, so that noise becomes more noise.
 fn amplifier() -> Model {
     let mut weight = vec![0.0; 9];
     (0..3).for_each(|channel| weight[channel * 4] = 0.8);
@@ -94,7 +95,7 @@ fn with_history(history: f32) -> impl FnOnce(&mut App) -> PortraitRealism {
     move |app| PortraitRealism { model: model(app, amplifier()), history, ..default() }
 }
 
-/// Noise of ±8 that differs from frame to frame, around a pattern that moves with the slide.
+/// Returns a picture of noise of ±8 that differs from frame to frame, around a pattern that moves with the slide.
 fn noisy(frame: u32) -> impl Fn(UVec2) -> u8 {
     move |at| {
         let mut noise = (at.x * 0x9E37 + at.y * 0x85EB + frame * 0xC2B2 + 1).wrapping_mul(0x2C1B_3C6D);
@@ -104,7 +105,7 @@ fn noisy(frame: u32) -> impl Fn(UVec2) -> u8 {
     }
 }
 
-/// How much the moving slide's rows differ from one frame to the next, in the middle of it; the motion is exact.
+/// Returns the mean difference of the moving slide's rows from one frame to the next, in the slide's middle; the motion is exact.
 fn flicker(rows: &[Vec<u8>]) -> f64 {
     let inner = 8..SLIDE as usize - 8;
     let pairs = rows.windows(2).flat_map(|pair| inner.clone().map(|x| (pair[0][x], pair[1][x])));
@@ -149,7 +150,7 @@ fn a_mouth_that_opens_in_three_frames_is_late_by_one_at_most() {
     assert_eq!((width(&sharp[0]), width(&sharp[9])), (0, 24), "the mouth opens");
     for (frame, (row, sharp)) in steady[1..].iter().zip(sharp.windows(2)).enumerate() {
         for x in 8..40 {
-            // On its way from the frame before to this one, and not further behind but for a tenth of the way.
+            // The value is on the way from the frame before to this one, or behind by less than a tenth of the way.
             let way = [sharp[0][x], sharp[1][x]];
             let (low, high) = (way[0].min(way[1]).saturating_sub(8), way[0].max(way[1]).saturating_add(8));
             let found = row[x];
@@ -179,7 +180,7 @@ fn reset_and_a_pause_forget_the_last_frame() {
     assert!(!settings.reset, "it holds for one frame");
     assert_ne!(after, sharp.next(0, noisy(7)), "history goes on");
 
-    // Off for a while: what is kept then is old.
+    // The effect is off for a while, so that the kept residual is old.
     slide.settings(|settings| settings.enabled = false);
     (0..3).for_each(|_| slide.app.update());
     slide.settings(|settings| settings.enabled = true);

@@ -1,4 +1,4 @@
-//! An app with the plugin whose cameras do not have the effect.
+//! The cost of the plugin in an app whose cameras do not have the effect.
 
 use bevy::diagnostic::DiagnosticsStore;
 use bevy::prelude::*;
@@ -6,28 +6,28 @@ use bevy::render::diagnostic::RenderDiagnosticsPlugin;
 use bevy::render::render_resource::{PipelineCache, PipelineDescriptor};
 use bevy::render::renderer::RenderDevice;
 use bevy::render::settings::WgpuSettings;
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitView;
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::{PortraitKernels, PortraitView};
 
 use crate::common::{
     assets, headless_of, plugins, render_world, render_world_mut, renderer, settle, spawn_camera, spawn_face, target,
 };
 use crate::stage::{LDR, SIZE};
 
-/// What the plugin has on the GPU and does there.
+/// Objects that the plugin has on the GPU, and passes that it runs there.
 #[derive(Debug, Default, PartialEq)]
 struct Cost {
-    /// Buffers and textures, by their labels.
+    /// Number of buffers and textures with the plugin's labels.
     allocations: usize,
     pipelines: usize,
     views: usize,
-    /// Spans of the last frames.
+    /// Number of passes with a span in the last frames.
     passes: usize,
 }
 
 fn cost(app: &mut App) -> Cost {
-    // Spans of frames before have arrived after these, and are counted no more.
+    // After these frames the spans of earlier frames have arrived, and are not counted any more.
     for _ in 0..10 {
         app.update();
     }
@@ -61,8 +61,7 @@ fn cost(app: &mut App) -> Cost {
 #[test]
 fn without_a_portrait_camera_there_is_no_pass_no_pipeline_and_no_memory() {
     let mut app = headless_of(plugins(renderer(WgpuSettings::default()), assets("assets")), |app| {
-        let kernels = PortraitKernels::Suited;
-        app.insert_resource(kernels).add_plugins((PortraitRealismPlugin, RenderDiagnosticsPlugin));
+        app.add_plugins((PortraitRealismPlugin, RenderDiagnosticsPlugin));
     });
     spawn_face(&mut app);
     let target = target(&mut app, SIZE, LDR);
@@ -72,7 +71,7 @@ fn without_a_portrait_camera_there_is_no_pass_no_pipeline_and_no_memory() {
     assert_eq!(render_world(&app).resource::<PortraitGpuState>().allocated_bytes(), 0);
     assert_eq!(app.world().resource::<Assets<PortraitModel>>().len(), 0, "no weights are decoded");
 
-    // The count sees what there is to see.
+    // With the effect the count is not 0.
     app.world_mut().entity_mut(camera).insert(PortraitRealism::default());
     settle(&mut app);
     let with = cost(&mut app);

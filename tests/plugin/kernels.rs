@@ -1,4 +1,4 @@
-//! The shipped kernels, run by the shipped plan, against `portrait_network::reference`.
+//! Compares the shipped kernels, run by the shipped plan, with `portrait_network::reference`.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -7,13 +7,12 @@ use bevy::ecs::system::SystemState;
 use bevy::prelude::*;
 use bevy::render::render_resource::{CommandEncoderDescriptor, PipelineCache, WgpuFeatures};
 use bevy::render::renderer::{RenderDevice, RenderQueue};
-use bevy_portrait_realism::PortraitKernels;
-use bevy_portrait_realism::execute::Network;
-use bevy_portrait_realism::model_asset::GpuPortraitModel;
-use bevy_portrait_realism::pipeline::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use bevy_portrait_realism::internals::Executor;
+use bevy_portrait_realism::internals::GpuPortraitModel;
+use bevy_portrait_realism::internals::WeightFormat;
+use bevy_portrait_realism::internals::{ActivationFormat, KernelVariant};
+use bevy_portrait_realism::internals::{PortraitPipelineCache, PortraitPipelines, Readiness};
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant};
-use bevy_portrait_realism::weight_layout::WeightFormat;
 use half::f16;
 use portrait_network::reference::{Tensor, forward};
 use portrait_network::transfer::normalize_color;
@@ -23,19 +22,19 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use crate::common::{headless, headless_with, read_planes, render_world_mut};
+use crate::common::{headless, headless_without, read_planes, render_world_mut};
 
 #[path = "../../network/tests/random_spec/mod.rs"]
 mod random_spec;
 
-/// Random networks that each of two variants is tried with.
+/// Number of random networks that each of two variants is tried with.
 const RANDOM_NETWORKS: u32 = 12;
 
-/// Set where the device is meant to have cooperative matrices.
+/// Environment variable that is set where the device is meant to have cooperative matrices.
 const REQUIRES_MATRICES: &str = "PORTRAIT_REQUIRES_MATRICES";
 
-/// Largest difference allowed between the GPU and the reference, in display-referred sRGB. For f16: half a step of 255, a whole one where
-/// the products are f16 as well, or for the large residuals of random weights the same share of them.
+/// Returns the maximum difference allowed between the GPU and the reference, in display-referred sRGB. For f16 the maximum is half a step of
+/// 255, or a whole step where the products are f16 as well; for the large residuals of random weights it grows in proportion.
 fn tolerance(variant: KernelVariant, largest_residual: f32) -> f32 {
     match (variant.activations, variant.half_products) {
         (ActivationFormat::F32, _) => 1e-4,
@@ -44,7 +43,7 @@ fn tolerance(variant: KernelVariant, largest_residual: f32) -> f32 {
     }
 }
 
-/// Values as they lie in a buffer.
+/// Returns values in the form in which buffers hold them.
 fn encode(values: &[f32], format: ActivationFormat) -> Vec<u8> {
     match format {
         ActivationFormat::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -52,7 +51,7 @@ fn encode(values: &[f32], format: ActivationFormat) -> Vec<u8> {
     }
 }
 
-/// A network that uses every operation, kernel size, stride and activation.
+/// Returns a network that uses every operation, kernel size, stride and activation.
 fn every_op(inputs: &[Plane]) -> Spec {
     let leaky = Activation::LeakyRelu { slope: 0.2 };
     Spec {
@@ -77,7 +76,7 @@ fn every_op(inputs: &[Plane]) -> Spec {
     }
 }
 
-/// Noise of 0–1 from a position and a seed.
+/// Returns noise of 0–1 from a position and a seed.
 fn noise(seed: u32, c: usize, y: usize, x: usize) -> f32 {
     let spread = |at: usize, by: u32| (at as u32 + 1).wrapping_mul(by);
     let mut value = seed ^ spread(c, 0x9E37_79B1) ^ spread(y, 0x85EB_CA77) ^ spread(x, 0xC2B2_AE3D);
@@ -89,7 +88,7 @@ fn noise(seed: u32, c: usize, y: usize, x: usize) -> f32 {
 }
 
 /// Runs the plan for `planes` and returns the second rendered image, as the reference does.
-fn run_on_gpu(world: &mut World, network: &mut Network, model: &Model, planes: &Tensor) -> Tensor {
+fn run_on_gpu(world: &mut World, network: &mut Executor, model: &Model, planes: &Tensor) -> Tensor {
     let network_px = UVec2::new(planes.width as u32, planes.height as u32);
     let (padded, layout) = (network.plan().padded_px(network_px), network.plan().input_layout(network_px));
     let format = network.plan().variant.activations;
@@ -128,8 +127,8 @@ fn run_on_gpu(world: &mut World, network: &mut Network, model: &Model, planes: &
     })
 }
 
-/// A network on the GPU with room for `capacity_px`, ready to run.
-fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Network {
+/// Makes a network on the GPU with room for `capacity_px`, ready to run.
+fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Executor {
     // The first frame sets the renderer up.
     app.update();
     let world = render_world_mut(app);
@@ -143,7 +142,7 @@ fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Network {
     )>::new(world);
     let network = {
         let (device, cache, pipelines, mut pipeline_cache) = params.get_mut(world).expect("the plugin's resources");
-        Network::new(&gpu, capacity_px, 2, &device, &cache, &pipelines, &mut pipeline_cache).expect("planes fit")
+        Executor::new(&gpu, capacity_px, 2, &device, &cache, &pipelines, &mut pipeline_cache).expect("planes fit")
     };
     for _ in 0..500 {
         app.update();
@@ -169,14 +168,14 @@ fn assert_model_matches_reference(app: &mut App, name: &str, model: &Arc<Model>,
         let [error, residual] = differences(app, &mut network, model, seed as u32 + 1, size);
         spread = residual.max(spread);
         println!("{name} at {size}: largest residual {spread:.2}, largest difference {error:.1e}");
-        let most = tolerance(network.plan().variant, spread);
-        assert!(error <= most, "{name} at {size}: differs by {error}, {most} allowed");
+        let max = tolerance(network.plan().variant, spread);
+        assert!(error <= max, "{name} at {size}: differs by {error}, {max} allowed");
     }
     assert!(spread > 1e-3, "{name}: a residual of {spread} proves nothing");
 }
 
-/// The largest difference from the reference, and the largest residual, for noise of this seed and size.
-fn differences(app: &mut App, network: &mut Network, model: &Model, seed: u32, size: UVec2) -> [f32; 2] {
+/// Returns the largest difference from the reference, and the largest residual, for noise of this seed and size.
+fn differences(app: &mut App, network: &mut Executor, model: &Model, seed: u32, size: UVec2) -> [f32; 2] {
     let channels = model.graph().spec().input_channels();
     let planes = Tensor::from_fn(channels, size.y as usize, size.x as usize, |c, y, x| {
         let value = noise(seed, c, y, x);
@@ -191,7 +190,8 @@ fn differences(app: &mut App, network: &mut Network, model: &Model, seed: u32, s
 const SIZES: [UVec2; 6] =
     [UVec2::new(1, 1), UVec2::new(7, 5), UVec2::new(33, 65), UVec2::new(64, 64), UVec2::new(64, 1), UVec2::new(61, 40)];
 
-/// Every member of the family, with or without matrices, that the device runs. One that it cannot run is named on standard output.
+/// Returns every variant of the kernels, with or without matrices, that the device runs. Variants that it cannot run are named on standard
+/// output.
 fn variants(app: &mut App, with_matrices: bool) -> Vec<KernelVariant> {
     app.update();
     let world = render_world_mut(app);
@@ -209,7 +209,7 @@ fn variants(app: &mut App, with_matrices: bool) -> Vec<KernelVariant> {
         .collect()
 }
 
-/// The device's own variant, and the exact one, which every network is held to as well.
+/// Returns the device's own variant and the exact one, since every network is tested in both.
 fn own_and_exact(app: &mut App) -> [KernelVariant; 2] {
     app.update();
     [render_world_mut(app).resource::<PortraitPipelines>().variant, KernelVariant::EXACT]
@@ -264,7 +264,7 @@ fn assert_variant_matches_reference(app: &mut App, variant: KernelVariant) {
         }
     }
     if variant.half_products {
-        // Whether they are exact enough depends on the weights.
+        // The weights decide if the variant is exact enough.
         let model = PortraitModel::quality().expect("the shipped weights").0;
         assert_model_matches_reference(app, "quality", &model, UVec2::new(64, 65), &[UVec2::new(61, 40)]);
     }
@@ -296,26 +296,22 @@ fn networks_match_the_reference_in_buffers_that_are_too_large() {
 }
 
 #[test]
-fn kernels_can_be_chosen_and_a_device_that_lacks_something_runs_its_own() {
-    let variant = |kernels, missing| {
-        let mut app = headless_with(kernels, missing, "assets", true);
+fn a_device_that_lacks_something_runs_other_kernels() {
+    let variant = |missing| {
+        let mut app = headless_without(missing, "assets", true);
         app.update();
         let world = render_world_mut(&mut app);
         (world.resource::<PortraitPipelines>().variant, KernelVariant::of(world.resource(), world.resource()))
     };
-    let nothing = WgpuFeatures::empty();
-    let (found, own) = variant(PortraitKernels::Suited, nothing);
+    let (found, own) = variant(WgpuFeatures::empty());
     assert_eq!(found, own);
     assert_ne!(own, KernelVariant::EXACT, "else nothing is shown below");
-    assert_eq!(variant(PortraitKernels::Only(KernelVariant::EXACT), nothing).0, KernelVariant::EXACT);
-    let stranger = KernelVariant { workgroup: 24, ..KernelVariant::EXACT };
-    assert_eq!(variant(PortraitKernels::Only(stranger), nothing).0, own, "not of the family");
-    let (found, own) = variant(PortraitKernels::Only(KernelVariant::CPU), WgpuFeatures::SHADER_INT64);
+    let (found, own) = variant(WgpuFeatures::SHADER_INT64);
     assert_eq!(found, own);
     assert!(!found.reads_textures);
 }
 
-/// Networks of every shape, in the exact kernels and in those that compile fastest.
+/// Tests networks of every shape, in the exact kernels and in those that compile fastest.
 #[test]
 fn random_networks_match_the_reference_at_random_sizes() {
     let app = RefCell::new(headless("assets", true));
@@ -331,8 +327,8 @@ fn random_networks_match_the_reference_at_random_sizes() {
             let mut network = network(app, &model, size);
             let [error, residual] = differences(app, &mut network, &model, 3, size);
             // The deeper a network, the more roundings.
-            let most = 2.0 * tolerance(variant, residual) * residual.max(1.0);
-            prop_assert!(error <= most, "differs by {} with residuals up to {}, {} allowed", error, residual, most);
+            let max = 2.0 * tolerance(variant, residual) * residual.max(1.0);
+            prop_assert!(error <= max, "differs by {} with residuals up to {}, {} allowed", error, residual, max);
             Ok(())
         });
         ran.unwrap_or_else(|error| panic!("{variant:?}: {error}"));

@@ -1,4 +1,4 @@
-//! A graphics device that is lost: a driver that was updated or crashed, a laptop that woke up.
+//! Loss of the graphics device, as when a driver was updated or crashed, or a laptop woke up.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -11,10 +11,10 @@ use bevy::render::error_handler::{ErrorType, RenderError, RenderErrorHandler, Re
 use bevy::render::render_resource::{PollType, WgpuFeatures};
 use bevy::render::renderer::{RenderDevice, RenderInstance};
 use bevy::render::settings::{WgpuLimits, WgpuSettings};
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
-use bevy_portrait_realism::pipeline::PortraitPipelines;
+use bevy_portrait_realism::PortraitUnsupported;
+use bevy_portrait_realism::internals::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitPipelines;
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::{PortraitKernels, PortraitUnsupported};
 
 use crate::common::{
     assets, face_bounds, frame, headless_of, plugins, render_world, renderer, spawn_camera, target, update_until,
@@ -24,17 +24,17 @@ use crate::frame::assert_close;
 use crate::setups::twins::brighter;
 use crate::stage::{LDR, SIZE, Stage, model};
 
-/// An app whose renderer does this about errors.
+/// Makes an app whose renderer handles errors with `handler`.
 fn app(handler: RenderErrorHandler) -> App {
     let mut app = headless_of(plugins(renderer(WgpuSettings::default()), assets("assets")), |app| {
-        app.insert_resource(PortraitKernels::Suited).insert_resource(handler).add_plugins(PortraitRealismPlugin);
+        app.insert_resource(handler).add_plugins(PortraitRealismPlugin);
     });
     // Bevy 0.19.1 panics where it reads back from a lost device how many lights there are.
     app.world_mut().resource_mut::<GlobalClusterSettings>().gpu_clustering = None;
     app
 }
 
-/// Only a lost device is expected.
+/// Recovers from a lost device, the only error that is expected.
 fn recover_with(error: &RenderError, wgpu: WgpuSettings) -> RenderErrorPolicy {
     assert_eq!(error.ty, ErrorType::DeviceLost, "{error:?}");
     RenderErrorPolicy::Recover(wgpu.into())
@@ -50,7 +50,7 @@ fn lose(app: &App) {
     _ = device(app).poll(PollType::wait_indefinitely());
 }
 
-/// Until Bevy has another device.
+/// Updates the app until Bevy has another device.
 fn recover(app: &mut App) {
     // Devices of two instances may have the same number.
     let instance = |app: &App| render_world(app).resource::<RenderInstance>().0.clone();
@@ -63,7 +63,7 @@ fn recover(app: &mut App) {
 fn the_effect_comes_back_with_the_new_device_bit_for_bit() {
     let handler = RenderErrorHandler(|error, _, _| recover_with(error, WgpuSettings::default()));
     let mut stage = Stage::within(app(handler), Msaa::Sample4, ());
-    let shaped = PortraitRealism { light: 0.6, detail: 1.4, ..default() };
+    let shaped = PortraitRealism { base: 0.6, detail: 1.4, ..default() };
     let fast = PortraitRealism { model: PortraitModel::FAST, ..default() };
     let own = PortraitRealism { model: model(&mut stage.app, brighter()), ..default() };
     for settings in [fast, shaped, own] {
@@ -82,7 +82,7 @@ fn the_effect_comes_back_with_the_new_device_bit_for_bit() {
         let off = PortraitRealism { enabled: false, ..settings.clone() };
         assert!(stage.set(off) == stage.first, "and off is off");
     }
-    // In the frame in which a camera asks for it first, before its weights and shaders are there.
+    // The device is lost in the frame in which a camera first asks for the effect, before weights and shaders are there.
     stage.app.world_mut().entity_mut(stage.camera).insert(PortraitRealism::default());
     recover(&mut stage.app);
     let second = stage.frame();
@@ -108,7 +108,7 @@ fn on_a_lesser_device_the_effect_comes_back_with_kernels_that_run_there() {
     assert_close(&second, &again, 2);
 }
 
-/// What is logged on this thread.
+/// Text that is logged on this thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -127,16 +127,16 @@ fn on_a_device_that_cannot_run_it_the_effect_stays_off_with_one_message() {
     let log = Log::default();
     let writer = log.clone();
     let _listening = fmt().with_writer(move || writer.clone()).with_ansi(false).set_default();
-    // Bevy's own materials need as much as the effect does, so they stay away.
+    // Bevy's own materials need as much as the effect does, so the materials are left out.
     let plugins = without_materials(WgpuSettings::default());
     let mut app = headless_of(plugins, |app| {
         let handler = RenderErrorHandler(|error, _, _| {
             let limits = WgpuLimits { max_storage_buffers_per_shader_stage: 3, ..default() };
             recover_with(error, WgpuSettings { constrained_limits: Some(limits), ..default() })
         });
-        app.insert_resource(PortraitKernels::Suited).insert_resource(handler).add_plugins(PortraitRealismPlugin);
+        app.insert_resource(handler).add_plugins(PortraitRealismPlugin);
     });
-    // Some shaders wait for those of the materials for ever.
+    // Some shaders wait for the missing shaders of the materials for ever.
     let update = |app: &mut App| (0..20).for_each(|_| app.update());
     app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
     let target = target(&mut app, SIZE, LDR);
@@ -162,7 +162,7 @@ fn on_a_device_that_cannot_run_it_the_effect_stays_off_with_one_message() {
 
 #[test]
 fn where_bevy_stops_rendering_the_app_goes_on_without_a_frame_or_a_panic() {
-    // As Bevy does unless it is told otherwise: it asks the app to end.
+    // Bevy asks the app to end unless it is told otherwise.
     let mut stage = Stage::within(app(RenderErrorHandler::default()), Msaa::Off, ());
     stage.set(PortraitRealism::default());
     lose(&stage.app);

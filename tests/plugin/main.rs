@@ -1,4 +1,4 @@
-//! The plugin on a real device. Any Vulkan device serves, lavapipe too; without one these tests fail.
+//! Tests of the plugin on a real device. Any Vulkan device serves, lavapipe too; without a device the tests fail.
 #![allow(clippy::expect_used)]
 
 mod churn;
@@ -12,13 +12,14 @@ mod frame;
 mod golden;
 mod history;
 mod idle;
+mod kernel_trial;
 mod kernels;
 mod lost_device;
 mod marking;
 mod measured;
-mod quality;
 mod reload;
 mod remote;
+mod resolution;
 mod scene;
 mod setups;
 mod shaders;
@@ -27,7 +28,7 @@ mod stage;
 mod steady;
 mod support;
 mod survival;
-mod tuning;
+
 mod turning;
 mod weights;
 

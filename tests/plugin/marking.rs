@@ -1,4 +1,4 @@
-//! Faces that are marked as a scene loads.
+//! Marking faces while a scene loads.
 
 use bevy::camera::primitives::Aabb;
 use bevy::prelude::*;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::common::{headless, update_until};
 use crate::scene::{bust, load, named, write};
 
-/// An app that has loaded the bust, changed by `extras` of its nodes, with `marker` on its root.
+/// Returns an app that has loaded the bust, changed by `extras` of its nodes, with `marker` on the bust's root.
 fn loaded(extras: &[(usize, serde_json::Value)], marker: MarkPortraitFaces) -> (App, Entity, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut file = bust();
@@ -23,7 +23,7 @@ fn loaded(extras: &[(usize, serde_json::Value)], marker: MarkPortraitFaces) -> (
     (app, root, folder)
 }
 
-/// Names of the entities that are marked.
+/// Returns the names of the entities that are marked.
 fn marked(app: &mut App) -> Vec<String> {
     let world = app.world_mut();
     let mut faces = world.query_filtered::<&Name, With<PortraitFace>>();

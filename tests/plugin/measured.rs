@@ -1,4 +1,4 @@
-//! What the effect takes, in Bevy's diagnostics.
+//! The time and memory of the effect in Bevy's diagnostics.
 
 use bevy::diagnostic::{Diagnostic, DiagnosticPath, DiagnosticsStore};
 use bevy::prelude::*;
@@ -6,7 +6,6 @@ use bevy::render::diagnostic::RenderDiagnosticsPlugin;
 use bevy::render::render_resource::WgpuFeatures;
 use bevy::render::renderer::RenderDevice;
 use bevy::render::settings::WgpuSettings;
-use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 
 use crate::common::{
@@ -22,10 +21,10 @@ fn latest(app: &App, path: &DiagnosticPath) -> Option<f64> {
     diagnostic(app, path)?.value()
 }
 
-/// An app with a face that this many cameras see.
+/// Makes an app with a face that this many cameras see.
 fn app(cameras: usize, measured: bool) -> App {
     let mut app = headless_of(plugins(renderer(WgpuSettings::default()), assets("assets")), |app| {
-        app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
+        app.add_plugins(PortraitRealismPlugin);
         if measured {
             app.add_plugins(RenderDiagnosticsPlugin);
         }
@@ -67,7 +66,7 @@ fn the_whole_effect_and_its_stages_are_measured_under_their_documented_paths() {
     for clock in ["cpu", "gpu"] {
         assert!(stages.iter().all(|stage| stage_ms(stage, clock) >= 0.0));
     }
-    // The total is of both cameras, and of more than these stages.
+    // The total counts both cameras, and more than these stages.
     let own: f64 = stages.iter().map(|stage| stage_ms(stage, "gpu")).sum();
     let total = latest(&app, &PortraitRealismPlugin::GPU_MS).expect("it is measured");
     assert!(total > own, "{total} ms in all, {own} ms of them in these stages of one camera");

@@ -9,18 +9,17 @@ use bevy::core_pipeline::prepass::NormalPrepass;
 use bevy::prelude::*;
 use bevy::render::RenderPlugin;
 use bevy::render::settings::WgpuSettings;
-use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 use portrait_network::{Activation, Dtype, Layer, Model, Op, Plane, Spec};
 
 use crate::common::{assets, frame, headless_of, plugins, renderer};
 use crate::stage::{SIZE, Stage, linear_model};
 
-/// Longest that a change of a file may take to be seen.
+/// Maximum time until a change of a file is seen.
 const PATIENCE: Duration = Duration::from_secs(60);
 const FILE: &str = "face.safetensors";
 
-/// Texts of the loads that failed.
+/// Error texts of the loads that failed.
 #[derive(Resource, Default)]
 struct Failures(Vec<String>);
 
@@ -28,11 +27,11 @@ fn note_failures(mut failed: MessageReader<AssetLoadFailedEvent<PortraitModel>>,
     seen.0.extend(failed.read().map(|failure| failure.error.to_string()));
 }
 
-/// A stage whose camera's weights come from a file in a folder.
+/// A stage on which the camera's weights come from a file in a folder.
 struct Reloading {
     stage: Stage,
     folder: tempfile::TempDir,
-    /// What the camera shows with the weights in use.
+    /// The frame with the weights in use.
     second: Vec<u8>,
 }
 
@@ -41,12 +40,12 @@ fn write(folder: &Path, model: &Model) {
     fs::write(folder.join(FILE), bytes).expect("writing");
 }
 
-/// Adds a tenth of `amount` to every channel.
+/// Returns a network that adds a tenth of `amount` to every channel.
 fn adding(amount: f32) -> Model {
     linear_model(&[Plane::Color], vec![0.0; 9], [0.4 * amount; 3])
 }
 
-/// A network with kernels that [`adding`] does not run.
+/// Returns a network with kernels that the network of [`adding`] does not run.
 fn deeper() -> Model {
     let spec = Spec {
         name: "deeper".into(),
@@ -69,10 +68,7 @@ impl Reloading {
         let path = folder.path().to_str().expect("a path of Unicode");
         let assets = AssetPlugin { watch_for_changes_override: Some(watched), ..assets(path) };
         let app = headless_of(plugins(renderer, assets), |app| {
-            app.insert_resource(PortraitKernels::Suited)
-                .init_resource::<Failures>()
-                .add_plugins(PortraitRealismPlugin)
-                .add_systems(Update, note_failures);
+            app.init_resource::<Failures>().add_plugins(PortraitRealismPlugin).add_systems(Update, note_failures);
         });
         let mut stage = Stage::within(app, Msaa::Off, ());
         if !synchronous {
@@ -94,14 +90,13 @@ impl Reloading {
         frame(&mut self.stage.app, &self.stage.target)
     }
 
-    /// The middle of the face. Elsewhere a prepass that comes or goes moves an edge by itself.
+    /// Returns the colour in the middle of the face. Elsewhere a prepass that comes or goes moves an edge by itself.
     fn middle(frame: &[u8]) -> [u8; 3] {
         let at = ((SIZE.y / 2 * SIZE.x + SIZE.x / 2) * 4) as usize;
         [frame[at], frame[at + 1], frame[at + 2]]
     }
 
-    /// Draws until the middle of the face changes. Until then each frame shows what the one before did, and afterwards the
-    /// new.
+    /// Draws until the middle of the face changes, and asserts that it then stays: frames show the old weights, then the new ones.
     fn take_over(&mut self) {
         let start = Instant::now();
         let before = Self::middle(&self.second);
@@ -127,7 +122,7 @@ impl Reloading {
         &self.stage.app.world().resource::<Failures>().0
     }
 
-    /// By how much the middle's red differs from the first image.
+    /// Returns the difference of the middle's red from the first image.
     fn added(&self) -> i32 {
         let [first, second] = [&self.stage.first, &self.second].map(|frame| i32::from(Self::middle(frame)[0]));
         second - first
@@ -139,7 +134,8 @@ fn weights_that_are_loaded_again_take_over_without_a_frame_in_between() {
     for synchronous in [true, false] {
         let mut reloading = Reloading::new(synchronous, false);
         assert!((reloading.added() - 26).abs() <= 2, "{} added", reloading.added());
-        // Other numbers; another network, whose kernels have to be compiled and whose prepass has to be drawn; and back.
+        // The files are other weights, then another network, whose kernels have to be compiled and whose prepass has to be drawn,
+        // and then the first weights again.
         for model in [adding(-1.0), deeper(), adding(0.5), deeper(), adding(1.0)] {
             write(reloading.folder.path(), &model);
             reloading.reload();

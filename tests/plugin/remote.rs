@@ -1,4 +1,4 @@
-//! The components over Bevy's remote protocol, without a network.
+//! The plugin's components over Bevy's remote protocol, without a network connection.
 
 use bevy::prelude::*;
 use bevy::remote::builtin_methods::{
@@ -8,10 +8,10 @@ use bevy::remote::builtin_methods::{
 use bevy_portrait_realism::prelude::*;
 use serde_json::{Value, json};
 
-/// As Bevy's protocol lists it.
-const COMPONENT: &str = "bevy_portrait_realism::settings::PortraitRealism";
+/// Name of the settings' component in Bevy's protocol.
+const COMPONENT: &str = "bevy_portrait_realism::api::settings::PortraitRealism";
 
-/// An app with assets and without a renderer.
+/// Makes an app with assets and without a renderer.
 fn app() -> App {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, AssetPlugin::default(), PortraitRealismPlugin));
@@ -37,7 +37,7 @@ fn settings_are_read_set_and_inserted_over_the_remote_protocol() {
     let listed = process_remote_list_components_request(In(Some(json!({ "entity": camera }))), app.world());
     let listed = listed.expect("an answer").to_string();
     assert!(
-        listed.contains(COMPONENT) && listed.contains("bevy_portrait_realism::quality::PortraitStatus"),
+        listed.contains(COMPONENT) && listed.contains("bevy_portrait_realism::api::status::PortraitStatus"),
         "{listed}"
     );
 
@@ -47,16 +47,16 @@ fn settings_are_read_set_and_inserted_over_the_remote_protocol() {
     let read = answer["components"][COMPONENT].clone();
     assert_eq!(read["enabled"], json!(true));
     assert_eq!(read["strength"], json!(1.0));
-    assert_eq!(read["quality"], json!("Quality"));
+    assert_eq!(read["resolution"], json!("High"));
 
     mutate(&mut app, camera, ".enabled", json!(false));
     mutate(&mut app, camera, ".strength", json!(0.25));
-    mutate(&mut app, camera, ".quality", json!({ "Auto": { "budget_ms": 2.5 } }));
+    mutate(&mut app, camera, ".resolution", json!({ "Auto": { "budget_ms": 2.5 } }));
     let set = app.world().get::<PortraitRealism>(camera).expect("the component");
     assert!(!set.enabled && set.strength == 0.25);
-    assert_eq!(set.quality, PortraitQuality::Auto { budget_ms: 2.5 });
+    assert_eq!(set.resolution, PortraitResolution::Auto { budget_ms: 2.5 });
 
-    // What was read from one camera goes onto another one.
+    // The settings read from one camera are inserted into another one.
     let other = app.world_mut().spawn_empty().id();
     let params = json!({ "entity": other, "components": { COMPONENT: read } });
     process_remote_insert_components_request(In(Some(params)), app.world_mut()).expect("it is inserted");
@@ -70,7 +70,8 @@ fn faces_and_status_are_read_over_the_remote_protocol() {
     let mut app = app();
     let bounds = bevy::camera::primitives::Aabb::from_min_max(Vec3::ZERO, Vec3::ONE);
     let face = app.world_mut().spawn((PortraitFace { bounds: Some(bounds) }, PortraitStatus::default())).id();
-    for component in ["bevy_portrait_realism::settings::PortraitFace", "bevy_portrait_realism::quality::PortraitStatus"]
+    for component in
+        ["bevy_portrait_realism::api::settings::PortraitFace", "bevy_portrait_realism::api::status::PortraitStatus"]
     {
         let answer = get(&app, face, component);
         println!("{answer}");

@@ -1,12 +1,12 @@
-//! Scenes as third parties make them: a glTF file with several meshes, a skin and morph targets, through Bevy's public API alone.
+//! Scenes as third parties make them: glTF files with several meshes, a skin and morph targets, loaded by Bevy's public API alone.
 
 use std::path::Path;
 
 use bevy::camera::visibility::NoFrustumCulling;
 use bevy::mesh::morph::MorphWeights;
 use bevy::prelude::*;
+use bevy_portrait_realism::internals::{Region, box_corners, face_region};
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::region::{Region, box_corners, face_region};
 use portrait_network::Plane;
 use serde_json::{Value, json};
 
@@ -14,17 +14,21 @@ use crate::common::{frame, headless, settle, spawn_camera, target, update_until}
 use crate::stage::{LDR, assert_inside, changed, linear_model, model};
 
 const SIZE: UVec2 = UVec2::new(160, 120);
-/// Metres from the camera to the origin.
+/// Distance from the camera to the origin, metres.
 const DISTANCE_M: f32 = 8.0;
-/// Half extents of the boxes that stand for meshes.
+/// Half extents of the box that stands for the head.
 const HEAD: Vec3 = Vec3::new(0.3, 0.5, 0.4);
+/// Half extents of the box that stands for the mouth.
 const MOUTH: Vec3 = Vec3::new(0.4, 0.2, 0.3);
+/// Half extents of the box that stands for the hat.
 const HAT: Vec3 = Vec3::new(0.25, 0.15, 0.2);
-/// Where their nodes are.
+/// Place of the mouth's node.
 const MOUTH_AT: Vec3 = Vec3::new(-2.0, -1.0, 0.0);
+/// Place of the hat's node.
 const HAT_AT: Vec3 = Vec3::new(0.0, 0.8, 0.0);
-/// Joint 1 bends the upper half of the head, about its middle; it hangs below joint 0, the neck.
+/// Shift of the head's upper corners by the morph target that makes the head taller.
 const TALL: Vec3 = Vec3::new(0.0, 0.6, 0.0);
+/// Shift of the mouth's upper corners by the morph target that opens the mouth.
 const WIDE_OPEN: Vec3 = Vec3::new(0.0, 1.2, 0.0);
 
 /// Bytes of a glTF buffer, and the accessors into it.
@@ -58,7 +62,7 @@ impl Buffer {
         self.push(&bytes, vectors.len(), 5126, "VEC3", Some(bounds))
     }
 
-    /// A box around the origin. `target` moves its upper corners; in a skin, the joint of each corner.
+    /// Adds a mesh: a box around the origin. The morph target `target` moves the upper corners, and the skin ties all corners to `joint`.
     fn mesh(&mut self, name: &str, half: Vec3, target: Option<Vec3>, joint: Option<u8>) -> Value {
         let corners = box_corners(-half, half);
         let mut primitive = json!({ "material": 0 });
@@ -87,7 +91,9 @@ impl Buffer {
     }
 }
 
-/// A bust: a skinned head that a morph target makes taller, a mouth that another one opens, and a hat on the head's joint.
+/// Returns a bust: a skinned head that a morph target makes taller, a mouth that another morph target opens, and a hat on the head's joint.
+///
+/// The head and the hat hang on joint 1, the skull, which hangs below joint 0, the neck.
 pub fn bust() -> (Value, Vec<u8>) {
     let mut buffer = Buffer::default();
     let meshes = [
@@ -105,7 +111,7 @@ pub fn bust() -> (Value, Vec<u8>) {
         "scenes": [{ "nodes": [0] }],
         "nodes": [
             { "name": "Bust", "children": [1, 2, 3] },
-            // The place of a skinned node counts for nothing: its joints are where it is.
+            // The place of a skinned node does not count, only the places of the joints.
             { "name": "Head", "mesh": 0, "skin": 0, "translation": [5, -5, 0] },
             { "name": "Mouth", "mesh": 1, "translation": MOUTH_AT.to_array() },
             { "name": "Neck", "children": [4] },
@@ -122,20 +128,20 @@ pub fn bust() -> (Value, Vec<u8>) {
     (gltf, bytes)
 }
 
-/// Writes `bust.gltf` and its buffer.
+/// Writes `bust.gltf` and the file of its buffer.
 pub fn write(folder: &Path, (gltf, bytes): &(Value, Vec<u8>)) {
     std::fs::write(folder.join("bust.bin"), bytes).expect("a temporary file");
     std::fs::write(folder.join("bust.gltf"), gltf.to_string()).expect("a temporary file");
 }
 
-/// The entity of this name.
+/// Returns the entity of this name.
 pub fn named(app: &mut App, name: &str) -> Entity {
     let world = app.world_mut();
     let mut names = world.query::<(Entity, &Name)>();
     names.iter(world).find(|(_, found)| found.as_str() == name).map(|(entity, _)| entity).expect("a node of this name")
 }
 
-/// Waits until a scene with this node is there.
+/// Updates the app until a scene with this node is there.
 pub fn load(app: &mut App, node: &str) {
     let node = node.to_owned();
     // Queries need a mutable world; names can be counted without.
@@ -153,7 +159,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// The three lines of the README: the plugin, a camera with the effect, and the scene with a face.
+    /// Sets up the three lines of the README: the plugin, a camera with the effect, and the scene with a face.
     fn new(face: impl Bundle) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         write(folder.path(), &bust());
@@ -180,8 +186,7 @@ impl Scene {
         weights.weights_mut()[0] = weight;
     }
 
-    /// Turns the effect on, which brightens, and compares with the frame without it: outside the region of the box nothing has changed, inside
-    /// everything but the faded edge.
+    /// Asserts that the effect, which brightens, changes nothing outside of the box's region, and everything inside but the faded edge.
     fn assert_follows(&mut self, what: &str, [min, max]: [Vec3; 2]) {
         self.app.world_mut().entity_mut(self.camera).remove::<PortraitRealism>();
         settle(&mut self.app);

@@ -1,36 +1,36 @@
-//! Every shipped kernel, composed and validated by naga, against the Rust side of its bindings.
+//! Validates every shipped kernel, composed by naga, against the Rust side of its bindings.
 
 use std::collections::HashMap;
 
 use bevy::render::render_resource::{ShaderType, TextureFormat, WgpuLimits};
 use bevy::shader::ShaderDefVal;
-use bevy_portrait_realism::gpu_state::RegionUniform;
-use bevy_portrait_realism::pipeline::{
-    CompositeKey, LayerKey, PackKey, ShapeKey, composite_defs, keep_depth_defs, layer_defs, light_defs, pack_defs,
-    shape_defs,
+use bevy_portrait_realism::internals::base_layer::{self, BaseLayerKey};
+use bevy_portrait_realism::internals::composite::{self, CompositeKey};
+use bevy_portrait_realism::internals::keep_depth::{self, KeepDepthKey};
+use bevy_portrait_realism::internals::layer::{self, LayerKey};
+use bevy_portrait_realism::internals::pack::{self, PackKey};
+use bevy_portrait_realism::internals::shaders::{
+    BASE_LAYER, COMPOSITE, CONV, CONV_MATRIX, CONV_SMALL, JOIN, KEEP_DEPTH, PACK, REARRANGE, SHAPE, SHARED, ShaderFile,
 };
-use bevy_portrait_realism::plan::{Kernel, LayerParams};
-use bevy_portrait_realism::shaders::{
-    COMPOSITE, CONV, CONV_MATRIX, CONV_SMALL, JOIN, KEEP_DEPTH, LIBRARY, LIGHT, PACK_PLANES, REARRANGE, SHAPE,
-    ShaderFile,
+use bevy_portrait_realism::internals::shape::{self, ShapeKey};
+use bevy_portrait_realism::internals::{
+    ActivationFormat, Kernel, KernelVariant, LayerParams, RegionUniform, TileRows, WeightFormat,
 };
-use bevy_portrait_realism::variant::{ActivationFormat, KernelVariant, TileRows};
-use bevy_portrait_realism::weight_layout::WeightFormat;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga_oil::compose::{ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue};
 
-/// What the kernels may use beyond core WGSL, where the device can: reading f16, sharing within a subgroup, words of 8 bytes.
+/// Capabilities that kernels may use beyond core WGSL, where the device has them: reading f16, sharing within a subgroup, words of 8 bytes.
 const CAPABILITIES: Capabilities =
     Capabilities::SHADER_FLOAT16_IN_FLOAT32.union(Capabilities::SUBGROUP).union(Capabilities::SHADER_INT64);
-/// As well, for kernels that multiply in f16. The others have to do without.
+/// Capabilities of kernels that multiply in f16.
 const HALF_PRODUCTS: Capabilities = CAPABILITIES.union(Capabilities::SHADER_FLOAT16);
-/// As well, for kernels that multiply matrices.
+/// Capabilities of kernels that multiply matrices.
 const MATRICES: Capabilities = HALF_PRODUCTS.union(Capabilities::COOPERATIVE_MATRIX);
 const FORMATS: [ActivationFormat; 2] = [ActivationFormat::F32, ActivationFormat::F16];
 
 fn compose(file: ShaderFile, defs: &[ShaderDefVal], capabilities: Capabilities) -> naga::Module {
     let mut composer = Composer::default().with_capabilities(capabilities);
-    for library in LIBRARY {
+    for library in SHARED {
         let descriptor =
             ComposableModuleDescriptor { source: library.source, file_path: library.path, ..Default::default() };
         composer.add_composable_module(descriptor).expect(library.path);
@@ -54,8 +54,8 @@ fn check(file: ShaderFile, defs: &[ShaderDefVal]) -> (u64, Vec<u32>) {
     check_sharing(file, defs, WgpuLimits::downlevel_defaults().max_compute_workgroup_storage_size)
 }
 
-/// As [`check`], where a workgroup keeps at most `most_shared` bytes.
-fn check_sharing(file: ShaderFile, defs: &[ShaderDefVal], most_shared: u32) -> (u64, Vec<u32>) {
+/// Validates the module as [`check`] does, where a workgroup keeps at most `max_shared` bytes.
+fn check_sharing(file: ShaderFile, defs: &[ShaderDefVal], max_shared: u32) -> (u64, Vec<u32>) {
     let multiplies_halves =
         defs.iter().any(|def| matches!(def, ShaderDefVal::Bool(name, true) if name == "HALF_PRODUCTS"));
     let capabilities = match file.path {
@@ -69,7 +69,7 @@ fn check_sharing(file: ShaderFile, defs: &[ShaderDefVal], most_shared: u32) -> (
     let workgroup_memory =
         module.global_variables.iter().filter(|(_, global)| global.space == naga::AddressSpace::WorkGroup);
     let bytes: u32 = workgroup_memory.map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx())).sum();
-    assert!(bytes <= most_shared, "{} {defs:?}: {bytes} bytes of workgroup memory, {most_shared} expected", file.path);
+    assert!(bytes <= max_shared, "{} {defs:?}: {bytes} bytes of workgroup memory, {max_shared} expected", file.path);
     let mut bindings = Vec::new();
     let mut uniform_bytes = 0;
     for (_, global) in module.global_variables.iter() {
@@ -92,7 +92,7 @@ fn every_layer_kernel_validates_and_agrees_with_rust() {
     let check_layer = |file, kernel, variant, weights, bindings: &[u32]| {
         let key = LayerKey { kernel, variant, weights };
         assert_eq!(
-            check_sharing(file, &layer_defs(key), variant.workgroup_bytes()),
+            check_sharing(file, &layer::shader_defs(key), variant.workgroup_bytes()),
             (layer_bytes, bindings.to_vec()),
             "{key:?}"
         );
@@ -150,16 +150,18 @@ fn pack_and_composite_validate_and_agree_with_rust() {
                 let input_channels = 7;
                 let key =
                     PackKey { input_channels, normal_channel, depth_channel, multisampled, activations, unshuffled };
-                assert_eq!(check(PACK_PLANES, &pack_defs(key)), (region_bytes, expected.clone()), "{key:?}");
+                assert_eq!(check(PACK, &pack::shader_defs(key)), (region_bytes, expected.clone()), "{key:?}");
             }
         }
     }
     for (multisampled, activations) in FORMATS.into_iter().flat_map(|format| [(false, format), (true, format)]) {
         let key = CompositeKey { target: TextureFormat::Rgba8Unorm, activations, multisampled };
-        assert_eq!(check(COMPOSITE, &composite_defs(key)), (region_bytes, (0..10).collect()));
+        assert_eq!(check(COMPOSITE, &composite::shader_defs(key)), (region_bytes, (0..10).collect()));
         let key = ShapeKey { activations, multisampled };
-        assert_eq!(check(SHAPE, &shape_defs(key)), (region_bytes, (0..7).collect()));
-        assert_eq!(check(LIGHT, &light_defs(activations)), (region_bytes, vec![0, 1, 4]));
-        assert_eq!(check(KEEP_DEPTH, &keep_depth_defs(multisampled)), (region_bytes, vec![0, 1, 2]));
+        assert_eq!(check(SHAPE, &shape::shader_defs(key)), (region_bytes, (0..7).collect()));
+        let key = BaseLayerKey { activations };
+        assert_eq!(check(BASE_LAYER, &base_layer::shader_defs(key)), (region_bytes, vec![0, 1, 2]));
+        let key = KeepDepthKey { multisampled };
+        assert_eq!(check(KEEP_DEPTH, &keep_depth::shader_defs(key)), (region_bytes, vec![0, 1, 2]));
     }
 }

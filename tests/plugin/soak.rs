@@ -1,4 +1,4 @@
-//! Thousands of frames in which everything changes that a game can change: what is held afterwards is what was held before.
+//! A soak: thousands of frames in which everything changes that a game can change, after which no more is held than before.
 
 use std::{env, fs};
 
@@ -7,7 +7,7 @@ use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
 use bevy::prelude::*;
 use bevy::render::render_resource::PollType;
 use bevy::render::renderer::{RenderDevice, RenderInstance};
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitGpuState;
 use bevy_portrait_realism::prelude::*;
 use portrait_network::{Model, Plane, Spec};
 use proptest::prelude::*;
@@ -19,33 +19,33 @@ use crate::setups::twins::brighter;
 use crate::stage::{LDR, model};
 use crate::steady::runs_alone;
 
-/// Frames unless `PORTRAIT_SOAK_FRAMES` says otherwise.
+/// Number of frames, unless `PORTRAIT_SOAK_FRAMES` gives another.
 const FRAMES: usize = 300;
-/// Frames between two looks at what is held, each with the effect taken away.
+/// Number of frames in a round. After each round the effect is taken away, and the held objects and memory are counted.
 const ROUND: usize = 50;
-/// Of the rounds, the share that warms up: kernels, prepasses and sizes are seen for the first time.
+/// Share of the rounds that warm up, in which kernels, prepasses and sizes are seen for the first time.
 const WARM_UP: f32 = 0.5;
-/// By how much more of each kind of object may be held after a round than after the warm-up: Bevy keeps some for a frame or two.
+/// Maximum number of objects of each kind by which a round may exceed the warm-up: Bevy keeps some for a frame or two.
 const MORE_OBJECTS: usize = 8;
-/// The same of GPU memory.
+/// Maximum GPU memory by which a round may exceed the warm-up, bytes.
 const MORE_GPU_BYTES: u64 = 1 << 20;
-/// The same of the process's resident memory: the software driver compiles shaders for textures that it has not seen yet. A driver that
-/// keeps one in every enhanced frame makes it 50 MB in the frames of every run, and what is as it should be less than 2.
+/// Maximum resident memory by which a round may exceed the warm-up, bytes: the software rasteriser compiles shaders for textures that it
+/// has not seen yet. A driver that keeps a compiled shader in every enhanced frame adds 50 MB over a run, a sound one less than 2 MB.
 const MORE_RESIDENT_BYTES: u64 = 24 << 20;
 
-/// Sizes of the target, with two odd ones.
+/// Sizes of the target, among them two odd ones.
 const SIZES: [UVec2; 5] =
     [UVec2::new(96, 80), UVec2::new(160, 90), UVec2::new(33, 71), UVec2::new(1, 1), UVec2::new(200, 200)];
 const MODELS: usize = 5;
-const MOST_FACES: usize = 6;
+const MAX_FACES: usize = 6;
 
-/// What happens between two frames.
+/// Change between two frames.
 #[derive(Clone, Debug)]
 enum Change {
     Enabled(bool),
     Model(usize),
-    Quality(PortraitQuality),
-    Shaping { light: f32, detail: f32, history: f32 },
+    Resolution(PortraitResolution),
+    Shaping { base: f32, detail: f32, history: f32 },
     Strength(f32),
     Size(usize),
     Samples(Msaa),
@@ -64,20 +64,20 @@ fn change() -> impl Strategy<Value = Change> {
         4 => any::<bool>().prop_map(Change::Enabled),
         4 => (0..MODELS).prop_map(Change::Model),
         2 => prop_oneof![
-            Just(PortraitQuality::Fast),
-            Just(PortraitQuality::Balanced),
-            Just(PortraitQuality::Quality),
-            Just(PortraitQuality::Auto { budget_ms: 5.0 }),
+            Just(PortraitResolution::Low),
+            Just(PortraitResolution::Medium),
+            Just(PortraitResolution::High),
+            Just(PortraitResolution::Auto { budget_ms: 5.0 }),
         ]
-        .prop_map(Change::Quality),
+        .prop_map(Change::Resolution),
         4 => (0.0_f32..2.0, 0.0_f32..2.0, prop_oneof![Just(0.0_f32), 0.0_f32..0.95])
-            .prop_map(|(light, detail, history)| Change::Shaping { light, detail, history }),
+            .prop_map(|(base, detail, history)| Change::Shaping { base, detail, history }),
         1 => (0.0_f32..=1.0).prop_map(Change::Strength),
         4 => (0..SIZES.len()).prop_map(Change::Size),
         1 => prop_oneof![Just(Msaa::Off), Just(Msaa::Sample4)].prop_map(Change::Samples),
         1 => any::<bool>().prop_map(Change::Prepasses),
         4 => place(1.0).prop_map(Change::FaceComes),
-        4 => (0..MOST_FACES).prop_map(Change::FaceGoes),
+        4 => (0..MAX_FACES).prop_map(Change::FaceGoes),
         4 => place(0.3).prop_map(Change::CameraMoves),
         1 => any::<bool>().prop_map(Change::CameraIsActive),
         1 => Just(Change::EffectGoes),
@@ -94,12 +94,12 @@ struct Soak {
     faces: Vec<Entity>,
 }
 
-/// What the process and the device hold while no camera has the effect.
+/// Objects and memory that the process and the device hold while no camera has the effect.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     resident_bytes: u64,
     gpu_bytes: u64,
-    /// Buffers, textures, views, bind groups, pipelines.
+    /// Numbers of buffers, textures, views, bind groups and pipelines.
     objects: [usize; 5],
 }
 
@@ -131,9 +131,9 @@ impl Soak {
         match change {
             Change::Enabled(enabled) => self.settings.enabled = enabled,
             Change::Model(at) => self.settings.model = self.models[at].clone(),
-            Change::Quality(quality) => self.settings.quality = quality,
-            Change::Shaping { light, detail, history } => {
-                self.settings = PortraitRealism { light, detail, history, ..self.settings.clone() };
+            Change::Resolution(resolution) => self.settings.resolution = resolution,
+            Change::Shaping { base, detail, history } => {
+                self.settings = PortraitRealism { base, detail, history, ..self.settings.clone() };
             }
             Change::Strength(strength) => self.settings.strength = strength,
             Change::Size(at) => _ = camera.insert(RenderTarget::Image(self.targets[at].clone().into())),
@@ -146,7 +146,7 @@ impl Soak {
                 camera.remove::<PortraitRealism>();
                 return;
             }
-            Change::FaceComes(place) if self.faces.len() < MOST_FACES => {
+            Change::FaceComes(place) if self.faces.len() < MAX_FACES => {
                 let bounds = PortraitFace { bounds: Some(face_bounds()) };
                 let transform = Transform::from_translation(place).with_scale(Vec3::splat(0.5 + place.z));
                 self.faces.push(world.spawn((bounds, transform)).id());
@@ -161,7 +161,7 @@ impl Soak {
         self.app.world_mut().entity_mut(self.camera).insert(self.settings.clone());
     }
 
-    /// Takes everything away that came, and looks at what is held.
+    /// Takes everything away that came, and counts the held objects and memory.
     fn rest(&mut self) -> Held {
         let world = self.app.world_mut();
         self.faces.drain(..).for_each(|face| _ = world.despawn(face));

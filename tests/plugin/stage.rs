@@ -1,10 +1,10 @@
-//! One face, one camera, and the frame without the effect.
+//! A stage for tests: one face, one camera, and the frame without the effect.
 
 use bevy::prelude::*;
 use bevy::render::render_resource::TextureFormat;
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitGpuState;
+use bevy_portrait_realism::internals::{Region, box_corners, face_region};
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::region::{Region, box_corners, face_region};
 use portrait_network::{Activation, ConvWeights, Layer, Model, Op, Plane, Provenance, Spec};
 
 use crate::common::{face_bounds, frame, headless, render_world, settle, spawn_camera, spawn_face, target};
@@ -14,7 +14,7 @@ pub const SIZE: UVec2 = UVec2::new(96, 80);
 /// Format of the stage's target.
 pub const LDR: TextureFormat = TextureFormat::Rgba8UnormSrgb;
 
-/// An app with one face and one camera without the effect, and the frame it shows.
+/// An app with one face and one camera without the effect, and the frame that the camera shows.
 pub struct Stage {
     pub app: App,
     pub camera: Entity,
@@ -29,7 +29,7 @@ impl Stage {
         Self::within(headless("assets", true), msaa, camera_parts)
     }
 
-    /// The same within an app that has the plugin.
+    /// Makes a stage within an app that has the plugin.
     pub fn within(mut app: App, msaa: Msaa, camera_parts: impl Bundle) -> Self {
         let face = spawn_face(&mut app);
         let target = target(&mut app, SIZE, LDR);
@@ -41,13 +41,13 @@ impl Stage {
         Self { app, camera, face, target, first }
     }
 
-    /// The frame as it is now.
+    /// Draws a frame with the current settings.
     pub fn frame(&mut self) -> Vec<u8> {
         settle(&mut self.app);
         frame(&mut self.app, &self.target)
     }
 
-    /// The frame with these settings.
+    /// Draws a frame with these settings.
     pub fn set(&mut self, settings: PortraitRealism) -> Vec<u8> {
         self.app.world_mut().entity_mut(self.camera).insert(settings);
         self.frame()
@@ -57,7 +57,7 @@ impl Stage {
         render_world(&self.app).resource::<PortraitGpuState>().allocated_bytes()
     }
 
-    /// Where the plugin has to find the face.
+    /// Returns the region in which the plugin has to find the face.
     pub fn region(&self) -> Region {
         let world = self.app.world();
         let camera = world.get::<Camera>(self.camera).expect("a camera");
@@ -69,7 +69,7 @@ impl Stage {
     }
 }
 
-/// Pixels that differ, as positions.
+/// Returns the positions of the pixels that differ.
 pub fn changed(before: &[u8], after: &[u8], width: u32) -> Vec<UVec2> {
     assert_eq!(before.len(), after.len());
     let differing = before.chunks(4).zip(after.chunks(4)).enumerate().filter(|(_, (before, after))| before != after);
@@ -87,7 +87,7 @@ pub fn model(app: &mut App, model: Model) -> Handle<PortraitModel> {
     app.world_mut().resource_mut::<Assets<PortraitModel>>().add(PortraitModel::from(model))
 }
 
-/// A network of one 1×1 convolution: residual = weights · planes + bias.
+/// Returns a network of one 1×1 convolution: residual = weights · planes + bias.
 pub fn linear_model(inputs: &[Plane], weight: Vec<f32>, bias: [f32; 3]) -> Model {
     let spec = Spec {
         name: "linear".into(),

@@ -1,4 +1,4 @@
-//! A frame like the one before makes nothing new.
+//! Steady frames: a frame like the one before makes nothing new.
 
 use std::env;
 use std::process::Command;
@@ -15,13 +15,13 @@ use crate::stage::Stage;
 
 const FRAMES: u32 = 5;
 
-/// Whether the calling test runs in a process of its own, where nobody else's objects are counted. If not, runs it in one,
-/// by its full name, and fails if it fails there.
+/// Returns true if the calling test runs in a process of its own, where no other test's objects are counted. Otherwise runs the test, by
+/// its full name, in such a process, and fails if the test fails there.
 pub fn runs_alone(test: &str) -> bool {
     runs_alone_with(test, |_| {})
 }
 
-/// The same in a process that is set up like this.
+/// Runs the calling test alone as [`runs_alone`] does, in a process that `set_up` prepares.
 pub fn runs_alone_with(test: &str, set_up: impl FnOnce(&mut Command)) -> bool {
     const ALONE: &str = "PORTRAIT_TEST_ALONE";
     if env::var_os(ALONE).is_some() {
@@ -36,7 +36,7 @@ pub fn runs_alone_with(test: &str, set_up: impl FnOnce(&mut Command)) -> bool {
     false
 }
 
-/// Buffers, textures, views, bind groups and pipelines that [`FRAMES`] frames make with these settings.
+/// Returns the numbers of buffers, textures, views, bind groups and pipelines that [`FRAMES`] frames make with these settings.
 fn made(stage: &mut Stage, settings: PortraitRealism) -> [u64; 5] {
     stage.set(settings);
     let count = |stage: &Stage| {
@@ -64,7 +64,7 @@ fn steady_frames_make_no_buffer_texture_bind_group_or_pipeline() {
         let on = made(&mut stage, settings(true));
         println!("made in {FRAMES} frames without {off:?}, with {on:?}");
         assert_eq!(on, off);
-        // The count sees what there is to see: a camera with other settings has buffers and bind groups made for it.
+        // The count is not 0 where objects are made: a camera with other settings needs new buffers and bind groups.
         assert!(off[..4].iter().all(|&made| made >= 1), "asking makes one of each: {off:?}");
     }
 }

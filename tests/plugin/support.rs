@@ -1,12 +1,12 @@
-//! Whether the effect can run here, and that it is harmless where it cannot.
+//! Devices on which the effect cannot run: the plugin says so, and is harmless there.
 
 use bevy::core_pipeline::prepass::{DepthPrepass, NormalPrepass};
 use bevy::prelude::*;
 use bevy::render::RenderApp;
 use bevy::render::settings::{WgpuLimits, WgpuSettings, WgpuSettingsPriority};
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::PortraitUnsupported;
+use bevy_portrait_realism::internals::PortraitGpuState;
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::{PortraitKernels, PortraitUnsupported};
 
 use crate::common::{
     assets, face_bounds, frame, headless, headless_of, plugins, render_world, renderer, spawn_camera, target,
@@ -29,7 +29,7 @@ fn a_device_that_runs_the_effect_says_so_before_the_first_frame() {
 
 #[test]
 fn a_device_that_cannot_run_the_effect_says_what_it_lacks_and_shows_the_first_image() {
-    // What WebGL2 offers. Bevy's own materials ask a Vulkan device for more, so they stay away.
+    // The limits are those of WebGL2. Bevy's own materials ask a Vulkan device for more, so the materials are left out.
     let wgpu = WgpuSettings {
         priority: WgpuSettingsPriority::WebGL2,
         constrained_limits: Some(WgpuLimits::downlevel_webgl2_defaults()),
@@ -37,9 +37,9 @@ fn a_device_that_cannot_run_the_effect_says_what_it_lacks_and_shows_the_first_im
     };
     let plugins = without_materials(wgpu);
     let mut app = headless_of(plugins, |app| {
-        app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
+        app.add_plugins(PortraitRealismPlugin);
     });
-    // Some shaders wait for those of the materials for ever.
+    // Some shaders wait for the missing shaders of the materials for ever.
     let update = |app: &mut App| (0..20).for_each(|_| app.update());
     let expected = PortraitUnsupported::Limit { limit: "max_storage_buffers_per_shader_stage", found: 0, needed: 4 };
     assert_eq!(reason(&app), Some(expected.clone()));
@@ -63,7 +63,7 @@ fn a_device_that_cannot_run_the_effect_says_what_it_lacks_and_shows_the_first_im
 
 #[test]
 fn without_a_renderer_the_reason_says_how_to_get_one() {
-    // A renderer without a backend, as on a server.
+    // The renderer has no backend, as on a server.
     let wgpu = WgpuSettings { backends: None, ..default() };
     let mut without_backend = headless_of(plugins(renderer(wgpu), assets("assets")), |app| {
         app.add_plugins(PortraitRealismPlugin);

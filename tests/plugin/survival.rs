@@ -1,4 +1,4 @@
-//! What breaks a frame does not break the app, and the next whole frame is enhanced as ever.
+//! Survival: a broken frame does not break the app, and the next whole frame is enhanced as before.
 
 use bevy::camera::primitives::Aabb;
 use bevy::camera::{CameraMainTextureUsages, Hdr, ManualTextureViewHandle, RenderTarget, Viewport};
@@ -18,9 +18,8 @@ use bevy::render::renderer::{RenderContext, RenderDevice, ViewQuery};
 use bevy::render::settings::{WgpuLimits, WgpuSettings};
 use bevy::render::texture::{GpuImage, ManualTextureView, ManualTextureViews};
 use bevy::render::view::ViewTarget;
-use bevy_portrait_realism::PortraitKernels;
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
-use bevy_portrait_realism::pipeline::PortraitPipelines;
+use bevy_portrait_realism::internals::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitPipelines;
 use bevy_portrait_realism::prelude::*;
 use half::f16;
 use portrait_network::Plane;
@@ -35,7 +34,7 @@ use crate::stage::{LDR, SIZE, Stage, assert_inside, changed, linear_model, model
 
 type Pixel = [f16; 4];
 
-/// What is painted over every frame before the effect: from a pixel to the right, as the frame stores it.
+/// Pixels painted over every frame before the effect: the first pixel of each run, and the run's bytes in the frame's format.
 #[derive(Resource, Default)]
 struct Paint(Vec<(UVec2, Vec<u8>)>);
 
@@ -55,7 +54,7 @@ fn paint(view: ViewQuery<&ViewTarget>, paint: Res<Paint>, device: Res<RenderDevi
     }
 }
 
-/// Has every frame of an app painted over, on cameras that [may be](paintable).
+/// Adds a pass that paints over every frame of an app, on cameras whose main texture may be copied to.
 fn add_paint(app: &mut App) {
     let paint = paint.in_set(Core3dSystems::PostProcess).after(tonemapping).before(PortraitRealismSystems::Enhance);
     app.sub_app_mut(RenderApp).init_resource::<Paint>().add_systems(Core3d, paint);
@@ -115,11 +114,11 @@ fn pixels_that_are_no_numbers_or_infinite_stay_so_and_are_black_and_white_to_the
     const INF: f32 = f32::INFINITY;
     let values =
         [[NAN; 3], [INF; 3], [-INF; 3], [NAN, 0.5, INF], [0.2, -NAN, 0.1], [65504.0, -65504.0, -0.5], [0.25; 3]];
-    // At full size, and scaled down for the network.
-    for (size, quality) in [(SIZE, PortraitQuality::Quality), (SIZE * 3, PortraitQuality::Fast)] {
+    // The region is at full size, or scaled down for the network.
+    for (size, resolution) in [(SIZE, PortraitResolution::High), (SIZE * 3, PortraitResolution::Low)] {
         let mut painted = Painted::new(size);
         let mut places = vec![UVec2::new(1, 1), size / 2 + UVec2::new(9, 0), size / 2 - UVec2::new(30, 3), size / 5];
-        // A block of them in the middle of the face.
+        // The values fill a block in the middle of the face.
         places.extend((0..15).map(|at| size / 2 + UVec2::new(at % 5, at / 5)));
         let broken: Vec<_> = places.iter().zip(values.iter().cycle()).map(|(&at, &color)| (at, color)).collect();
         let shown = |value: f32| if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
@@ -128,8 +127,8 @@ fn pixels_that_are_no_numbers_or_infinite_stay_so_and_are_black_and_white_to_the
         let contrast = linear_model(&[Plane::Color], vec![0.5, 0.2, 0.1, -0.3, 0.4, 0.1, 0.2, 0.2, 0.3], [0.2; 3]);
         let models = [model(&mut painted.app, contrast)].into_iter().chain(shipped);
         for (at, model) in models.enumerate() {
-            let plain = PortraitRealism { model, quality, ..default() };
-            let shaped = PortraitRealism { light: 0.5, detail: 1.5, history: 0.8, ..plain.clone() };
+            let plain = PortraitRealism { model, resolution, ..default() };
+            let shaped = PortraitRealism { base: 0.5, detail: 1.5, history: 0.8, ..plain.clone() };
             for settings in [plain, shaped] {
                 let first = painted.show(PortraitRealism { enabled: false, ..settings.clone() }, &broken);
                 let second = painted.show(settings.clone(), &broken);
@@ -158,7 +157,7 @@ fn pixels_that_are_no_numbers_or_infinite_stay_so_and_are_black_and_white_to_the
     }
 }
 
-/// A sphere some of whose vertices are nowhere, with a material that shines without end.
+/// Spawns a sphere with NaN and infinities among its vertices and its material's colours.
 fn spawn_broken(app: &mut App) -> Entity {
     let mut mesh = Mesh::from(Sphere::new(0.3));
     for (attribute, every) in [(Mesh::ATTRIBUTE_POSITION, 7), (Mesh::ATTRIBUTE_NORMAL, 3)] {
@@ -228,7 +227,7 @@ fn a_camera_that_is_nowhere_leaves_the_other_one_enhanced_and_comes_back() {
     assert!(twins.frames() == whole && frame(&mut twins.app, &other) == seen, "it is back");
 }
 
-/// What a window is to a camera, without a window system.
+/// Makes a target that is like a window to a camera, without a window system.
 fn window(app: &mut App, image: &Handle<Image>, size: UVec2) -> RenderTarget {
     let images = render_world(app).resource::<RenderAssets<GpuImage>>();
     let texture_view = images.get(image).expect("it is uploaded").texture_view.clone();
@@ -311,7 +310,7 @@ fn faces_whose_depths_a_device_cannot_bind_are_left_alone_while_gizmos_are_drawn
     let limits = WgpuLimits { max_storage_buffer_binding_size: 4 << 20, ..WgpuLimits::default() };
     let wgpu = WgpuSettings { constrained_limits: Some(limits), ..default() };
     let mut app = headless_of(plugins(renderer(wgpu), assets("assets")), |app| {
-        app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
+        app.add_plugins(PortraitRealismPlugin);
     });
     let size = UVec2::new(1_300, 1_000);
     let target = target(&mut app, size, LDR);
@@ -327,15 +326,15 @@ fn faces_whose_depths_a_device_cannot_bind_are_left_alone_while_gizmos_are_drawn
     assert!(changed(&first, &second, size.x).len() > 1_048_576, "the region is larger than 4 MiB of depths");
     app.add_systems(Update, |mut gizmos: Gizmos| gizmos.line(Vec3::NEG_X, Vec3::X, Color::WHITE));
     settle(&mut app);
-    let drawn_over = frame(&mut app, &target);
+    let overlaid = frame(&mut app, &target);
     app.world_mut().entity_mut(camera).insert(PortraitRealism { enabled: false, ..settings });
     settle(&mut app);
-    assert!(frame(&mut app, &target) == drawn_over, "left alone");
+    assert!(frame(&mut app, &target) == overlaid, "left alone");
 }
 
 #[test]
 fn a_device_of_the_least_limits_and_without_features_enhances_as_the_reference_does() {
-    // Bevy's own materials bind more storage buffers than these limits allow, so they stay away.
+    // Bevy's own materials bind more storage buffers than these limits allow, so the materials are left out.
     let wgpu = WgpuSettings {
         constrained_limits: Some(WgpuLimits::downlevel_defaults()),
         disabled_features: Some(WgpuFeatures::all()),
@@ -343,13 +342,13 @@ fn a_device_of_the_least_limits_and_without_features_enhances_as_the_reference_d
     };
     let plugins = without_materials(wgpu);
     let mut app = headless_of(plugins, |app| {
-        app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
+        app.add_plugins(PortraitRealismPlugin);
     });
     let device = render_world(&app).resource::<RenderDevice>();
     assert_eq!(device.limits().max_storage_buffers_per_shader_stage, 4);
     let extras = WgpuFeatures::SHADER_F16 | WgpuFeatures::SHADER_INT64 | WgpuFeatures::SUBGROUP;
     assert!(!device.features().intersects(extras | WgpuFeatures::TIMESTAMP_QUERY));
-    // Some shaders wait for those of the materials for ever.
+    // Some shaders wait for the missing shaders of the materials for ever.
     let update = |app: &mut App| (0..20).for_each(|_| app.update());
     app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
     let target = target(&mut app, SIZE, LDR);
@@ -365,7 +364,7 @@ fn a_device_of_the_least_limits_and_without_features_enhances_as_the_reference_d
     let first = frame(&mut app, &target);
     assert!(first[400..] != first[..first.len() - 400], "the picture is on screen");
     // Time stamps for this are missing, too.
-    let quality = PortraitQuality::Auto { budget_ms: 1.0 };
+    let resolution = PortraitResolution::Auto { budget_ms: 1.0 };
     let settings = PortraitRealism { model: PortraitModel::FAST, ..default() };
     app.world_mut().entity_mut(camera).insert(settings.clone());
     update(&mut app);
@@ -376,7 +375,7 @@ fn a_device_of_the_least_limits_and_without_features_enhances_as_the_reference_d
     assert_inside(&region, &changed(&first, &second, SIZE.x));
     let shipped = PortraitModel::fast().expect("the shipped weights");
     assert_close(&enhance(&first, SIZE, &region, &shipped, 1.0), &second, 2);
-    let all = PortraitRealism { light: 0.5, detail: 1.5, likeness: 0.5, quality, ..settings };
+    let all = PortraitRealism { base: 0.5, detail: 1.5, likeness: 0.5, resolution, ..settings };
     app.world_mut().entity_mut(camera).insert(all);
     update(&mut app);
     let shaped = frame(&mut app, &target);

@@ -1,4 +1,4 @@
-//! The demo's head turns, enhanced by the weights that ship.
+//! The demo's turning head, enhanced by the weights that ship.
 
 use bevy_portrait_realism::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Bad weights: the message says what is wrong, the frame stays as it is, and the app goes on.
+//! Bad weights: the error message names the fault, the frame stays as it is, and the app goes on.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn good() -> Vec<u8> {
     Model::random(graph, 3).to_bytes(Dtype::F32).expect("bytes")
 }
 
-/// The file with its JSON header changed.
+/// Returns a weights file with a changed JSON header.
 fn with_header(bytes: &[u8], change: impl Fn(String) -> String) -> Vec<u8> {
     let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
     let header = change(String::from_utf8(bytes[8..8 + length].to_vec()).expect("JSON"));
@@ -25,7 +25,7 @@ fn with_header(bytes: &[u8], change: impl Fn(String) -> String) -> Vec<u8> {
     changed
 }
 
-/// Every way a file can be bad, with words that its error message must hold.
+/// Writes a file for every way to be bad, and returns the files' names with words that the error message must hold.
 fn write_files(folder: &Path) -> Vec<(&'static str, Vec<&'static str>)> {
     let good = good();
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).expect("a file");

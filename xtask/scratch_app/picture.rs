@@ -14,7 +14,7 @@ use bevy::tasks::tick_global_task_pools_on_main_thread;
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
 use bevy_portrait_realism::prelude::*;
-use bevy_portrait_realism::region::{Region, box_corners, face_region};
+use bevy_portrait_realism::internals::{Region, box_corners, face_region};
 
 const SIZE_PX: UVec2 = UVec2::new(640, 360);
 /// Longest wait for a frame with everything in it.
@@ -105,7 +105,7 @@ fn settle(app: &mut App) {
     }
 }
 
-/// What the next frame shows.
+/// Takes a picture of the next frame.
 fn picture(app: &mut App, screen: &Handle<Image>) -> Image {
     app.world_mut().spawn(Screenshot::image(screen.clone())).observe(
         |captured: On<ScreenshotCaptured>, mut picture: ResMut<Picture>| picture.0 = Some(captured.image.clone()),
@@ -120,7 +120,7 @@ fn picture(app: &mut App, screen: &Handle<Image>) -> Image {
     }
 }
 
-/// Where the head is: nothing else in the README's scene has a box.
+/// Returns the region of the head, the only thing with a box in the README's scene.
 fn region(world: &mut World, camera: Entity) -> Region {
     let mut boxes = world.query::<(&Aabb, &GlobalTransform)>();
     let corners = boxes.iter(world).flat_map(|(bounds, place)| {

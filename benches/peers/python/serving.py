@@ -1,4 +1,4 @@
-"""What `benches/peers/src/lib.rs` does for peers in Rust: the same arguments, checks and answers."""
+"""The counterpart of `benches/peers/src/lib.rs` for peers in Python: the same arguments, checks and answers."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def task(*extra_arguments):
-    """The command line; each extra argument is a name and what `add_argument` takes."""
+    """Parses the command line; each extra argument is a name and the keyword arguments of `add_argument`."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("model", help="the ONNX file")
     parser.add_argument("--input", required=True, help="planes [C, H, W], little-endian f32")
@@ -24,19 +24,19 @@ def task(*extra_arguments):
 
 
 def planes(arguments):
-    """[1, C, H, W]."""
+    """Reads the input planes, [1, C, H, W]."""
     return np.fromfile(arguments.input, "<f4").reshape(1, -1, arguments.size, arguments.size)
 
 
 def answers():
-    """Where answers go. Whatever else a runtime prints goes to the standard error from now on."""
+    """Returns the stream for answers. From then on everything else that a runtime prints goes to the standard error."""
     stream = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     return stream
 
 
 def serve(arguments, stream, device, run):
-    """Checks one run's output, says so, and measures runs until the standard input ends."""
+    """Checks one run's output, prints that the peer is ready, and measures runs until the standard input ends."""
     expected = np.fromfile(arguments.expected, "<f4")
     output = np.asarray(run(), np.float32).ravel()
     if output.shape != expected.shape:

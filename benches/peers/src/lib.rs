@@ -1,8 +1,8 @@
 //! A *peer* is another runtime with the same network, in a process of its own that `benches/main.rs` starts.
 //!
 //! A peer reads input planes and the expected second image, runs the network once, and prints one line of JSON, [`Ready`].
-//! Then it answers each line `go N` of its standard input with a line: the mean seconds of N runs, after a run that is not
-//! counted. It ends with its standard input. `python/serving.py` is the same for peers in Python.
+//! Then it answers each line `go N` of its standard input with a line: the mean seconds of N runs, after one that is not
+//! counted. The peer ends when its standard input does. `python/serving.py` is the same for peers in Python.
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -13,45 +13,45 @@ use clap::{Parser, ValueEnum};
 use cpu_time::ProcessTime;
 use serde::Serialize;
 
-/// The command line of every peer.
+/// Command line of every peer.
 #[derive(Debug, Parser)]
 pub struct Task {
-    /// The network: a weights file or an ONNX file, as the peer needs it.
+    /// File of the network: weights or ONNX, as the peer needs it.
     pub model: PathBuf,
     /// Input planes `[C, H, W]` in natural units, little-endian f32.
     #[arg(long)]
     pub input: PathBuf,
-    /// The second image `[3, H, W]` to compare with, little-endian f32.
+    /// Second image `[3, H, W]` to compare with, little-endian f32.
     #[arg(long)]
     pub expected: PathBuf,
-    /// H and W, px.
+    /// Height and width of the planes, pixels.
     #[arg(long)]
     pub size: usize,
-    /// Threads to use; a software device uses as many.
+    /// Number of threads to use; a software device uses as many.
     #[arg(long)]
     pub threads: usize,
-    /// Clock that seconds are measured with.
+    /// Clock that the seconds are taken with.
     #[arg(long, value_enum)]
     pub clock: Clock,
 }
 
-/// The clock that seconds are measured with.
+/// Clock that seconds are taken with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Clock {
     /// CPU time of the process, divided by the number of its threads.
     Cpu,
-    /// Wall time.
+    /// Wall-clock time.
     Wall,
 }
 
-/// The line of a peer that can be measured.
+/// Message of a peer that can be measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ready {
-    /// Name of the device that runs the network.
+    /// Device that runs the network.
     pub device: String,
     /// Number of threads that CPU time is divided by.
     pub threads: usize,
-    /// Largest difference of the peer's output from the expected one.
+    /// Largest difference of the peer's output from the expected one, display-referred sRGB.
     pub max_error: f32,
 }
 
@@ -59,7 +59,7 @@ impl Task {
     /// Reads the input's shape, `[1, C, H, W]`, and values.
     ///
     /// # Errors
-    /// Fails when the file cannot be read, or does not hold whole planes.
+    /// Fails if the file cannot be read, or does not hold whole planes.
     pub fn planes(&self) -> Result<([usize; 4], Vec<f32>)> {
         let planes = read(&self.input)?;
         let area = self.size * self.size;
@@ -70,7 +70,7 @@ impl Task {
     /// Checks one run's output, prints [`Ready`], and measures runs until the standard input ends.
     ///
     /// # Errors
-    /// Fails when a run fails, or its output has another size than the expected one.
+    /// Fails if a run fails, or if the output has another size than the expected one.
     pub fn serve<Output>(
         &self,
         device: &str,

@@ -1,4 +1,4 @@
-//! MSAA and the anti-aliasing before and after the effect.
+//! The effect with MSAA, and with anti-aliasing before and after the effect.
 
 use bevy::anti_alias::contrast_adaptive_sharpening::ContrastAdaptiveSharpening;
 use bevy::anti_alias::fxaa::Fxaa;
@@ -14,7 +14,7 @@ use super::twins::{ADDED, Twins, difference_at};
 use crate::common::render_world;
 use crate::stage::{LDR, SIZE, assert_inside, changed};
 
-/// Whether the adapter draws this many samples of all formats that a camera needs. The test says so where it does not.
+/// Returns true if the adapter draws this many samples of all formats that a camera needs, and prints a line where it does not.
 fn draws(app: &App, msaa: Msaa) -> bool {
     let adapter = render_world(app).resource::<RenderAdapter>();
     [LDR, TextureFormat::Rgba16Float, TextureFormat::Depth32Float, TextureFormat::Rgb10a2Unorm].into_iter().all(
@@ -70,7 +70,7 @@ fn taa_camera_is_enhanced_and_nothing_outside_changes() {
             twins.insert(Hdr);
         }
         twins.assert_enhanced(&format!("TAA, high dynamic range {hdr}"), 2);
-        // Each frame is jittered in another way, and its history goes on: all of them, one after the other.
+        // Each frame is jittered in another way, and the history goes on, so frames are compared one after the other.
         let mut seen = Vec::new();
         for _ in 0..8 {
             twins.app.update();
@@ -87,7 +87,7 @@ fn taa_camera_is_enhanced_and_nothing_outside_changes() {
 #[test]
 fn anti_aliasing_after_the_effect_changes_a_few_pixels_around_it_at_most() {
     let mut twins = Twins::new(Msaa::Off, ());
-    // What each of them reads around a pixel: FXAA searches along edges, SMAA too, sharpening looks at the neighbours.
+    // Each pass reads pixels around a pixel: FXAA and SMAA search along edges, sharpening looks at the neighbours.
     let sharpening = ContrastAdaptiveSharpening { enabled: true, sharpening_strength: 0.4, denoise: false };
     for hdr in [false, true] {
         for (name, reach) in [("FXAA", 12), ("SMAA", 24), ("sharpening", 1)] {

@@ -3,7 +3,7 @@
 use bevy::camera::visibility::RenderLayers;
 use bevy::camera::{Hdr, ScalingMode, SubCameraView, Viewport};
 use bevy::prelude::*;
-use bevy_portrait_realism::gpu_state::PortraitGpuState;
+use bevy_portrait_realism::internals::PortraitGpuState;
 use bevy_portrait_realism::prelude::*;
 
 use super::twins::{Twins, brighter, region_of};
@@ -24,7 +24,7 @@ fn every_projection_is_enhanced() {
     twins.assert_enhanced("orthographic", 2);
     twins.insert(Projection::Perspective(PerspectiveProjection { fov: 1.2, ..default() }));
     twins.assert_enhanced("perspective", 2);
-    // The upper left part of a view twice as large.
+    // The camera draws the upper left part of a view twice as large.
     let part = SubCameraView { full_size: SIZE * 2, offset: (SIZE / 4).as_vec2(), size: SIZE };
     for camera in twins.cameras {
         twins.app.world_mut().get_mut::<Camera>(camera).expect("a camera").sub_camera_view = Some(part);
@@ -104,7 +104,7 @@ fn both_halves_of_a_split_screen_are_enhanced_each_with_its_own_settings() {
 fn a_camera_drawn_over_an_enhanced_one_keeps_what_is_below() {
     for msaa in [Msaa::Off, Msaa::Sample4] {
         let mut twins = Twins::new(msaa, ());
-        // It sees nothing, and clears nothing.
+        // The new camera sees nothing, and clears nothing.
         for target in twins.targets.clone() {
             let camera = spawn_camera(&mut twins.app, &target, msaa);
             let over = Camera { order: 1, clear_color: ClearColorConfig::None, ..default() };
@@ -146,7 +146,7 @@ fn cameras_that_are_switched_off_reordered_or_gone_leave_the_others_enhanced() {
 
     split.app.world_mut().entity_mut(split.cameras[1]).despawn();
     settle(&mut split.app);
-    // Of the target's right half nothing is said where nobody draws it; the left half is as it was.
+    // The target's right half is undefined where nobody draws it; the left half is as it was.
     let alone = frame(&mut split.app, &split.target);
     assert!(!changed(&both, &alone, SIZE.x).iter().any(is_left), "the left half is as it was");
     assert!(first != both);

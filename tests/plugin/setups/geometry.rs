@@ -1,4 +1,4 @@
-//! Where normals and depth come from, and what happens where there are none.
+//! The sources of normals and depth, and the effect where there are none.
 
 use bevy::camera::{Hdr, MainPassResolutionOverride, ScalingMode, Viewport};
 use bevy::core_pipeline::prepass::{DeferredPrepass, DepthPrepass, NormalPrepass};
@@ -8,7 +8,6 @@ use bevy::render::camera::ExtractedCamera;
 use bevy::render::settings::WgpuSettings;
 use bevy::render::view::prepare_view_targets;
 use bevy::render::{Render, RenderApp, RenderPlugin, RenderSystems};
-use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 use portrait_network::Plane::{Color as ColorPlane, Depth, Normal};
 
@@ -17,7 +16,7 @@ use crate::common::{assets, frame, headless_of, plugins, renderer};
 use crate::golden::assert_golden;
 use crate::stage::{SIZE, Stage, assert_inside, changed, linear_model, model};
 
-/// Twins whose effect shows the geometry: red is the normal's z, green the depth, blue the normal's y, a quarter of each.
+/// Makes twins whose effect shows the geometry: red is the normal's z, green the depth, blue the normal's y, a quarter of each.
 fn geometry_twins(msaa: Msaa, parts: impl Bundle + Clone) -> Twins {
     let mut twins = Twins::new(msaa, parts);
     let mut weight = vec![0.0; 3 * 7];
@@ -28,13 +27,14 @@ fn geometry_twins(msaa: Msaa, parts: impl Bundle + Clone) -> Twins {
     twins
 }
 
-/// What a channel gained, 0 to 1.
+/// Returns the gain of a channel by the effect, 0 to 1.
 fn gained(frames: &[Vec<u8>; 2], at: UVec2, channel: usize) -> f32 {
     let at = ((at.y * SIZE.x + at.x) * 4) as usize + channel;
     (f32::from(frames[1][at]) - f32::from(frames[0][at])) / 255.0
 }
 
-/// In the middle the sphere faces the camera, and lies half of the box's radius in front of its centre; up is up.
+/// Asserts that in the middle the sphere faces the camera and lies half of the box's radius in front of the box's centre, and that up is
+/// up.
 fn assert_geometry(frames: &[Vec<u8>; 2], what: &str) {
     let middle = SIZE / 2;
     let normal_z = gained(frames, middle, 0);
@@ -45,7 +45,7 @@ fn assert_geometry(frames: &[Vec<u8>; 2], what: &str) {
     assert!(above > 0.04 && below < -0.04, "{what}: normal y {above} above, {below} below");
 }
 
-/// Checks the geometry, that nothing outside changes, and that switched off it is the first image.
+/// Asserts that the geometry is right, that nothing outside of the region changes, and that the effect switched off leaves the first image.
 fn assert_enhanced(twins: &mut Twins, what: &str) {
     twins.switch(true);
     let frames = twins.frames();
@@ -81,10 +81,10 @@ fn a_deferred_camera_hands_normals_and_depth_to_the_network() {
 
 #[test]
 fn a_camera_that_has_its_prepasses_shows_no_gap_when_the_effect_is_switched_on_and_off() {
-    // As in an app: shaders are compiled while frames are drawn, and what has no shader yet is not drawn.
+    // Shaders are compiled while frames are drawn, as in an app; objects without a shader are not drawn yet.
     let renderer = RenderPlugin { synchronous_pipeline_compilation: false, ..renderer(WgpuSettings::default()) };
     let app = headless_of(plugins(renderer, assets("assets")), |app| {
-        app.insert_resource(PortraitKernels::Suited).add_plugins(PortraitRealismPlugin);
+        app.add_plugins(PortraitRealismPlugin);
     });
     let mut stage = Stage::within(app, Msaa::Off, (NormalPrepass, DepthPrepass));
     for enabled in [true, false] {
@@ -97,7 +97,7 @@ fn a_camera_that_has_its_prepasses_shows_no_gap_when_the_effect_is_switched_on_a
         }
         let last = stage.set(settings);
         assert_eq!(last == stage.first, !enabled);
-        // Nothing but the image before and the image after.
+        // Only the image before and the image after may be seen.
         shown.dedup();
         assert!(shown.len() <= 2 && shown.iter().all(|frame| *frame == stage.first || (enabled && *frame == last)));
     }
@@ -116,7 +116,7 @@ fn an_orthographic_camera_hands_normals_and_depth_to_the_network() {
 #[test]
 fn materials_without_a_prepass_look_to_the_network_as_if_nothing_were_there() {
     let mut twins = geometry_twins(Msaa::Off, ());
-    // What is blended is drawn in no prepass.
+    // Blended objects are drawn in no prepass.
     let blended = StandardMaterial { alpha_mode: AlphaMode::Blend, ..Color::srgb(0.8, 0.55, 0.45).into() };
     let blended = twins.app.world_mut().resource_mut::<Assets<StandardMaterial>>().add(blended);
     twins.app.world_mut().entity_mut(twins.face).insert(MeshMaterial3d(blended));
@@ -152,7 +152,7 @@ fn frames_that_are_scaled_up_after_the_main_pass_get_their_normals_and_depth_fro
                 commands.entity(camera).insert(MainPassResolutionOverride(low.0));
             }
         };
-        // Where Bevy's DLSS inserts it. What would scale the frame up is missing: the network sees nothing but its geometry.
+        // The resolution is overridden where Bevy's DLSS does it. No pass scales the frame up here, and the network sees only geometry.
         twins
             .app
             .sub_app_mut(RenderApp)

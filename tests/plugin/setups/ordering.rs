@@ -1,4 +1,4 @@
-//! Passes of others, ordered around the effect.
+//! Passes of other plugins, ordered around the effect.
 
 use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
 use bevy::core_pipeline::tonemapping::tonemapping;
@@ -12,7 +12,7 @@ use bevy_portrait_realism::prelude::*;
 use super::twins::{ADDED, Twins, difference_at};
 use crate::stage::SIZE;
 
-/// A pass of somebody else: paints the whole frame grey.
+/// A pass of another plugin, which paints the whole frame grey.
 fn paint(view: ViewQuery<&ViewTarget>, mut ctx: RenderContext) {
     let target = view.into_inner();
     let grey = LinearRgba::from(Color::srgb(0.4, 0.4, 0.4));

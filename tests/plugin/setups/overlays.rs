@@ -1,4 +1,4 @@
-//! What is drawn over faces stays as it is: the user interface, and gizmos.
+//! Overlays over faces, the user interface and gizmos, stay as they are.
 
 use bevy::camera::Hdr;
 use bevy::camera::visibility::RenderLayers;
@@ -48,12 +48,12 @@ fn user_interface_over_a_face_stays_bit_for_bit() {
     }
 }
 
-/// A horizontal line across the face.
+/// Draws a horizontal line across the face.
 fn draw_line(mut gizmos: Gizmos) {
     gizmos.line(Vec3::new(-2.0, 0.0, 0.6), Vec3::new(2.0, 0.0, 0.6), Color::srgb(0.0, 0.2, 0.8));
 }
 
-/// Pixels of the line that lie well inside the region, in the first image of twins that have seen no line before.
+/// Returns the pixels of the line that lie well inside the region, in the first image of twins that have seen no line before.
 fn line_pixels(twins: &mut Twins) -> Vec<UVec2> {
     let [without, _] = twins.frames();
     twins.app.add_systems(Update, draw_line);
@@ -65,7 +65,7 @@ fn line_pixels(twins: &mut Twins) -> Vec<UVec2> {
     pixels
 }
 
-/// The line is the same in both, and the rest of the face is enhanced, that beside the line too.
+/// Asserts that the line is the same in both images, and that the face is enhanced, also beside the line.
 fn assert_left_alone(twins: &mut Twins, what: &str) {
     println!("{what}");
     let line = line_pixels(twins);
@@ -94,7 +94,7 @@ fn gizmos_over_a_face_stay_bit_for_bit() {
 
 #[test]
 fn glass_over_a_face_is_enhanced_with_it_while_a_gizmo_is_drawn() {
-    // Glass has a depth that the prepass lacks, as a gizmo has, but is drawn before.
+    // Glass has a depth that the prepass lacks, as a gizmo has, but glass is drawn before the effect.
     let mut twins = Twins::new(Msaa::Off, DepthPrepass);
     let world = twins.app.world_mut();
     let mesh = world.resource_mut::<Assets<Mesh>>().add(Rectangle::new(0.2, 0.2));

@@ -1,4 +1,4 @@
-//! Effects on the scene's light come before tone mapping, and so before the effect.
+//! Bevy's effects on the scene's light, which come before tone mapping and so before the plugin's effect.
 
 use bevy::camera::Hdr;
 use bevy::post_process::auto_exposure::{AutoExposure, AutoExposurePlugin};
@@ -8,7 +8,6 @@ use bevy::post_process::effect_stack::{ChromaticAberration, LensDistortion, Vign
 use bevy::post_process::motion_blur::MotionBlur;
 use bevy::prelude::*;
 use bevy::render::settings::WgpuSettings;
-use bevy_portrait_realism::PortraitKernels;
 use bevy_portrait_realism::prelude::*;
 
 use super::twins::Twins;
@@ -16,7 +15,7 @@ use crate::common::{assets, headless_of, plugins, renderer};
 use crate::golden::assert_golden;
 use crate::stage::{LDR, SIZE, changed};
 
-/// Switches an effect of Bevy's on, looks that it does something, and that the face is enhanced as ever on top of it.
+/// Switches on an effect of Bevy's, and asserts that it changes the frame and that the face is enhanced as before on top of it.
 fn assert_enhanced_with(twins: &mut Twins, name: &str, effect: impl Bundle + Clone) {
     let [without, _] = twins.frames();
     twins.insert(effect);
@@ -45,7 +44,7 @@ fn vignette_chromatic_aberration_and_lens_distortion_are_enhanced() {
     let mut twins = Twins::new(Msaa::Off, Hdr);
     assert_enhanced_with(&mut twins, "vignette", Vignette::default());
     assert_enhanced_with(&mut twins, "chromatic aberration", ChromaticAberration { intensity: 0.2, ..default() });
-    // The frame is bent, the region is where the face would be without: it still holds what lies there.
+    // The frame is bent; the region is where the face would be without the bend, and is enhanced all the same.
     assert_enhanced_with(&mut twins, "lens distortion", LensDistortion::default());
     let [_, second] = twins.frames();
     assert_golden(&twins.app, "vignette_chromatic_aberration_lens_distortion", SIZE, &second);
@@ -74,7 +73,7 @@ fn motion_blur_of_a_moving_face_is_enhanced() {
 #[test]
 fn auto_exposure_is_enhanced() {
     let app = headless_of(plugins(renderer(WgpuSettings::default()), assets("assets")), |app| {
-        app.add_plugins((AutoExposurePlugin, PortraitRealismPlugin)).insert_resource(PortraitKernels::Suited);
+        app.add_plugins((AutoExposurePlugin, PortraitRealismPlugin));
     });
     let mut twins = Twins::within(app, LDR, Msaa::Off, Hdr);
     twins.insert(AutoExposure { speed_brighten: 100.0, speed_darken: 100.0, ..default() });

@@ -1,4 +1,4 @@
-//! What cameras render to: formats, textures that others show, and several windows.
+//! Targets of cameras: formats, textures that other cameras show, and several windows.
 
 use bevy::camera::visibility::RenderLayers;
 use bevy::camera::{Hdr, ManualTextureViewHandle, RenderTarget};
@@ -14,7 +14,7 @@ use super::twins::{ADDED, Twins, brighter, difference_at};
 use crate::common::{frame, headless, render_world, settle, spawn_camera, spawn_face, target};
 use crate::stage::{LDR, SIZE, assert_inside, changed, model};
 
-/// Display-referred sRGB of every channel of every pixel, in the order of the format.
+/// Returns display-referred sRGB of every channel of every pixel, in the order of the format.
 fn display_referred(format: TextureFormat, frame: &[u8]) -> Vec<f32> {
     match format {
         TextureFormat::Rgba8UnormSrgb | TextureFormat::Bgra8UnormSrgb => {
@@ -108,7 +108,7 @@ fn a_material_shows_the_enhanced_texture_that_a_camera_rendered() {
     );
 }
 
-/// What a window is to the renderer, without a window system: a texture that Bevy did not make, with an sRGB view.
+/// Makes a target that is like a window to the renderer, without a window system: a texture that Bevy did not make, with an sRGB view.
 fn window(app: &mut App, number: u32) -> (RenderTarget, Handle<Image>) {
     let image = target(app, SIZE, TextureFormat::Bgra8UnormSrgb);
     app.update();
@@ -145,7 +145,7 @@ fn cameras_of_several_windows_are_enhanced_each_with_its_own_settings() {
         assert!((added - expected).abs() <= 3.0, "{added} of 255 added, expected {expected}");
     }
 
-    // One is closed.
+    // One of the windows is closed.
     app.world_mut().entity_mut(cameras[0]).despawn();
     app.world_mut().resource_mut::<ManualTextureViews>().remove(&ManualTextureViewHandle(1));
     settle(&mut app);

@@ -1,4 +1,4 @@
-//! High and low dynamic range with every tone mapper.
+//! The effect in high and low dynamic range with every tone mapper.
 
 use bevy::camera::{CompositingSpace, Hdr};
 use bevy::core_pipeline::tonemapping::{DebandDither, Tonemapping};

@@ -17,10 +17,10 @@ import ncnn  # noqa: E402
 
 
 def convert(onnx, shape, folder):
-    """The ONNX file as ncnn's files of parameters and weights, at one size."""
+    """Converts the ONNX file to ncnn's files of parameters and weights, at one size."""
     package = importlib.util.find_spec("pnnx").submodule_search_locations[0]
     program = Path(package) / ("pnnx.exe" if sys.platform == "win32" else "pnnx")
-    # It writes many files beside its input.
+    # pnnx writes many files beside its input.
     copy = Path(folder) / "network.onnx"
     copy.write_bytes(Path(onnx).read_bytes())
     size = ",".join(str(side) for side in shape)
@@ -37,7 +37,7 @@ def convert(onnx, shape, folder):
 
 
 def load(arguments, shape):
-    """The network and the device that it runs on."""
+    """Loads the network, and returns it with the name of its device."""
     network = ncnn.Net()
     network.opt.num_threads = arguments.threads
     network.opt.use_vulkan_compute = arguments.vulkan

@@ -1,1 +1,1 @@
-"""Peer: the ONNX file in ONNX Runtime, on the CPU."""
+"""A peer: the ONNX file in ONNX Runtime, on the CPU."""

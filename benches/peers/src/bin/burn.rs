@@ -1,4 +1,4 @@
-//! Peer: the trainer's generator on Burn's wgpu backend, with fusion and autotune, on a Vulkan device.
+//! A peer: the trainer's generator on Burn's wgpu backend, with fusion and autotune, on a Vulkan device.
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;

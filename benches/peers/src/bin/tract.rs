@@ -1,4 +1,4 @@
-//! Peer: the ONNX file in tract, on the CPU.
+//! A peer: the ONNX file in tract, on the CPU.
 
 use anyhow::{Result, anyhow};
 use clap::Parser;

@@ -1,0 +1,118 @@
+//! Equips cameras whose effect is on: with their weights, and with the prepasses that these read.
+
+use bevy::asset::{AssetId, Assets};
+use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass, NormalPrepass};
+use bevy::ecs::entity::EntityHashSet;
+use bevy::ecs::prelude::*;
+use bevy::ecs::query::QueryData;
+use bevy::log::error_once;
+use portrait_network::Plane;
+
+use crate::api::model::PortraitModel;
+use crate::api::settings::{PortraitExclude, PortraitRealism};
+use crate::api::status::PortraitStatus;
+use crate::api::support::PortraitRealismSupported;
+
+/// Prepasses that the plugin added to a camera, and takes away again.
+#[derive(Component, Clone, Copy, Default, PartialEq)]
+pub(crate) struct AddedPrepasses {
+    normals: bool,
+    depth: bool,
+    motion: bool,
+    /// The weights that they were added for.
+    model: Option<AssetId<PortraitModel>>,
+}
+
+/// A camera that has the effect, or had it and still has prepasses of the plugin's.
+#[derive(QueryData)]
+pub(crate) struct EquippedCamera {
+    entity: Entity,
+    settings: Option<&'static PortraitRealism>,
+    has_normals: Has<NormalPrepass>,
+    has_depth: Has<DepthPrepass>,
+    has_motion: Has<MotionVectorPrepass>,
+    added: Option<&'static AddedPrepasses>,
+}
+
+type IsEquipped = Or<(With<PortraitRealism>, With<AddedPrepasses>)>;
+
+/// Adds and removes prepasses, and makes embedded weights an asset when the first camera asks for them. A camera has the prepasses that its
+/// weights and settings read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to be the identical
+/// frame.
+pub(crate) fn equip_cameras(
+    mut commands: Commands,
+    cameras: Query<EquippedCamera, IsEquipped>,
+    excluded: Query<(), With<PortraitExclude>>,
+    mut models: ResMut<Assets<PortraitModel>>,
+    supported: Res<PortraitRealismSupported>,
+) {
+    for camera in cameras {
+        let EquippedCameraItem { entity, settings, has_normals, has_depth, has_motion, added } = camera;
+        let before = added.copied().unwrap_or_default();
+        let mut needed = AddedPrepasses::default();
+        if let Some(settings) = settings.filter(|settings| settings.is_active()) {
+            if !models.contains(&settings.model) {
+                insert_embedded(settings, &mut models);
+            }
+            let Some(model) = models.get(&settings.model).filter(|_| supported.is_supported()) else { continue };
+            let inputs = &model.graph().spec().inputs;
+            let reads_normals = inputs.contains(&Plane::Normal);
+            let reads_depth = inputs.contains(&Plane::Depth) || settings.needs_depth() || !excluded.is_empty();
+            // Weights that were loaded anew may read less, but the old ones run on for a moment: what they read stays.
+            let kept = if before.model == Some(settings.model.id()) { before } else { AddedPrepasses::default() };
+            needed.normals = kept.normals || reads_normals && (!has_normals || before.normals);
+            needed.depth = kept.depth || reads_depth && (!has_depth || before.depth);
+            needed.motion = settings.keeps_history() && (!has_motion || before.motion);
+            needed.model = (needed.normals || needed.depth).then_some(settings.model.id());
+        }
+        if needed == before {
+            continue;
+        }
+        // The camera may be despawned in the same frame, so every change is one that may fail.
+        let mut camera = commands.entity(entity);
+        change::<NormalPrepass>(&mut camera, before.normals, needed.normals);
+        change::<DepthPrepass>(&mut camera, before.depth, needed.depth);
+        change::<MotionVectorPrepass>(&mut camera, before.motion, needed.motion);
+        camera.try_insert(needed);
+    }
+}
+
+fn change<Prepass: Component + Default>(camera: &mut EntityCommands, before: bool, needed: bool) {
+    match (before, needed) {
+        (false, true) => _ = camera.try_insert(Prepass::default()),
+        (true, false) => _ = camera.try_remove::<Prepass>(),
+        _ => {}
+    }
+}
+
+/// The cameras whose reset is in the frame that is being drawn.
+#[derive(Resource, Default)]
+pub(crate) struct Resets(EntityHashSet);
+
+/// Notes the resets that the next frame takes along. Runs before extraction.
+pub(crate) fn note_resets(mut resets: ResMut<Resets>, cameras: Query<(Entity, &PortraitRealism)>) {
+    resets.0.extend(cameras.iter().filter(|(_, settings)| settings.reset).map(|(camera, _)| camera));
+}
+
+/// Sets resets back once they have been extracted: a reset holds for one frame.
+pub(crate) fn clear_resets(mut resets: ResMut<Resets>, mut cameras: Query<&mut PortraitRealism>) {
+    for camera in resets.0.drain() {
+        if let Ok(mut settings) = cameras.get_mut(camera) {
+            settings.reset = false;
+        }
+    }
+}
+
+/// Removes a camera's status together with its settings.
+pub(crate) fn remove_status(removed: On<Remove, PortraitRealism>, mut commands: Commands) {
+    commands.entity(removed.entity).try_remove::<PortraitStatus>();
+}
+
+fn insert_embedded(settings: &PortraitRealism, models: &mut Assets<PortraitModel>) {
+    let Some(embedded) = PortraitModel::embedded(&settings.model) else { return };
+    match embedded.map(|model| models.insert(&settings.model, model)) {
+        Ok(Ok(())) => {}
+        Ok(Err(source)) => error_once!("portrait realism: the weights in the binary are not there: {source}"),
+        Err(source) => error_once!("portrait realism: the weights in the binary are damaged: {source}"),
+    }
+}

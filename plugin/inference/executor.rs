@@ -1,0 +1,309 @@
+//! The executor of a plan: its buffers and bind groups on the GPU, and the one function that records its dispatches. The plugin's pass, the
+//! tests and the benchmarks all run this.
+
+use std::ops::Range;
+
+use bevy::math::UVec2;
+use bevy::render::diagnostic::{DiagnosticsRecorder, RecordDiagnostics};
+use bevy::render::render_resource::encase::UniformBuffer;
+use bevy::render::render_resource::{
+    BindGroup, BindGroupEntries, Buffer, BufferBinding, BufferDescriptor, BufferUsages, CachedComputePipelineId,
+    CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, PipelineCache, ShaderType, Texture,
+    TextureViewDescriptor,
+};
+use bevy::render::renderer::{RenderDevice, RenderQueue};
+
+use crate::inference::layer::{self, LayerKey};
+use crate::inference::model::GpuPortraitModel;
+use crate::inference::plan::{LayerParams, Plan};
+use crate::inference::texels::{copy_rows, texture_descriptor};
+use crate::pipelines::{ComputeKey, PortraitPipelineCache, PortraitPipelines, Readiness};
+
+/// Scratch buffers grow to multiples of this many pixels a side, so that a face that comes nearer does not allocate in
+/// every frame.
+const CAPACITY_STEP_PX: u32 = 64;
+
+/// Runs a model's plan, one region after the other, in the same scratch memory.
+pub struct Executor {
+    plan: Plan,
+    scratch: Vec<Buffer>,
+    /// Textures that a step's sources are copied into, if it reads textures.
+    textures: Option<[Texture; 2]>,
+    bind_groups: Vec<BindGroup>,
+    pipelines: Vec<CachedComputePipelineId>,
+    /// The first step of each different pipeline.
+    warm_up: Vec<usize>,
+    params: Params,
+    weights: GpuPortraitModel,
+}
+
+/// The parameters of every step, once for each slot.
+struct Params {
+    buffer: Buffer,
+    stride: u32,
+    /// Padded size that each slot was last written for.
+    written: Vec<Option<UVec2>>,
+}
+
+impl Executor {
+    /// Plans and allocates for inputs of up to `network_px` pixels and `slots` regions in one frame, and queues the
+    /// pipelines. Returns `None` where the device cannot bind buffers of that size.
+    pub fn new(
+        gpu: &GpuPortraitModel,
+        network_px: UVec2,
+        slots: usize,
+        device: &RenderDevice,
+        cache: &PipelineCache,
+        pipelines: &PortraitPipelines,
+        pipeline_cache: &mut PortraitPipelineCache,
+    ) -> Option<Self> {
+        let round_up = |side: u32| side.max(1).next_multiple_of(CAPACITY_STEP_PX);
+        let capacity = UVec2::new(round_up(network_px.x), round_up(network_px.y));
+        let plan = Plan::new(gpu.model.graph(), capacity, pipelines.variant, gpu.weight_format);
+        let largest = plan.buffer_bytes.iter().copied().max().unwrap_or(0);
+        if largest > device.limits().max_storage_buffer_binding_size
+            || plan.texture_heights.iter().any(|&height| height > device.limits().max_texture_dimension_2d)
+            || plan.variant.reads_textures && gpu.weight_texels.is_none()
+        {
+            return None;
+        }
+        let scratch: Vec<Buffer> = plan
+            .buffer_bytes
+            .iter()
+            .map(|&size| {
+                device.create_buffer(&BufferDescriptor {
+                    label: Some("portrait scratch"),
+                    size,
+                    // Copies are for textures, tests and tools: nothing is read back in a frame.
+                    usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                })
+            })
+            .collect();
+        let textures = plan.variant.reads_textures.then(|| {
+            plan.texture_heights.map(|height| device.create_texture(&texture_descriptor("portrait sources", height)))
+        });
+        let views = textures
+            .as_ref()
+            .map(|textures| textures.each_ref().map(|texture| texture.create_view(&TextureViewDescriptor::default())));
+        let params = Params::new(&plan, slots.max(1), device);
+        let bind_groups = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let params = BufferBinding { buffer: &params.buffer, offset: 0, size: Some(LayerParams::min_size()) };
+                let layout = cache.get_bind_group_layout(&layer::layout(step.kernel, plan.variant));
+                let target = scratch[step.target].as_entire_binding();
+                let textures = views.as_ref().zip(gpu.weight_texels.as_ref());
+                match textures.filter(|_| step.kernel.reads_textures(plan.variant)) {
+                    Some(([source, added], weights)) => {
+                        let entries = BindGroupEntries::sequential((params, source, weights, target, added));
+                        device.create_bind_group(step.span.as_str(), &layout, &entries)
+                    }
+                    None => {
+                        let [source, added] = step.sources.map(|source| scratch[source].as_entire_binding());
+                        let weights = gpu.weights.as_entire_binding();
+                        let entries = BindGroupEntries::sequential((params, source, weights, target, added));
+                        device.create_bind_group(step.span.as_str(), &layout, &entries)
+                    }
+                }
+            })
+            .collect();
+        let pipelines: Vec<_> = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let key = LayerKey { kernel: step.kernel, variant: plan.variant, weights: gpu.weight_format };
+                pipeline_cache.compute(cache, pipelines, ComputeKey::Layer(key))
+            })
+            .collect();
+        let is_first = |&step: &usize| !pipelines[..step].contains(&pipelines[step]);
+        let warm_up = (0..pipelines.len()).filter(is_first).collect();
+        Some(Self { plan, scratch, textures, bind_groups, pipelines, warm_up, params, weights: gpu.clone() })
+    }
+
+    /// Returns whether it runs these weights.
+    pub fn runs(&self, gpu: &GpuPortraitModel) -> bool {
+        self.weights.weights.id() == gpu.weights.id()
+    }
+
+    /// Returns the weights that it runs.
+    pub fn weights(&self) -> &GpuPortraitModel {
+        &self.weights
+    }
+
+    /// Returns the keys of its kernels, step by step.
+    pub fn layer_keys(&self) -> impl Iterator<Item = LayerKey> {
+        let (variant, weights) = (self.plan.variant, self.weights.weight_format);
+        self.plan.steps.iter().map(move |step| LayerKey { kernel: step.kernel, variant, weights })
+    }
+
+    /// Returns whether the other one runs every kernel that this one runs.
+    pub fn has_no_kernel_beyond(&self, other: &Self) -> bool {
+        self.pipelines.iter().all(|pipeline| other.pipelines.contains(pipeline))
+    }
+
+    /// Returns the plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Returns whether inputs of `network_px` pixels and `slots` regions in one frame fit.
+    pub fn fits(&self, network_px: UVec2, slots: usize) -> bool {
+        self.plan.fits(network_px) && slots <= self.params.written.len()
+    }
+
+    /// Returns how many regions in one frame fit.
+    pub fn slots(&self) -> usize {
+        self.params.written.len()
+    }
+
+    /// Returns the input planes, in the [`Plan::input_layout`].
+    pub fn input(&self) -> &Buffer {
+        &self.scratch[self.plan.input]
+    }
+
+    /// Returns the residual, one plane in the [`Plan::residual_layout`].
+    pub fn residual(&self) -> &Buffer {
+        &self.scratch[self.plan.residual]
+    }
+
+    /// Returns whether all its pipelines can run.
+    pub fn readiness(&self, cache: &PipelineCache) -> Readiness {
+        let states = self.pipelines.iter().map(|&id| Readiness::of(cache.get_compute_pipeline_state(id)));
+        states.fold(Readiness::Ready, Readiness::and)
+    }
+
+    /// Writes the parameters of a slot for an input of `network_px` pixels, unless it already has them.
+    pub fn write_params(&mut self, slot: usize, network_px: UVec2, queue: &RenderQueue) {
+        let padded = self.plan.padded_px(network_px);
+        let Some(written) = self.params.written.get_mut(slot).filter(|written| **written != Some(padded)) else {
+            return;
+        };
+        *written = Some(padded);
+        let stride = self.params.stride as usize;
+        let mut bytes = vec![0; stride * self.plan.steps.len()];
+        for (step, target) in self.plan.steps.iter().zip(bytes.chunks_mut(stride)) {
+            let mut encoded = UniformBuffer::new(Vec::new());
+            // Writing to a vector of bytes cannot fail; if it did, the slot would be all zeros, and nothing would run.
+            if encoded.write(&step.params(padded)).is_ok() {
+                let encoded: Vec<u8> = encoded.into_inner();
+                target[..encoded.len()].copy_from_slice(&encoded);
+            }
+        }
+        queue.write_buffer(&self.params.buffer, (slot * bytes.len()) as u64, &bytes);
+    }
+
+    /// Records all steps for an input of `network_px` pixels whose parameters are in `slot`. Returns `false`, and records nothing, until
+    /// every pipeline is ready.
+    pub fn record(
+        &self,
+        slot: usize,
+        network_px: UVec2,
+        encoder: &mut CommandEncoder,
+        cache: &PipelineCache,
+        diagnostics: Option<&DiagnosticsRecorder>,
+    ) -> bool {
+        let Some(pipelines) = self.ready_pipelines(cache).filter(|_| self.fits(network_px, slot + 1)) else {
+            return false;
+        };
+        let dispatch =
+            |pass: &mut ComputePass, index: usize| self.dispatch(pass, pipelines[index], index, slot, network_px);
+        let descriptor = ComputePassDescriptor { label: Some("portrait network"), timestamp_writes: None };
+        if diagnostics.is_none() && self.textures.is_none() {
+            let mut pass = encoder.begin_compute_pass(&descriptor);
+            (0..self.plan.steps.len()).for_each(|index| dispatch(&mut pass, index));
+            return true;
+        }
+        // Time stamps are written and textures are filled between passes, so each step is one of its own where there are any.
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            let span = diagnostics.time_span(encoder, step.layer().to_owned());
+            self.fill_textures(index, network_px, encoder);
+            dispatch(&mut encoder.begin_compute_pass(&descriptor), index);
+            span.end(encoder);
+        }
+        true
+    }
+
+    /// Returns how many different kernels it runs.
+    pub fn kernels(&self) -> usize {
+        self.warm_up.len()
+    }
+
+    /// Records one workgroup of one of its [`kernels`](Self::kernels): drivers finish compiling when a kernel is first used.
+    pub fn record_first_use(&self, kernel: usize, encoder: &mut CommandEncoder, cache: &PipelineCache) -> bool {
+        let (Some(pipelines), Some(&step)) = (self.ready_pipelines(cache), self.warm_up.get(kernel)) else {
+            return false;
+        };
+        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+        pass.set_pipeline(pipelines[step]);
+        pass.set_bind_group(0, &self.bind_groups[step], &[step as u32 * self.params.stride]);
+        pass.dispatch_workgroups(1, 1, 1);
+        true
+    }
+
+    /// Records some of the steps alone, as [`record`](Self::record) does all of them, for benchmarks.
+    pub fn record_steps(
+        &self,
+        steps: Range<usize>,
+        slot: usize,
+        network_px: UVec2,
+        encoder: &mut CommandEncoder,
+        cache: &PipelineCache,
+    ) -> bool {
+        let Some(pipelines) = self.ready_pipelines(cache).filter(|_| self.fits(network_px, slot + 1)) else {
+            return false;
+        };
+        for index in steps {
+            self.fill_textures(index, network_px, encoder);
+            let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+            self.dispatch(&mut pass, pipelines[index], index, slot, network_px);
+        }
+        true
+    }
+
+    fn ready_pipelines<'a>(&self, cache: &'a PipelineCache) -> Option<Vec<&'a ComputePipeline>> {
+        self.pipelines.iter().map(|&id| cache.get_compute_pipeline(id)).collect()
+    }
+
+    /// Copies a step's sources into the textures that it reads.
+    fn fill_textures(&self, index: usize, network_px: UVec2, encoder: &mut CommandEncoder) {
+        let step = &self.plan.steps[index];
+        let rows = step.texture_rows(self.plan.padded_px(network_px));
+        for ((texture, rows), source) in self.textures.iter().flatten().zip(rows).zip(step.sources) {
+            if rows > 0 {
+                copy_rows(&self.scratch[source], rows, texture, encoder);
+            }
+        }
+    }
+
+    fn dispatch(
+        &self,
+        pass: &mut ComputePass,
+        pipeline: &ComputePipeline,
+        index: usize,
+        slot: usize,
+        network_px: UVec2,
+    ) {
+        let [x, y, z] = self.plan.steps[index].workgroups(self.plan.padded_px(network_px));
+        let params_at = (slot * self.plan.steps.len() + index) as u32 * self.params.stride;
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, &self.bind_groups[index], &[params_at]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+impl Params {
+    fn new(plan: &Plan, slots: usize, device: &RenderDevice) -> Self {
+        let alignment = device.limits().min_uniform_buffer_offset_alignment;
+        let stride = (LayerParams::min_size().get() as u32).next_multiple_of(alignment);
+        let size = u64::from(stride) * (plan.steps.len().max(1) * slots) as u64;
+        let buffer = device.create_buffer(&BufferDescriptor {
+            label: Some("portrait layer parameters"),
+            size,
+            usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        Self { buffer, stride, written: vec![None; slots] }
+    }
+}

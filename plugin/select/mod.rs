@@ -1,0 +1,4 @@
+//! Which faces of which views are enhanced, and where.
+
+pub(crate) mod choose;
+pub(crate) mod view_work;

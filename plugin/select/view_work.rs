@@ -1,0 +1,247 @@
+//! The work of a view: its regions, and the textures that the stages read of it.
+
+use bevy::asset::AssetId;
+use bevy::camera::visibility::RenderLayers;
+use bevy::camera::{CompositingSpace, MainPassResolutionOverride};
+use bevy::core_pipeline::prepass::ViewPrepassTextures;
+use bevy::core_pipeline::schedule::Core2d;
+use bevy::ecs::prelude::*;
+use bevy::ecs::query::QueryData;
+use bevy::ecs::schedule::ScheduleLabel;
+use bevy::ecs::system::SystemParam;
+use bevy::log::error_once;
+use bevy::math::{Mat4, URect, Vec2};
+use bevy::render::camera::ExtractedCamera;
+use bevy::render::render_asset::RenderAssets;
+use bevy::render::render_resource::{TextureSampleType, TextureView};
+use bevy::render::sync_world::MainEntity;
+use bevy::render::texture::{FallbackImage, GpuImage};
+use bevy::render::view::{ExtractedView, Msaa, ViewDepthTexture};
+use portrait_network::Plane;
+
+use crate::api::model::PortraitModel;
+use crate::api::resolution::ResolutionTier;
+use crate::api::settings::{PortraitRealism, clamp_or};
+use crate::diagnostics::CpuTime;
+use crate::extract::faces::ExtractedFaces;
+use crate::extract::overlays::OverlaidViews;
+use crate::inference::model::{GpuPortraitModel, PreparedPortraitModel};
+use crate::inference::variant::ActivationFormat;
+use crate::pipelines::StageKey;
+use crate::region::{FaceBounds, Region};
+use crate::select::choose::{VisibleFace, choose};
+use crate::stages::pack::PackKey;
+
+/// Distance in front of a face's box, as a share of the face's radius, from which on something counts as in front of the face: noses and
+/// hair reach out of tight boxes.
+const FRONT_MARGIN: f32 = 0.2;
+
+/// A camera with the effect, in the render world.
+#[derive(QueryData)]
+pub(crate) struct PortraitCamera {
+    pub entity: Entity,
+    pub main_entity: &'static MainEntity,
+    pub settings: &'static PortraitRealism,
+    pub camera: &'static ExtractedCamera,
+    pub view: &'static ExtractedView,
+    pub layers: Option<&'static RenderLayers>,
+    pub prepass: Option<&'static ViewPrepassTextures>,
+    pub msaa: &'static Msaa,
+    pub main_pass: Option<&'static MainPassResolutionOverride>,
+    pub depth: Option<&'static ViewDepthTexture>,
+}
+
+impl PortraitCameraItem<'_, '_> {
+    /// Returns whether the camera has drawn the prepasses that these planes are made of.
+    pub fn has_prepasses_for(&self, inputs: &[Plane]) -> bool {
+        let normals = self.prepass.and_then(ViewPrepassTextures::normal_view);
+        let depths = self.prepass.and_then(ViewPrepassTextures::depth_view);
+        (!inputs.contains(&Plane::Normal) || normals.is_some()) && (!inputs.contains(&Plane::Depth) || depths.is_some())
+    }
+}
+
+/// Faces, models and images that cameras see and refer to, from the main world, and from Bevy's renderer.
+#[derive(SystemParam)]
+pub(crate) struct SceneInputs<'w> {
+    pub faces: Res<'w, ExtractedFaces>,
+    pub models: Res<'w, RenderAssets<PreparedPortraitModel>>,
+    pub images: Res<'w, RenderAssets<GpuImage>>,
+    pub fallback: Res<'w, FallbackImage>,
+    pub overlaid: Res<'w, OverlaidViews>,
+    pub time: Res<'w, CpuTime>,
+}
+
+impl SceneInputs<'_> {
+    /// Returns the weights of a model as they were uploaded last.
+    pub fn uploaded(&self, model: AssetId<PortraitModel>) -> Option<&GpuPortraitModel> {
+        self.models.get(model)?.0.as_ref()
+    }
+}
+
+/// A view with something to enhance.
+pub(crate) struct ViewWork<'a> {
+    pub entity: Entity,
+    pub main_entity: Entity,
+    pub tier: ResolutionTier,
+    pub settings: &'a PortraitRealism,
+    pub view: &'a ExtractedView,
+    /// Size of what the prepasses drew, in the viewport's top left corner.
+    pub main_pass_px: Vec2,
+    /// The weights that the view's network runs, or is to run.
+    pub gpu_model: GpuPortraitModel,
+    /// How the network's planes are stored.
+    pub activations: ActivationFormat,
+    /// Normals of the prepass, whether the network reads them or not.
+    pub normals: Option<&'a TextureView>,
+    /// Depths of the prepass, whether the network reads them or not.
+    pub depths: Option<&'a TextureView>,
+    pub motion_vectors: Option<&'a TextureView>,
+    pub mask: Option<&'a GpuImage>,
+    /// The depth buffer after everything has been drawn, where an overlay may be drawn over the scene.
+    pub final_depths: Option<&'a TextureView>,
+    pub samples: u32,
+    pub faces: Vec<(Region, VisibleFace<'a>)>,
+}
+
+impl ViewWork<'_> {
+    pub fn model(&self) -> AssetId<PortraitModel> {
+        self.settings.model.id()
+    }
+
+    /// Returns the key of the pack stage for these weights.
+    pub fn pack_key(&self, weights: &GpuPortraitModel, activations: ActivationFormat) -> PackKey {
+        PackKey::new(weights.model.graph(), self.is_multisampled(), activations)
+    }
+
+    /// Returns what the view's stages depend on.
+    pub fn stage_key(&self) -> StageKey {
+        StageKey {
+            pack: self.pack_key(&self.gpu_model, self.activations),
+            target: self.view.target_format,
+            multisampled: self.is_multisampled(),
+        }
+    }
+
+    /// Returns whether a region is scaled down for the network.
+    pub fn is_scaled(&self) -> bool {
+        self.faces.iter().any(|(region, _)| region.is_scaled())
+    }
+
+    /// Returns the number of pixels of all regions in the frame.
+    pub fn pixels(&self) -> u64 {
+        self.faces.iter().map(|(region, _)| region.rect_px.size().as_u64vec2().element_product()).sum()
+    }
+
+    pub fn is_multisampled(&self) -> bool {
+        self.samples > 1
+    }
+
+    /// Returns the factor of the residual's base layer: the setting times what the weights recommend.
+    pub fn base(&self) -> f32 {
+        clamp_or(self.settings.base, 0.0, 2.0, 1.0) * self.gpu_model.model.recommended.base
+    }
+
+    /// Returns the factor of the residual's detail layer: the setting times what the weights recommend.
+    pub fn detail(&self) -> f32 {
+        clamp_or(self.settings.detail, 0.0, 2.0, 1.0) * self.gpu_model.model.recommended.detail
+    }
+}
+
+/// Finds the regions of a view. Returns `None` where there is nothing to enhance, or something is missing that the effect reads.
+pub(crate) fn find_work<'a>(
+    camera: PortraitCameraItem<'a, '_>,
+    tier: ResolutionTier,
+    gpu_model: GpuPortraitModel,
+    scene: &'a SceneInputs,
+    is_excluding: bool,
+    activations: ActivationFormat,
+) -> Option<ViewWork<'a>> {
+    let PortraitCameraItem { settings, view, prepass, .. } = camera;
+    if camera.camera.schedule == Core2d.intern() {
+        error_once!("portrait realism: a 2D camera is left as it is: `PortraitRealism` belongs on a `Camera3d`");
+        return None;
+    }
+    if !matches!(camera.camera.compositing_space, None | Some(CompositingSpace::Linear)) {
+        error_once!("portrait realism: a camera with another `CompositingSpace` than `Linear` is left as it is");
+        return None;
+    }
+    // `equip_cameras` asked for the prepasses, which are drawn from the next frame on. Until then nothing that is excluded can be found.
+    let inputs = &gpu_model.model.graph().spec().inputs;
+    let normals = prepass.and_then(ViewPrepassTextures::normal_view);
+    let depths = prepass.and_then(ViewPrepassTextures::depth_view);
+    let motion_vectors = prepass.and_then(ViewPrepassTextures::motion_vectors_view);
+    let needs_depth = settings.needs_depth() || is_excluding;
+    if !camera.has_prepasses_for(inputs) || (needs_depth && depths.is_none()) {
+        return None;
+    }
+    // Until its image is loaded, a mask covers everything: what it is there to protect stays untouched.
+    let mask = match &settings.mask {
+        Some(mask) => Some(scene.images.get(&mask.image).filter(|image| can_be_filtered(image))?),
+        None => None,
+    };
+    let is_overlaid = scene.overlaid.0.contains(&camera.entity);
+    let final_depths = camera.depth.filter(|_| is_overlaid).map(ViewDepthTexture::view);
+
+    let viewport = view.viewport;
+    let viewport_px = URect::new(viewport.x, viewport.y, viewport.x + viewport.z, viewport.y + viewport.w);
+    let faces: Vec<_> = choose(visible_faces(view, viewport_px, camera.layers, &scene.faces), settings.max_faces)
+        .into_iter()
+        .filter_map(|face| Some((face.bounds.region(tier.max_px())?, face)))
+        .collect();
+    let main_pass = camera.main_pass.map(|main_pass| main_pass.0.min(viewport_px.size()));
+    let main_pass_px = main_pass.unwrap_or(viewport_px.size()).as_vec2();
+    (!faces.is_empty()).then_some(ViewWork {
+        entity: camera.entity,
+        main_entity: camera.main_entity.id(),
+        tier,
+        settings,
+        view,
+        main_pass_px,
+        gpu_model,
+        activations,
+        normals,
+        depths,
+        motion_vectors,
+        mask,
+        final_depths,
+        samples: camera.msaa.samples(),
+        faces,
+    })
+}
+
+/// Returns the faces on the camera's layers that lie in its viewport.
+fn visible_faces<'a>(
+    view: &ExtractedView,
+    viewport_px: URect,
+    layers: Option<&RenderLayers>,
+    faces: &'a ExtractedFaces,
+) -> Vec<VisibleFace<'a>> {
+    let view_from_world = view_from_world(view);
+    let clip_from_world = view.clip_from_world.unwrap_or_else(|| view.clip_from_view * view_from_world);
+    let layers = layers.unwrap_or_default();
+    let on_layers = faces.0.iter().filter(|face| face.layers.as_ref().is_none_or(|own| own.intersects(layers)));
+    let visible = on_layers.filter_map(|face| {
+        let bounds = FaceBounds::new(&face.corners, clip_from_world, viewport_px)?;
+        let distances = face.corners.iter().map(|&corner| -view_from_world.transform_point3(corner).z);
+        let front_distance = distances.fold(f32::MAX, f32::min) - FRONT_MARGIN * face.radius;
+        Some(VisibleFace { bounds, face, front_distance, fade: bounds.fade() })
+    });
+    visible.collect()
+}
+
+fn can_be_filtered(image: &GpuImage) -> bool {
+    let format = image.texture.format();
+    let filterable = format.sample_type(None, None) == Some(TextureSampleType::Float { filterable: true });
+    if !filterable {
+        error_once!(
+            "portrait realism: a mask is {format:?}, which cannot be filtered: nothing is enhanced with it. Use for example R8Unorm or \
+             Rgba8Unorm"
+        );
+    }
+    filterable
+}
+
+/// Returns the transform from the world to view space.
+pub(crate) fn view_from_world(view: &ExtractedView) -> Mat4 {
+    view.world_from_view.to_matrix().inverse()
+}
