@@ -29,6 +29,7 @@ pub struct Light {
     pub rim_light_share: f64,
     pub key_kelvin: Span,
     pub fill_kelvin: Span,
+    pub rim_kelvin: Span,
     pub neon_share: f64,
 }
 

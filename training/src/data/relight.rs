@@ -69,7 +69,8 @@ impl LightGroups {
                 }
                 KEY => (lamps * (1.0 - fill), black_body(light.key_kelvin.draw(rng))),
                 name => {
-                    let color = black_body(light.fill_kelvin.draw(rng));
+                    let kelvin = if name == RIM { light.rim_kelvin } else { light.fill_kelvin };
+                    let color = black_body(kelvin.draw(rng));
                     // Squares of even draws leave one or two channels dark now and then: a saturated hue.
                     let color =
                         if neon { color.map(|value| value * rng.random_range(0.05..1.0_f32).powi(2)) } else { color };

@@ -8,7 +8,7 @@ use portrait_files::folder::{is_empty, seed_folder};
 use portrait_files::manifest::Fingerprint;
 use portrait_files::seeds::Seeds;
 use portrait_files::{atomic, bounded, weights};
-use portrait_network::{Model, Plane};
+use portrait_network::{Model, Plane, Recommended};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -74,7 +74,11 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
         .map(|pair| Measured {
             pair,
             graded: lut.apply(&pair.first),
-            seconds: generators.iter().map(|generator| second_image(generator, pair, device)).collect(),
+            seconds: generators
+                .iter()
+                .zip(&candidates)
+                .map(|(generator, found)| second_image(generator, found.model.recommended, pair, device))
+                .collect(),
         })
         .collect();
 
@@ -88,7 +92,8 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
         Some(clips) => {
             let frames = read::load(data, clips, &[planes, vec![Plane::Depth]].concat())?;
             read::check_identities(&train, &frames)?;
-            generators.iter().map(|generator| temporal(generator, &frames, data, device)).collect()
+            let each = generators.iter().zip(&candidates);
+            each.map(|(generator, found)| temporal(generator, found.model.recommended, &frames, data, device)).collect()
         }
         None => vec![None; names.len()],
     };
@@ -137,11 +142,12 @@ fn report_pair(measured: &Measured, names: &[String], data: &Path) -> PairReport
 /// Measures how still the second images of all clips among `frames` hold.
 fn temporal<B: Backend>(
     generator: &Generator<B>,
+    factors: Recommended,
     frames: &[Pair],
     data: &Path,
     device: &B::Device,
 ) -> Option<Temporal> {
-    let seconds: Vec<Vec<u8>> = frames.iter().map(|pair| second_image(generator, pair, device)).collect();
+    let seconds: Vec<Vec<u8>> = frames.iter().map(|pair| second_image(generator, factors, pair, device)).collect();
     let error = |at: usize| {
         let (before, now) = (&frames[at - 1], &frames[at]);
         let frame = Frame::read(&seed_folder(data, now.seed).join("scene.json"))?;

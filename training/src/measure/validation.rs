@@ -2,6 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use portrait_files::config::Importance;
+use portrait_network::{Recommended, layers};
 use serde::{Deserialize, Serialize};
 
 use super::scores::sharpness;
@@ -24,11 +25,23 @@ pub struct Validation {
     pub face_sharpness: f64,
 }
 
-/// Makes the *second rendered image* of a pair, 8-bit sRGB `[S, S, 3]`.
-pub fn second_image<B: Backend>(generator: &Generator<B>, pair: &Pair, device: &B::Device) -> Vec<u8> {
+/// Makes the *second rendered image* of a pair, 8-bit sRGB `[S, S, 3]`, with the base and the detail layer of the residual multiplied by
+/// these factors, as the plugin does.
+pub fn second_image<B: Backend>(
+    generator: &Generator<B>,
+    factors: Recommended,
+    pair: &Pair,
+    device: &B::Device,
+) -> Vec<u8> {
     let planes = &generator.graph().spec().inputs;
     let table = WeightTable::new(&Importance::default(), &[]);
-    quantize(&values(generator.forward(whole(pair, planes, &table).tensors::<B>(device).planes)))
+    let input = whole(pair, planes, &table).tensors::<B>(device).planes;
+    let [_, _, height, width] = input.dims();
+    let color = values(input.clone().narrow(1, 0, 3));
+    let second = values(generator.forward(input));
+    let residual: Vec<f32> = second.iter().zip(&color).map(|(second, color)| second - color).collect();
+    let weighed = layers::weigh(&residual, height, width, factors);
+    quantize(&color.iter().zip(weighed).map(|(color, residual)| color + residual).collect::<Vec<_>>())
 }
 
 /// Measures a generator on validation pairs.
@@ -41,7 +54,7 @@ pub fn validate<B: Backend>(
 ) -> Validation {
     let mut sum = Validation { step, ..Validation::default() };
     for pair in pairs {
-        let second = second_image(generator, pair, device);
+        let second = second_image(generator, Recommended::default(), pair, device);
         let inside = |at: usize| pair.mask[at] >= FACE_MASK;
         let face = (0..pair.mask.len()).filter(|&at| inside(at)).count().max(1) as f64;
         let (mut weighted, mut face_sum, mut first_sum) = (0.0, 0.0, 0.0);

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 use portrait_files::atomic::explain_full_disk;
-use portrait_network::{Graph, Provenance};
+use portrait_network::{Graph, Provenance, Recommended};
 use rand_chacha::ChaCha8Rng;
 
 use super::checkpoint::{self, Progress};
@@ -182,7 +182,8 @@ impl<B: AutodiffBackend> Run<'_, B> {
     fn picture(&self) -> Result<(), TrainError> {
         let generator = self.average()?;
         let shown = self.validation.iter().take(PICTURE_ROWS);
-        let seconds: Vec<Vec<u8>> = shown.clone().map(|pair| second_image(&generator, pair, &self.device)).collect();
+        let seconds: Vec<Vec<u8>> =
+            shown.clone().map(|pair| second_image(&generator, Recommended::default(), pair, &self.device)).collect();
         let rows: Vec<Vec<&[u8]>> =
             shown.zip(&seconds).map(|(pair, second)| vec![&pair.first[..], second, &pair.reference]).collect();
         let folder = self.options.out.join("pictures");
