@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::groups;
 use crate::python::Package;
-use crate::run::{cargo, run, target_folder};
+use crate::run::{run, target_folder};
 
 /// Measures distances between faces.
 pub const LIKENESS: Package =
@@ -15,7 +16,7 @@ pub const LIKENESS: Package =
 /// Runs `portrait-train evaluate --likeness …` with more arguments, where the user is.
 pub fn evaluate(arguments: &[OsString]) -> Result<()> {
     let python = LIKENESS.ensure()?;
-    cargo("build", &["--package", "portrait_training"])?;
+    groups::build_training()?;
     let train = target_folder().join("debug/portrait-train");
     run(Command::new(train).args(["evaluate", "--likeness"]).arg(python).args(arguments))
 }

@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
-use crate::BEVY_PACKAGES;
+use crate::groups::{self, BEVY};
+use crate::plan::Step;
 use crate::python::Package;
 use crate::run::{cargo, run, target_folder};
+use crate::vulkan;
 
-/// What to make.
+/// The data set to make.
 pub struct Request {
-    /// Half-open range, `A..B`.
+    /// The range of seeds, `A..B`, without B.
     pub seeds: String,
-    /// Every N-th seed.
+    /// The step from one seed to the next, 1 or more.
     pub stride: u64,
     /// The data folder.
     pub out: PathBuf,
@@ -21,17 +23,28 @@ pub struct Request {
     pub size: u32,
     /// Samples for each pixel of the reference.
     pub samples: u32,
-    /// Whether to render each light alone as well.
+    /// True to render each light alone as well.
     pub light_groups: bool,
-    /// Whether the eight seeds of an identity are frames of a turning head.
+    /// True if the eight seeds of an identity are frames of a turning head.
     pub clip: bool,
+    /// Folders of asset packs.
+    pub assets: Vec<PathBuf>,
 }
 
 impl Request {
-    /// Every seed of a range, in the data set's usual size and quality.
+    /// The number of seeds.
+    fn count(&self) -> Result<u64> {
+        let wrong = || format!("expected seeds as A..B, with A below B, found {}", self.seeds);
+        let (first, end) = self.seeds.split_once("..").with_context(wrong)?;
+        let (first, end): (u64, u64) = (first.parse().with_context(wrong)?, end.parse().with_context(wrong)?);
+        ensure!(first < end && self.stride > 0, "{} and a stride of at least 1", wrong());
+        Ok((end - first).div_ceil(self.stride))
+    }
+
+    /// Asks for every seed of a range, in the data set's usual size and quality.
     pub fn new(seeds: &str, out: &Path) -> Self {
         let (seeds, out) = (seeds.into(), out.into());
-        Self { seeds, stride: 1, out, size: 256, samples: 24, light_groups: false, clip: false }
+        Self { seeds, stride: 1, out, size: 256, samples: 24, light_groups: false, clip: false, assets: Vec::new() }
     }
 }
 
@@ -44,14 +57,50 @@ pub const HEAD_STUDIO: Package = Package {
     libraries: &["libgl1", "libice6", "libsm6", "libxfixes3", "libxi6", "libxkbcommon0", "libxrender1", "libxxf86vm1"],
 };
 
-/// Heads and references, with Blender.
+/// The minutes that two cores take for a head and its reference, roughly: six seconds, and twelve microseconds for each sample of
+/// each pixel, three times as long where each light is rendered alone as well.
+fn minutes_of_head(request: &Request) -> f64 {
+    let samples = f64::from(request.size).powi(2) * f64::from(request.samples);
+    (6.0 + 12e-6 * samples * if request.light_groups { 3.0 } else { 1.0 }) / 60.0
+}
+
+/// The steps that make a data set on a fresh machine.
+pub fn steps(request: &Request) -> Result<Vec<Step<'_>>> {
+    let compile = Step::new("Compile the renderer of first images", 0.5, || portrait_dataset().map(drop));
+    let compile = if groups::is_compiled("bevy_pbr") {
+        compile
+    } else {
+        Step::new("Compile Bevy and the renderer of first images", 22.0, || portrait_dataset().map(drop))
+            .downloads(groups::download("bevy_pbr", 50))
+    };
+    let mut steps = vec![vulkan::step(), HEAD_STUDIO.step(490), compile];
+    steps.extend(pictures(request)?);
+    Ok(steps)
+}
+
+/// The two steps that make what is missing of a data set.
+pub fn pictures(request: &Request) -> Result<[Step<'_>; 2]> {
+    let (seeds, count) = (&request.seeds, request.count()? as f64);
+    let heads = minutes_of_head(request) * count;
+    Ok([
+        Step::new(format!("Make heads and references of seeds {seeds}"), heads, move || render(request)),
+        Step::new(format!("Render first images of seeds {seeds}"), 0.1 * count, move || first_images(request)),
+    ])
+}
+
+/// Makes heads and references with Blender.
 pub fn render(request: &Request) -> Result<()> {
+    let mut assets = Vec::new();
+    for folder in &request.assets {
+        assets.extend(["--assets".into(), std::path::absolute(folder)?]);
+    }
     run(Command::new(HEAD_STUDIO.ensure()?)
         .args(["-m", "head_studio", "render", "--seeds", &request.seeds, "--stride", &request.stride.to_string()])
         .args(["--size", &request.size.to_string(), "--samples", &request.samples.to_string(), "--out"])
         .arg(std::path::absolute(&request.out)?)
         .args(request.light_groups.then_some("--light-groups"))
         .args(request.clip.then_some("--clip"))
+        .args(assets)
         .current_dir(HEAD_STUDIO.folder()))
 }
 
@@ -65,7 +114,7 @@ pub fn calibrate(out: &Path) -> Result<()> {
     run(Command::new(portrait_dataset()?).args(["calibrate", "--data"]).arg(&out))
 }
 
-/// First images and the G-buffer, with Bevy.
+/// Renders first images and the G-buffer with Bevy.
 pub fn first_images(request: &Request) -> Result<()> {
     let out = std::path::absolute(&request.out)?;
     run(Command::new(portrait_dataset()?)
@@ -76,6 +125,6 @@ pub fn first_images(request: &Request) -> Result<()> {
 /// Builds `portrait-dataset`.
 fn portrait_dataset() -> Result<PathBuf> {
     // With the examples, whose development dependencies choose the features that the tests were built with.
-    cargo("build", &[&BEVY_PACKAGES[..], &["--bins", "--examples"]].concat())?;
+    cargo("build", &[&BEVY[..], &["--bins", "--examples"]].concat())?;
     Ok(target_folder().join("debug/portrait-dataset"))
 }

@@ -1,15 +1,25 @@
-//! `cargo xtask demo`, `test`, `bench`, `dataset`, `package`, `evaluate` and `reproduce`: everything a fresh machine needs, and then the thing itself.
+//! `cargo xtask demo`, `test`, `lint`, `bench`, `dataset`, `package`, `evaluate` and `reproduce`: everything a fresh machine needs, and
+//! then the thing itself.
 
+mod bench;
+mod demo;
+#[cfg(test)]
+mod documents;
 mod evaluate;
+mod groups;
 mod head_studio;
+mod lint;
 mod newer_mesa;
 mod package;
 mod packages;
 mod peers;
 mod pipeline;
+mod plan;
+mod progress;
 mod python;
 mod run;
 mod smoke;
+mod suite;
 mod vulkan;
 
 use std::ffi::OsString;
@@ -20,15 +30,14 @@ use clap::{Parser, Subcommand};
 
 use crate::evaluate::LIKENESS;
 use crate::head_studio::HEAD_STUDIO;
-use crate::run::{cargo, cargo_with};
-
-/// Packages that are built together, so that Bevy is compiled once and with one set of features.
-const BEVY_PACKAGES: [&str; 6] =
-    ["--package", "bevy_portrait_realism", "--package", "portrait_dataset", "--package", "portrait_network"];
+use crate::plan::Step;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Sets a fresh machine up and runs the project")]
 struct Cli {
+    /// Install missing system packages without asking. Root, CI and a command without a terminal are not asked either.
+    #[arg(long, global = true)]
+    yes: bool,
     #[command(subcommand)]
     task: Task,
 }
@@ -46,6 +55,8 @@ enum Task {
     },
     /// Every test: network, plugin on a Vulkan device, the packed crates, data set, training, and a data set and weights made end to end.
     Test,
+    /// Formatting, Clippy and the documentation, with warnings as errors. `.ci/run` is this, then `test`.
+    Lint,
     /// Measures the network's passes on this machine's device, beside the device's own peak and the same network in other
     /// runtimes.
     Bench {
@@ -79,6 +90,9 @@ enum Task {
         /// The eight seeds of an identity are frames of a turning head, for the warping error.
         #[arg(long, conflicts_with = "light_groups")]
         clip: bool,
+        /// Folder of asset packs, as training/dataset/README.md describes; may be given several times.
+        #[arg(long)]
+        assets: Vec<PathBuf>,
     },
     /// Packs the crates for the registry and runs the README's program with what was packed.
     Package {
@@ -101,74 +115,31 @@ enum Task {
 }
 
 fn main() -> Result<()> {
-    match Cli::parse().task {
-        Task::Demo { headless, out } => demo(headless, out),
-        Task::Test => test(),
-        Task::Bench { no_peers, arguments } => bench(no_peers, arguments),
-        Task::Dataset { seeds, stride, out, size, samples, light_groups, clip } => {
-            let request = head_studio::Request { seeds, stride, out, size, samples, light_groups, clip };
-            vulkan::ensure()?;
-            head_studio::render(&request)?;
-            head_studio::first_images(&request)
+    let cli = Cli::parse();
+    if cli.yes {
+        packages::answer_yes();
+    }
+    match cli.task {
+        Task::Demo { headless, out } => demo::demo(headless, out),
+        Task::Test => suite::test(),
+        Task::Lint => lint::lint(),
+        Task::Bench { no_peers, arguments } => bench::bench(no_peers, &arguments),
+        Task::Dataset { seeds, stride, out, size, samples, light_groups, clip, assets } => {
+            let request = head_studio::Request { seeds, stride, out, size, samples, light_groups, clip, assets };
+            plan::run("cargo xtask dataset", head_studio::steps(&request)?)
         }
         Task::Package { as_readme } => {
-            vulkan::ensure()?;
-            package::package(as_readme)
+            let minutes = if as_readme { 35.0 } else { 1.5 };
+            let step =
+                Step::new("Pack the crates and run the README's program", minutes, || package::package(as_readme));
+            plan::run("cargo xtask package", vec![vulkan::step(), step])
         }
         Task::Evaluate { arguments } => evaluate::evaluate(&arguments),
         Task::Reproduce { out } => {
-            vulkan::ensure()?;
-            pipeline::make(&pipeline::shipped(&out), &out).map(drop)
+            let recipe = pipeline::shipped(&out);
+            let mut steps = vec![vulkan::step(), HEAD_STUDIO.step(490), LIKENESS.step(140)];
+            steps.extend(pipeline::steps(&recipe, &out)?);
+            plan::run("cargo xtask reproduce", steps)
         }
     }
-}
-
-fn demo(headless: bool, out: Option<PathBuf>) -> Result<()> {
-    vulkan::ensure()?;
-    let display = !cfg!(target_os = "linux") || std::env::var_os("DISPLAY").is_some_and(|name| !name.is_empty());
-    if display && !headless {
-        return cargo("run", &["--package", "bevy_portrait_realism", "--example", "portrait"]);
-    }
-    let out = out.unwrap_or_else(|| run::target_folder().join("demo"));
-    let out = out.to_string_lossy().into_owned();
-    cargo("run", &["--package", "bevy_portrait_realism", "--example", "headless", "--", "--out", &out])
-}
-
-/// In the profile of the tests: the GPU's time does not depend on it, and Bevy is not compiled again.
-fn bench(no_peers: bool, mut arguments: Vec<String>) -> Result<()> {
-    vulkan::ensure()?;
-    if !no_peers {
-        arguments.extend(["--peers".into(), peers::list()?.to_string_lossy().into_owned()]);
-    }
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    cargo("test", &[&BEVY_PACKAGES[..], &["--bench", "network", "--"], &arguments].concat())
-}
-
-/// The kernels that the system's driver may lack the features for.
-fn test_matrices() -> Result<()> {
-    let Some(mut variables) = newer_mesa::ensure()? else {
-        println!(
-            "Not Debian on x86-64: kernels with cooperative matrices run only if this machine's own driver has them"
-        );
-        return Ok(());
-    };
-    variables.push(("PORTRAIT_REQUIRES_MATRICES", "1".into()));
-    let test = ["--test", "plugin", "--", "every_variant_with_matrices"];
-    cargo_with(&variables, "test", &[&BEVY_PACKAGES[..], &test].concat())
-}
-
-fn test() -> Result<()> {
-    vulkan::ensure()?;
-    HEAD_STUDIO.ensure()?;
-    LIKENESS.ensure()?;
-    let validation = vulkan::validation()?;
-    cargo_with(&validation, "test", &BEVY_PACKAGES)?;
-    test_matrices()?;
-    package::package(false)?;
-    cargo("test", &["--package", "portrait_training", "--package", "portrait_files", "--package", "xtask"])?;
-    // On their own: tract asks more of crates that Burn uses than Burn does.
-    cargo("test", &["--package", "portrait_onnx", "--package", "portrait_peers"])?;
-    HEAD_STUDIO.test()?;
-    LIKENESS.test()?;
-    smoke::end_to_end()
 }

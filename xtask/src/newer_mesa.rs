@@ -9,25 +9,49 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::packages::{self, output};
+use crate::plan::Step;
 use crate::run::{run, target_folder};
 
 /// Debian's suite of what the next release has, whose packages can always be installed together.
 const SUITE: &str = "testing";
 /// The loader, the driver and a C library.
 const PACKAGES: [&str; 3] = ["libvulkan1", "mesa-vulkan-drivers", "libc6"];
-/// Where Debian has libraries.
+/// The program that starts others with it.
+const RUNNER: &str = "run.sh";
+/// The folder that Debian has libraries in.
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+
+/// The step that downloads it, where it is not there yet.
+pub fn step() -> Step<'static> {
+    let ensure = || ensure().map(drop);
+    if !can_be_had() {
+        return Step::new("Go without Debian testing's Mesa, on another system", 0.0, || Ok(()));
+    }
+    if root().join(RUNNER).is_file() {
+        return Step::new("Find Debian testing's Mesa", 0.0, ensure);
+    }
+    Step::new("Unpack Debian testing's Mesa into the build folder", 0.5, ensure).downloads(80)
+}
+
+/// Returns true if Debian's packages are for this machine.
+fn can_be_had() -> bool {
+    cfg!(all(target_os = "linux", target_arch = "x86_64")) && packages::exists("apt-get")
+}
+
+fn root() -> PathBuf {
+    target_folder().join("newer_mesa")
+}
 
 /// Environment variables with which cargo runs programs on it; `None` where the system is not Debian on x86-64. Downloads and unpacks it
 /// the first time: 70 MB, 330 MB on disk.
 pub fn ensure() -> Result<Option<Vec<(&'static str, PathBuf)>>> {
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || !packages::exists("apt-get") {
+    if !can_be_had() {
         return Ok(None);
     }
     let mirrors = output("apt-get", &["indextargets", "--format", "$(REPO_URI)", "Label: Debian"])?;
     let Some(mirror) = mirrors.lines().next() else { return Ok(None) };
-    let root = target_folder().join("newer_mesa");
-    let (runner, driver) = (root.join("run.sh"), root.join("lavapipe.json"));
+    let root = root();
+    let (runner, driver) = (root.join(RUNNER), root.join("lavapipe.json"));
     if !runner.is_file() {
         download(&root, mirror)?;
         let libraries = root.join("files").join(LIBRARIES);
@@ -45,7 +69,7 @@ pub fn ensure() -> Result<Option<Vec<(&'static str, PathBuf)>>> {
     Ok(Some(vec![("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner), ("VK_DRIVER_FILES", driver)]))
 }
 
-/// The suite's packages and what they need, unpacked. apt's lists and downloads stay in `root`: the system is not touched.
+/// Unpacks the suite's packages and what they need. apt's lists and downloads stay in `root`: the system is not touched.
 fn download(root: &Path, mirror: &str) -> Result<()> {
     let folder = |name: &str| {
         let folder = root.join(name);

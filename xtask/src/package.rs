@@ -12,8 +12,10 @@ use crate::run::{cargo, cargo_in, run, target_folder, workspace_root};
 
 /// Largest packed crate; the registry takes 10 MB.
 const MOST_BYTES: u64 = 8_000_000;
-/// What the plugin's package holds beside its sources.
+/// The documents that the plugin's package holds.
 const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
+/// The demo's head, which the README has copied to the same place of a game.
+const HEAD: &str = "assets/heads/demo.glb";
 /// Runs the README's program in the scratch app.
 const PICTURE: &str = include_str!("../scratch_app/picture.rs");
 
@@ -47,7 +49,7 @@ pub fn package(as_readme: bool) -> Result<()> {
     Ok(())
 }
 
-/// What Bevy's default features are linked with.
+/// Installs the libraries that Bevy's default features are linked with.
 fn ensure_libraries() -> Result<()> {
     let libraries = ["alsa", "libudev", "wayland-client"];
     let found = Command::new("pkg-config").arg("--exists").args(libraries).status().is_ok_and(|it| it.success());
@@ -76,11 +78,14 @@ fn unpack(name: &str, folder: &Path) -> Result<()> {
     run(Command::new("tar").args(["-x", "-m", "--strip-components=1", "-f"]).arg(packed).arg("-C").arg(folder))
 }
 
-/// Every shader and every weights file is packed, as it is in the workspace, and embedded by the sources.
+/// Fails unless every shader and every weights file is packed as it is in the workspace, and embedded by the sources.
 fn check_contents(plugin: &Path) -> Result<()> {
     let mut embedded = files(Path::new("shaders"))?;
     embedded.extend(files(Path::new("assets/weights"))?.into_iter().filter(|file| file.ends_with(".safetensors")));
-    let sources = read(&plugin.join("plugin/shaders.rs"))? + &read(&plugin.join("plugin/model_asset.rs"))?;
+    let mut sources = String::new();
+    for file in files(Path::new("plugin"))? {
+        sources += &read(&plugin.join(file))?;
+    }
     for file in &embedded {
         ensure!(sources.contains(&format!("{file}\"")), "{file} would be packed, but no source embeds it");
     }
@@ -92,7 +97,7 @@ fn check_contents(plugin: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Every file below a folder of the workspace, with its path from the workspace's root on.
+/// Lists the files below a folder of the workspace, with their paths from the workspace's root on.
 fn files(folder: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(workspace_root().join(folder))? {
@@ -107,7 +112,7 @@ fn files(folder: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// What the README says that a game has, and a test that takes pictures of it.
+/// Writes the game that the README describes, and a test that takes pictures of it.
 fn write_app(app: &Path, plugin: &Path, as_readme: bool) -> Result<()> {
     let readme = read(&plugin.join("README.md"))?;
     let dependencies = block(&readme, "toml")?;
@@ -119,7 +124,7 @@ fn write_app(app: &Path, plugin: &Path, as_readme: bool) -> Result<()> {
         "[package]\nname = \"scratch_app\"\nedition = \"2024\"\n\n{dependencies}\n\n[workspace]\n\n\
          # The registry does not have it yet.\n[patch.crates-io]\nportrait_network = {{ path = \"../portrait_network\" }}\n\n"
     );
-    for folder in ["src", "tests", "assets"] {
+    for folder in ["src", "tests", "assets/heads"] {
         fs::create_dir_all(app.join(folder))?;
     }
     if as_readme {
@@ -132,11 +137,11 @@ fn write_app(app: &Path, plugin: &Path, as_readme: bool) -> Result<()> {
     fs::write(app.join("Cargo.toml"), manifest)?;
     fs::write(app.join("src/main.rs"), block(&readme, "rust")?)?;
     fs::write(app.join("tests/picture.rs"), PICTURE)?;
-    fs::copy(workspace_root().join("assets/heads/demo.glb"), app.join("assets/head.glb"))?;
+    fs::copy(workspace_root().join(HEAD), app.join(HEAD))?;
     Ok(())
 }
 
-/// The same app with the workspace's choice of Bevy's features, of everything that has a say in other crates' features, and of
+/// Gives the app the workspace's choice of Bevy's features, of everything that has a say in other crates' features, and of
 /// optimisation: what is compiled already serves.
 fn as_compiled(manifest: &str, plugin: &str) -> Result<String> {
     let (before, after) =
@@ -146,8 +151,8 @@ fn as_compiled(manifest: &str, plugin: &str) -> Result<String> {
     Ok(format!("{before}bevy = {{ default-features = false, {after}{}\n", sections.collect::<Vec<_>>().join("\n\n")))
 }
 
-/// The first block of the README in a language.
-fn block<'a>(readme: &'a str, language: &str) -> Result<&'a str> {
+/// Returns the first block of the README in a language.
+pub fn block<'a>(readme: &'a str, language: &str) -> Result<&'a str> {
     let (_, rest) = readme.split_once(&format!("```{language}\n")).context(format!("the README has no {language}"))?;
     Ok(rest.split_once("\n```").context("the README has a block without an end")?.0)
 }

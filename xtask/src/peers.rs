@@ -55,7 +55,7 @@ pub fn list() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The peers in Rust and the program that writes the ONNX file, for speed.
+/// Builds the peers in Rust and the program that writes the ONNX file, optimised.
 fn build(folder: &Path) -> Result<()> {
     cargo_into(folder, "build", &["--release", "--package", "portrait_peers", "--features", "burn"])
 }
@@ -67,7 +67,7 @@ fn entry(name: &str, folder: &Path, command: Result<Vec<String>>) -> Value {
     }
 }
 
-/// The same reason for a second peer.
+/// Copies the reason why a peer is missing, for a second peer.
 fn again(error: &Error) -> Error {
     Error::msg(format!("{error:#}"))
 }

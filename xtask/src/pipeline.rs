@@ -6,20 +6,24 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::evaluate::LIKENESS;
+use crate::groups;
 use crate::head_studio::{self, Request};
-use crate::run::{cargo, run, target_folder, workspace_root};
+use crate::plan::Step;
+use crate::run::{run, target_folder, workspace_root};
 
 /// Which data to make and what to train and measure on it.
 pub struct Recipe<'a> {
     /// Data sets, all in one folder.
     pub sets: Vec<Request>,
-    /// Names of configs in `training/configs`, the default model's first.
-    pub configs: &'a [&'a str],
+    /// Names of configs in `training/configs`, the default model's first, each with the expected minutes of its training.
+    pub configs: &'a [(&'a str, f64)],
+    /// Expected minutes of the evaluation.
+    pub evaluation_minutes: f64,
     /// Further arguments of `portrait-train evaluate`.
     pub evaluate: &'a [&'a str],
 }
 
-/// What `cargo xtask reproduce` makes: the weights that ship and `training/results/report.json`.
+/// The recipe of `cargo xtask reproduce`: the weights that ship and `training/results/report.json`.
 pub fn shipped(folder: &Path) -> Recipe<'static> {
     let out = folder.join("data");
     let set = |seeds: &str, stride, samples| Request { stride, samples, ..Request::new(seeds, &out) };
@@ -32,7 +36,8 @@ pub fn shipped(folder: &Path) -> Recipe<'static> {
     let training = Request { light_groups: true, ..set("0..1200", 4, 16) };
     Recipe {
         sets: std::iter::once(training).chain(measured).collect(),
-        configs: &["quality", "fast"],
+        configs: &[("quality", 400.0), ("fast", 200.0)],
+        evaluation_minutes: 30.0,
         evaluate: &["--seeds", "1003000..1003832", "--clips", "1008000..1008064"],
     }
 }
@@ -41,46 +46,68 @@ fn holds_files(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Runs a recipe; its data, runs, weights and report lie in `folder`. Returns the default model's weights.
-pub fn make(recipe: &Recipe, folder: &Path) -> Result<PathBuf> {
+/// The steps of a recipe; its data, runs, weights and report lie in `folder`.
+pub fn steps<'a>(recipe: &'a Recipe, folder: &'a Path) -> Result<Vec<Step<'a>>> {
+    let mut steps = Vec::new();
     for request in &recipe.sets {
-        head_studio::render(request)?;
-        head_studio::first_images(request)?;
+        steps.extend(head_studio::pictures(request)?);
     }
-    // With the tests, whose development dependencies choose the features that Burn was built with.
-    cargo("build", &["--package", "portrait_training", "--package", "xtask", "--bins", "--tests"])?;
-    let train = target_folder().join("debug/portrait-train");
-    let data = folder.join("data");
-    let config = |name: &str| workspace_root().join("training/configs").join(name).with_extension("toml");
-    let weights = |name: &str| folder.join(name).with_extension("safetensors");
-    for &name in recipe.configs {
-        let run_folder = folder.join("runs").join(name);
-        run(Command::new(&train)
-            .arg("train")
-            .arg("--config")
-            .arg(config(name))
-            .arg("--data")
-            .arg(&data)
-            .arg("--out")
-            .arg(&run_folder)
-            .args(holds_files(&run_folder).then_some("--resume")))?;
-        run(Command::new(&train)
-            .args(["export", "--overwrite", "--dtype", "f16", "--last", "--checkpoint"])
-            .arg(&run_folder)
-            .arg("--out")
-            .arg(weights(name)))?;
+    let compile = Step::new("Compile the trainer", 0.5, groups::build_training);
+    steps.push(if groups::is_compiled("burn_core") {
+        compile
+    } else {
+        Step::new("Compile Burn and the trainer", 5.0, groups::build_training)
+            .downloads(groups::download("burn_core", 30))
+    });
+    for &(name, minutes) in recipe.configs {
+        steps.push(Step::new(format!("Train and export {name}"), minutes, move || train(name, folder)));
     }
-    run(Command::new(&train)
+    steps.push(Step::new("Measure the weights", recipe.evaluation_minutes, || evaluate(recipe, folder)));
+    Ok(steps)
+}
+
+/// The file with the weights of a config.
+pub fn weights(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name).with_extension("safetensors")
+}
+
+fn config(name: &str) -> PathBuf {
+    workspace_root().join("training/configs").join(name).with_extension("toml")
+}
+
+fn portrait_train() -> Command {
+    Command::new(target_folder().join("debug/portrait-train"))
+}
+
+fn train(name: &str, folder: &Path) -> Result<()> {
+    let run_folder = folder.join("runs").join(name);
+    run(portrait_train()
+        .arg("train")
+        .arg("--config")
+        .arg(config(name))
+        .arg("--data")
+        .arg(folder.join("data"))
+        .arg("--out")
+        .arg(&run_folder)
+        .args(holds_files(&run_folder).then_some("--resume")))?;
+    run(portrait_train()
+        .args(["export", "--overwrite", "--dtype", "f16", "--last", "--checkpoint"])
+        .arg(&run_folder)
+        .arg("--out")
+        .arg(weights(folder, name)))
+}
+
+fn evaluate(recipe: &Recipe, folder: &Path) -> Result<()> {
+    run(portrait_train()
         .args(["evaluate", "--overwrite", "--likeness"])
         .arg(LIKENESS.ensure()?)
         .arg("--weights")
-        .args(recipe.configs.iter().map(|name| weights(name)))
+        .args(recipe.configs.iter().map(|(name, _)| weights(folder, name)))
         .arg("--data")
-        .arg(&data)
+        .arg(folder.join("data"))
         .arg("--config")
-        .arg(config(recipe.configs[0]))
+        .args(recipe.configs.first().map(|(name, _)| config(name)))
         .args(recipe.evaluate)
         .arg("--out")
-        .arg(folder.join("report")))?;
-    Ok(weights(recipe.configs[0]))
+        .arg(folder.join("report")))
 }

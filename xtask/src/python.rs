@@ -6,11 +6,12 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::packages;
+use crate::plan::Step;
 use crate::run::{run, target_folder, workspace_root};
 
 /// A Python package of this repository that has a virtual environment of its own.
 pub struct Package {
-    /// Its name.
+    /// The package's name.
     pub name: &'static str,
     /// The folder that it lies in, seen from the checkout's root.
     pub parent: &'static str,
@@ -21,14 +22,23 @@ pub struct Package {
 }
 
 impl Package {
+    /// The step that makes the virtual environment, for which this many megabytes are downloaded.
+    pub fn step(&self, megabytes: u32) -> Step<'_> {
+        let ensure = || self.ensure().map(drop);
+        if self.stamp().is_file() {
+            return Step::new(format!("Check {}'s Python environment", self.name), 0.1, ensure);
+        }
+        let minutes = f64::from(megabytes) / 200.0;
+        Step::new(format!("Install {}'s Python environment", self.name), minutes, ensure).downloads(megabytes)
+    }
+
     /// The interpreter of the virtual environment, which is made if need be.
     pub fn ensure(&self) -> Result<PathBuf> {
         let requirements = self.folder().join(self.name).join("requirements.txt");
         let wanted = std::fs::read_to_string(&requirements)
             .with_context(|| format!("cannot read {}", requirements.display()))?;
-        let folder = target_folder().join(format!("{}_venv", self.name));
+        let (folder, stamp) = (self.environment(), self.stamp());
         let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-        let stamp = folder.join("installed.txt");
         if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && self.loads(&python).is_ok() {
             return Ok(python);
         }
@@ -62,6 +72,15 @@ impl Package {
     /// The folder that the package lies in: where `python -m` finds it.
     pub fn folder(&self) -> PathBuf {
         workspace_root().join(self.parent)
+    }
+
+    fn environment(&self) -> PathBuf {
+        target_folder().join(format!("{}_venv", self.name))
+    }
+
+    /// The file that says what was installed.
+    fn stamp(&self) -> PathBuf {
+        self.environment().join("installed.txt")
     }
 
     fn loads(&self, python: &Path) -> Result<()> {

@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 
+use crate::demo;
 use crate::head_studio::{self, Request};
-use crate::pipeline::{Recipe, make};
-use crate::run::{cargo, target_folder};
+use crate::pipeline::{self, Recipe, weights};
+use crate::run::target_folder;
 
 /// Light calibration, then heads and references → first images → training → export → evaluation → the demo with the new weights.
 pub fn end_to_end() -> Result<()> {
@@ -20,7 +21,11 @@ pub fn end_to_end() -> Result<()> {
         set("900000..900002"),
         Request { clip: true, ..set("1008000..1008002") },
     ];
-    let weights = make(&Recipe { sets, configs: &["toy"], evaluate: &["--clips", "1008000..1008002"] }, &folder)?;
+    let recipe =
+        Recipe { sets, configs: &[("toy", 0.5)], evaluation_minutes: 0.5, evaluate: &["--clips", "1008000..1008002"] };
+    for step in pipeline::steps(&recipe, &folder)? {
+        step.work()?;
+    }
     // So small a picture need not show a face to the detector: how many were found does not matter.
     let report = folder.join("report/report.json");
     let text = std::fs::read_to_string(report).context("the evaluation wrote no report.json")?;
@@ -29,23 +34,8 @@ pub fn end_to_end() -> Result<()> {
     }
 
     let pictures = folder.join("demo");
-    let (pictures_text, weights_text) = (pictures.to_string_lossy(), weights.to_string_lossy());
-    cargo(
-        "run",
-        &[
-            "--package",
-            "bevy_portrait_realism",
-            "--example",
-            "headless",
-            "--",
-            "--size",
-            "96",
-            "--out",
-            &pictures_text,
-            "--weights",
-            &weights_text,
-        ],
-    )?;
+    let toy = weights(&folder, "toy");
+    demo::draw(&pictures, &["--size", "96", "--weights", &toy.to_string_lossy()])?;
     for name in ["before.png", "after.png", "side_by_side.png"] {
         ensure!(pictures.join(name).is_file(), "the demo wrote no {name} with the new weights");
     }

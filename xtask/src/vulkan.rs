@@ -7,21 +7,40 @@ use anyhow::{Context, Result, bail, ensure};
 use ash::vk;
 
 use crate::packages;
+use crate::plan::Step;
 use crate::run::target_folder;
 
-/// What a process does when the layer has something to say: print it and die.
+/// The layer's settings, with which a process prints the layer's first message and dies.
 const LAYER_SETTINGS: &str = "\
 khronos_validation.report_flags = error,warn,perf
 khronos_validation.debug_action = VK_DBG_LAYER_ACTION_LOG_MSG,VK_DBG_LAYER_ACTION_BREAK
 khronos_validation.log_filename = stdout
 ";
 
+/// The step that makes sure of a Vulkan device.
+pub fn step() -> Step<'static> {
+    if !cfg!(target_os = "linux") || device().is_ok() {
+        return Step::new("Find a Vulkan device", 0.0, ensure);
+    }
+    Step::new("Install a Vulkan driver", 1.0, ensure).downloads(60)
+}
+
+/// The step that makes sure of Vulkan's validation layer.
+pub fn validation_step() -> Step<'static> {
+    let ensure = || validation().map(drop);
+    if !cfg!(target_os = "linux") || has_validation_layer().unwrap_or(false) {
+        return Step::new("Find Vulkan's validation layer", 0.0, ensure);
+    }
+    Step::new("Install Vulkan's validation layer", 0.5, ensure).downloads(15)
+}
+
 /// Makes sure that there is a Vulkan device; installs Mesa's drivers (with lavapipe, the software device) if not.
 pub fn ensure() -> Result<()> {
     if !cfg!(target_os = "linux") {
         return Ok(()); // Windows and macOS bring DX12 and Metal.
     }
-    if device().is_ok() {
+    if let Ok(name) = device() {
+        println!("Vulkan device: {name}");
         return Ok(());
     }
     packages::install(
@@ -71,7 +90,7 @@ fn has_validation_layer() -> Result<bool> {
     Ok(layers.iter().any(is_it))
 }
 
-/// The first Vulkan device's name.
+/// Returns the name of the first Vulkan device.
 #[allow(unsafe_code)]
 fn device() -> Result<String> {
     // SAFETY: the loader is the system's own. The instance is created without layers or extensions, used only here, and
@@ -126,6 +145,8 @@ mod tests {
         if std::env::var_os(DOES_WRONG).is_some() {
             return do_wrong();
         }
+        // Tests install nothing: nobody sees the question before `sudo`.
+        assert!(has_validation_layer().unwrap(), "no validation layer: `cargo xtask test` installs it");
         let test = ["--exact", "vulkan::tests::a_process_that_does_wrong_dies_and_says_of_what", "--nocapture"];
         let output = |variables: Vec<(&str, PathBuf)>| {
             let mut child = Command::new(std::env::current_exe().unwrap());
