@@ -28,14 +28,14 @@ def _link(name, data, material):
 
 
 def add_mesh(name, positions_m, quads, material, corner_uvs=None):
-    """A smooth mesh of quads; `corner_uvs` [F, 4, 2] has v up."""
+    """A smooth mesh of quads or triangles; `corner_uvs` [F, corners, 2] has v up."""
     mesh = bpy.data.meshes.new(name)
     mesh.vertices.add(len(positions_m))
     mesh.vertices.foreach_set("co", (positions_m @ TO_BLENDER.T).astype(np.float32).ravel())
     mesh.loops.add(quads.size)
     mesh.loops.foreach_set("vertex_index", quads.astype(np.int32).ravel())
     mesh.polygons.add(len(quads))
-    mesh.polygons.foreach_set("loop_start", np.arange(0, quads.size, 4, dtype=np.int32))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, quads.size, quads.shape[1], dtype=np.int32))
     if corner_uvs is not None:
         layer = mesh.uv_layers.new(name="UVMap")
         layer.uv.foreach_set("vector", corner_uvs.astype(np.float32).ravel())

@@ -57,7 +57,7 @@ def _head_layout(coarse):
     return quads.ravel()[first], uvs.reshape(-1, 2)[first], triangles_of(split_quads)
 
 
-def _tangents(positions, normals, uvs, triangles):
+def tangents(positions, normals, uvs, triangles):
     """[V, 4]: unit tangent along +u, and the sign of the bitangent along +v (up)."""
     p, t = positions[triangles], uvs[triangles]
     edge1, edge2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
@@ -96,7 +96,7 @@ def _head_mesh(figure, material, moved, coarse):
     normals_of = head_part().normals
     positions, normals = figure.head[source], normals_of(figure.head)[source]
     return Mesh("Head", positions, normals, triangles, material, uvs * [1, -1] + [0, 1],
-                _tangents(positions, normals, uvs, triangles),
+                tangents(positions, normals, uvs, triangles),
                 {name: (other.head - figure.head)[source] for name, other in moved.items()},
                 {name: normals_of(other.head)[source] - normals for name, other in moved.items()})
 

@@ -37,16 +37,22 @@ class EyePlace:
     rotation: np.ndarray
 
 
-def place_eyes(base_vertices, gaze_deg):
-    """Both eyes for shaped base vertices; gaze yaw to the person's left, pitch up."""
+def gaze_rotation(gaze_deg):
+    """The rotation [3, 3] of eyes that look straight ahead; gaze yaw to the person's left, pitch up."""
     yaw, pitch = np.radians(gaze_deg[0]), np.radians(gaze_deg[1])
     about_y = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
     about_x = np.array([[1, 0, 0], [0, math.cos(pitch), math.sin(pitch)], [0, -math.sin(pitch), math.cos(pitch)]])
+    return about_y @ about_x
+
+
+def place_eyes(base_vertices, gaze_deg):
+    """Both eyes for shaped base vertices."""
+    rotation = gaze_rotation(gaze_deg)
     places = []
     for side in "lr":
         points = base_vertices[base_mesh().group_vertices(f"helper-{side}-eye")] * METRES_PER_BASE_UNIT
         low, high = points.min(0), points.max(0)
-        places.append(EyePlace(side, (low + high) / 2, float((high - low).mean() / 2), about_y @ about_x))
+        places.append(EyePlace(side, (low + high) / 2, float((high - low).mean() / 2), rotation))
     return places
 
 

@@ -43,7 +43,9 @@ class Mesh:
     translation: tuple | None = None
 
 
-class _Buffer:
+class Buffer:
+    """A binary chunk in the making, with the views and accessors into it."""
+
     def __init__(self):
         self.chunks, self.length, self.views, self.accessors = [], 0, [], []
 
@@ -126,9 +128,14 @@ def write_glb(path, meshes):
     document = {"asset": {"version": "2.0", "generator": "head_studio"}, "scene": 0, "scenes": [{"nodes": []}],
                 "nodes": [], "meshes": [], "materials": [], "images": [], "textures": [],
                 "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}]}
-    buffer = _Buffer()
+    buffer = Buffer()
     for mesh in meshes:
         _add_mesh(document, buffer, mesh)
+    write_document(path, document, buffer)
+
+
+def write_document(path, document, buffer):
+    """Writes a GLB file of this JSON, to which the buffer's views and accessors are added."""
     content = b"".join(buffer.chunks)
     content += b"\0" * (-len(content) % 4)
     document |= {"buffers": [{"byteLength": len(content)}], "bufferViews": buffer.views, "accessors": buffer.accessors}

@@ -54,7 +54,7 @@ def gradient(variation):
             "top_linear": list(variation.background_top_linear)}
 
 
-def _background(folder, variation, camera, environment, environment_image, size_px):
+def background_of(folder, variation, camera, environment, environment_image, size_px):
     """What `scene.json` says of the background; the surroundings are written to `background.exr`."""
     if variation.background_kind == "gradient":
         return gradient(variation)
@@ -99,7 +99,7 @@ def _sum_of_groups(groups, alpha, even, drawn):
     return np.dstack([sum(groups[name] * weight for name, weight in weights.items()), alpha])
 
 
-def _trace_groups(folder, even, drawn, size_px, samples, seed):
+def trace_groups(folder, even, drawn, size_px, samples, seed):
     """Writes `group_<name>.exr`, `reference.exr` and the mask; the names of the first, and the reference."""
     groups, alpha = reference.render_light_groups(folder / "mask.png", size_px, samples, seed)
     image = _sum_of_groups(groups, alpha, even, drawn)
@@ -134,7 +134,7 @@ def make_pair(out, seed, size_px, samples, texture_px, clip=False, light_groups=
     with storage.replacing(folder / "scene.glb") as path:
         # Some 36,000 triangles for the skin, as a game's head has them; normals and silhouette stay the fine mesh's.
         write_glb(path, export.figure_meshes(figure, export.skin_material(textures, identity), albedo, coarse_head=True))
-    background = _background(folder, variation, camera, environment, environment_image, size_px)
+    background = background_of(folder, variation, camera, environment, environment_image, size_px)
     scene = scene_json(identity, figure, variation, camera, lights, environment, background, size_px, samples)
     if clip and seed % VARIATIONS_PER_IDENTITY > 0:
         scene["previous_camera"] = lighting.aim_camera(draw_clip_frame(seed - 1), target).as_json()
@@ -146,7 +146,7 @@ def make_pair(out, seed, size_px, samples, texture_px, clip=False, light_groups=
     reference.add_lights(*(even or (lights, environment)), out / environment_file)
     blender.set_camera(camera)
     if light_groups:
-        groups, image = _trace_groups(folder, even, (lights, environment), size_px, samples, seed)
+        groups, image = trace_groups(folder, even, (lights, environment), size_px, samples, seed)
     else:
         groups, image = (), reference.render(folder, "reference.exr", size_px, samples, seed, mask_name="mask.png")
     if not np.isfinite(image).all() or image[..., 3].max() < 0.5:

@@ -1,0 +1,49 @@
+"""Writes the copy of an imported head that the rasteriser draws: the file's own materials on the mended geometry."""
+
+import numpy as np
+
+from ..export import tangents
+from ..gltf import Buffer, write_document
+
+KEPT = ("materials", "textures", "samplers")
+# Both sides are drawn: through a collar one sees the inside of the cloth, not what is behind the head.
+TWO_SIDED_ROLES = ("skin", "cloth", "hair", "brow", "lash")
+
+
+def _attributes(buffer, part, positions, normals, has_relief):
+    single = lambda values: np.asarray(values, np.float32)
+    attributes = {"POSITION": buffer.accessor(single(positions), bounds=True), "NORMAL": buffer.accessor(single(normals))}
+    if part.uvs is not None:
+        attributes["TEXCOORD_0"] = buffer.accessor(single(part.uvs))
+        if has_relief:
+            upright = part.uvs * [1, -1] + [0, 1]
+            attributes["TANGENT"] = buffer.accessor(single(tangents(positions, normals, upright, part.triangles)))
+    return attributes | {name: buffer.accessor(values) for name, values in part.others.items()}
+
+
+def write_copy(path, document, figure, images):
+    """Writes the parts of a `figure.Figure` with the document's materials. `images` {index: encoded bytes} replace its own."""
+    made = {"asset": {"version": "2.0", "generator": "head_studio import"}, "scene": 0, "nodes": [], "meshes": []}
+    made |= {kind: document.json[kind] for kind in KEPT if document.json.get(kind)}
+    used = [name for name in document.entries("extensionsUsed")
+            if name.startswith("KHR_materials_") or name == "KHR_texture_transform"]
+    if used:
+        made["extensionsUsed"] = used
+    buffer = Buffer()
+    if document.entries("images"):
+        contents = [images.get(index) or document.image(index) for index in range(len(document.entries("images")))]
+        made["images"] = [{"bufferView": buffer.view(content),
+                           "mimeType": "image/jpeg" if content[:2] == b"\xff\xd8" else "image/png"} for content in contents]
+    two_sided = {part.material for part in figure.parts if part.role in TWO_SIDED_ROLES}
+    made["materials"] = [entry | {"doubleSided": True} if index in two_sided else entry
+                         for index, entry in enumerate(made.get("materials", []))]
+    for part, positions, normals in zip(figure.parts, figure.positions, figure.normals):
+        has_relief = part.material is not None and "normalTexture" in made["materials"][part.material]
+        primitive = {"attributes": _attributes(buffer, part, positions, normals, has_relief), "mode": 4,
+                     "indices": buffer.accessor(part.triangles.astype(np.uint32).ravel(), target=34963)}
+        if part.material is not None:
+            primitive["material"] = part.material
+        made["meshes"].append({"name": part.name, "primitives": [primitive]})
+        made["nodes"].append({"name": part.name, "mesh": len(made["meshes"]) - 1})
+    made["scenes"] = [{"nodes": list(range(len(made["nodes"])))}]
+    write_document(path, {key: value for key, value in made.items() if value != []}, buffer)
