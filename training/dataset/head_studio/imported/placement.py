@@ -13,7 +13,7 @@ from .roles import split_off_eyeballs
 EYES_M = np.array([0.0, 1.6, 0.1])        # the middle between both eyeballs, after placing
 EYE_DISTANCE_M = 0.063                    # between pupils, mean of adults (Dodgson 2004)
 STYLISED = 1.8                            # a head is left at its size up to this factor from people's
-UNITS_M = (1.0, 0.01, 0.1, 0.001, 0.0254, 0.3048, 10.0, 100.0)
+UNITS_M = (1.0, 0.01, 0.1, 0.001, 0.0254, 100.0)
 HEAD_HEIGHT = 3.7                         # chin to crown over the distance of the eyes
 EYE_LINE = 0.46                           # of the head's height below its top, hair included
 REST_EYES_DM, REST_EYE_DISTANCE_DM = np.array([0.0, 7.28, 1.25]), 0.62
@@ -129,17 +129,13 @@ def moved(parts, turn, factor, shift):
 
 
 def factor_to_metres(eye_distance):
-    """Metres for a unit of the file: one of the usual units where that makes a head of about people's size."""
+    """Metres for a unit of the file: one of the usual units where that makes a head of about people's size, a metre first;
+    otherwise what makes it people's size."""
     wanted = EYE_DISTANCE_M / eye_distance
     fitting = [unit_m for unit_m in UNITS_M if 1 / STYLISED < wanted / unit_m < STYLISED]
-    return min(fitting, key=lambda unit_m: abs(math.log(wanted / unit_m))) if 1.0 not in fitting else 1.0
-
-
-def _factor(eye_distance):
-    try:
-        return factor_to_metres(eye_distance)
-    except ValueError:
-        return EYE_DISTANCE_M / eye_distance
+    if 1.0 in fitting:
+        return 1.0
+    return min(fitting, key=lambda unit_m: abs(math.log(wanted / unit_m)), default=wanted)
 
 
 def _on_bone(parts):
@@ -207,7 +203,7 @@ def place(parts, settings, path):
     parts = moved(parts, turn, 1.0, np.zeros(3))
     if balls:
         spheres = sorted((Eye(*fit_sphere(cloud @ turn.T)) for cloud in balls), key=lambda eye: -eye.centre_m[0])
-        factor = settings.metres_per_unit or _factor(np.linalg.norm(spheres[0].centre_m - spheres[1].centre_m))
+        factor = settings.metres_per_unit or factor_to_metres(np.linalg.norm(spheres[0].centre_m - spheres[1].centre_m))
     elif settings.eyes:
         factor = settings.metres_per_unit or 1.0
         apart = np.linalg.norm(np.subtract(*settings.eyes))
@@ -215,7 +211,7 @@ def place(parts, settings, path):
                    for eye in sorted(settings.eyes, key=lambda eye: -eye[0])]
     else:
         spheres = _eyes_of_outline(parts, path)
-        factor = settings.metres_per_unit or _factor(np.linalg.norm(spheres[0].centre_m - spheres[1].centre_m))
+        factor = settings.metres_per_unit or factor_to_metres(np.linalg.norm(spheres[0].centre_m - spheres[1].centre_m))
     middle = (spheres[0].centre_m + spheres[1].centre_m) / 2
     shift = EYES_M - middle * factor
     parts = [cropped for part in moved(parts, np.eye(3), factor, shift) if (cropped := _crop(part)) is not None]
