@@ -14,6 +14,7 @@ EYES_M = np.array([0.0, 1.6, 0.1])        # the middle between both eyeballs, af
 EYE_DISTANCE_M = 0.063                    # between pupils, mean of adults (Dodgson 2004)
 STYLISED = 1.8                            # a head is left at its size up to this factor from people's
 UNITS_M = (1.0, 0.01, 0.1, 0.001, 0.0254, 100.0)
+EYEBALL = (0.1, 0.45)                      # radius over the distance of the eyes, within which an eye is a ball
 HEAD_HEIGHT = 3.7                         # chin to crown over the distance of the eyes
 EYE_LINE = 0.46                           # of the head's height below its top, hair included
 REST_EYES_DM, REST_EYE_DISTANCE_DM = np.array([0.0, 7.28, 1.25]), 0.62
@@ -32,7 +33,8 @@ class Eye:
 
 @dataclass
 class Head:
-    """Placed parts and landmarks. `eyes` are left and right of the person; `found_eyes` is false where they are painted."""
+    """Placed parts and landmarks. `eyes` are left and right of the person; `found_eyes` is false where they are painted or
+    flat."""
 
     parts: list
     eyes: tuple
@@ -201,8 +203,14 @@ def place(parts, settings, path):
     else:
         turn = _upright(parts, balls) if balls else np.eye(3)
     parts = moved(parts, turn, 1.0, np.zeros(3))
+    round_eyes = False
     if balls:
         spheres = sorted((Eye(*fit_sphere(cloud @ turn.T)) for cloud in balls), key=lambda eye: -eye.centre_m[0])
+        apart = np.linalg.norm(spheres[0].centre_m - spheres[1].centre_m)
+        round_eyes = all(EYEBALL[0] < eye.radius_m / apart < EYEBALL[1] for eye in spheres)
+        if not round_eyes:         # Flat eyes, as comics have them, have no centre to turn about.
+            spheres = [Eye(cloud.mean(0), 0.19 * apart) for cloud in sorted((cloud @ turn.T for cloud in balls),
+                                                                            key=lambda cloud: -cloud[:, 0].mean())]
         factor = settings.metres_per_unit or factor_to_metres(np.linalg.norm(spheres[0].centre_m - spheres[1].centre_m))
     elif settings.eyes:
         factor = settings.metres_per_unit or 1.0
@@ -219,4 +227,4 @@ def place(parts, settings, path):
         raise UsageError(f"{path}: no skin lies around the eyes; say where the head is with [placement] in "
                          f"{path.with_suffix('.toml')} (`settings.py` lists its keys)")
     eyes = tuple(Eye(eye.centre_m * factor + shift, eye.radius_m * factor) for eye in spheres)
-    return Head(parts, eyes, balls is not None, factor, turn)
+    return Head(parts, eyes, round_eyes, factor, turn)

@@ -11,8 +11,9 @@ from .placement import EYE_DISTANCE_M
 
 SKIN_IOR = 1.4
 CLOTH_ROUGHNESS, CLOTH_SHEEN = 0.85, 0.2
-HAIR_ROUGHNESS, HAIR_ANISOTROPY, HAIR_TRANSLUCENCY = 0.38, 0.75, 0.25
+HAIR_ROUGHNESS, HAIR_ANISOTROPY, HAIR_TRANSLUCENCY = 0.45, 0.6, 0.25
 PAINTED_HAIR_ROUGHNESS, PAINTED_HAIR_ANISOTROPY = 0.5, 0.4
+STRAND_RELIEF_M = 0.0006       # strands that only the colour shows break the highlight as if they stood out
 WET_ROUGHNESS = 0.25
 CORNEA_GAP = 1.006             # radius of the cornea's globe over the eyeball's, which it must not touch
 IMPORTANCE = {"eye": IMPORTANCE_FEATURE, "cornea": IMPORTANCE_FEATURE, "brow": IMPORTANCE_FEATURE, "lash": IMPORTANCE_FEATURE,
@@ -95,18 +96,25 @@ class _Surface:
         return self.graph.finish(shader)
 
 
-def _along_hair(graph, shader):
-    """Stretches the highlight across strands, which run along v in textures of hair."""
-    tangent = graph.node("Tangent")
-    tangent.direction_type = "UV_MAP"
-    graph.join(tangent.outputs[0], shader.inputs["Tangent"])
+def _hair_lobe(surface, roughness, anisotropy):
+    """A glossy lobe stretched across strands, which run along v in textures of hair, and broken by those that the colour
+    shows."""
+    graph = surface.graph
+    shader = surface.principled(Roughness=roughness, Anisotropic=anisotropy, Metallic=0.0)
+    if isinstance(surface.colour, bpy.types.NodeSocket):
+        tangent = graph.node("Tangent")
+        tangent.direction_type = "UV_MAP"
+        graph.join(tangent.outputs[0], shader.inputs["Tangent"])
+        relief = graph.node("Bump", Strength=1.0, Distance=STRAND_RELIEF_M, Height=surface.colour)
+        if surface.normal is not None:
+            graph.join(surface.normal, relief.inputs["Normal"])
+        graph.join(relief.outputs[0], shader.inputs["Normal"])
+    return shader.outputs[0]
 
 
-def _hair(surface, roughness, anisotropy):
-    shader = surface.principled(Roughness=roughness, Anisotropic=anisotropy, Specular_IOR_Level=0.5)
-    _along_hair(surface.graph, shader)
+def _hair(surface):
     through = surface.graph.node("BsdfTranslucent", Color=surface.colour).outputs[0]
-    return surface.mix(HAIR_TRANSLUCENCY, shader.outputs[0], through)
+    return surface.mix(HAIR_TRANSLUCENCY, _hair_lobe(surface, HAIR_ROUGHNESS, HAIR_ANISOTROPY), through)
 
 
 def _cloth(surface):
@@ -129,9 +137,8 @@ def _skin(part, look, load, imported):
         image = blender.make_image("regions", np.stack([regions.cloth, regions.hair, np.zeros_like(regions.hair)], 2),
                                    linear=True)
         share = graph.node("SeparateColor", Color=graph.image(image)).outputs
-        painted = surface.principled(Roughness=PAINTED_HAIR_ROUGHNESS, Anisotropic=PAINTED_HAIR_ANISOTROPY)
-        _along_hair(graph, painted)
-        skin = surface.mix(share["Green"], skin, painted.outputs[0])
+        painted = _hair_lobe(surface, PAINTED_HAIR_ROUGHNESS, PAINTED_HAIR_ANISOTROPY)
+        skin = surface.mix(share["Green"], skin, painted)
         skin = surface.mix(share["Red"], skin, _cloth(surface))
         covered = surface._math("MAXIMUM", share["Red"], share["Green"])
         mean = graph.node("Mix", Factor=covered)
@@ -150,7 +157,7 @@ def material_of(part, look, load, imported):
         return cornea()
     surface = _Surface(part, look, load, IMPORTANCE[part.role])
     if part.role == "hair":
-        return surface.finish(_hair(surface, HAIR_ROUGHNESS, HAIR_ANISOTROPY))
+        return surface.finish(_hair(surface))
     if part.role in ("brow", "lash"):
         return surface.finish(surface.principled(Specular_IOR_Level=0.2).outputs[0])
     if part.role == "eye":
