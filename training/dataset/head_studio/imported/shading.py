@@ -48,23 +48,31 @@ class _Surface:
         self.graph = graph = Graph(f"{look.name} as {part.role}", importance)
         self.colour, self.alpha = look.colour_linear[:3], look.colour_linear[3]
         self.roughness, self.normal = look.roughness, None
+        if "COLOR_0" in part.others:
+            attribute = graph.node("Attribute")
+            attribute.attribute_name = "tint"
+            self.colour = self._times(attribute.outputs["Color"], self.colour)
         if part.uvs is None:
             return
         if look.colour_image is not None:
             node = graph.node("TexImage")
             node.image = load(look.colour_image, True)
-            tint = graph.node("Mix")
-            tint.data_type, tint.blend_type = "RGBA", "MULTIPLY"
-            graph.join(1.0, tint.inputs[0])
-            graph.join(node.outputs["Color"], tint.inputs[6])
-            tint.inputs[7].default_value = (*look.colour_linear[:3], 1.0)
-            self.colour, self.alpha = tint.outputs[2], node.outputs["Alpha"]
+            self.colour = self._times(node.outputs["Color"], self.colour)
+            self.alpha = self._math("MULTIPLY", node.outputs["Alpha"], look.colour_linear[3])
         if look.surface_image is not None:
             parts = graph.node("SeparateColor", Color=graph.image(load(look.surface_image, False)))
             self.roughness = self._math("MULTIPLY", parts.outputs["Green"], look.roughness)
         if look.normal_image is not None:
             relief = graph.node("NormalMap", Color=graph.image(load(look.normal_image, False)), Strength=look.normal_scale)
             self.normal = relief.outputs["Normal"]
+
+    def _times(self, a, b):
+        """The product of two colours."""
+        node = self.graph.node("Mix")
+        node.data_type, node.blend_type = "RGBA", "MULTIPLY"
+        for value, socket in ((1.0, node.inputs[0]), (a, node.inputs[6]), (b, node.inputs[7])):
+            self.graph.join(value, socket)
+        return node.outputs[2]
 
     def _math(self, operation, a, b):
         node = self.graph.node("Math")
@@ -185,6 +193,10 @@ def _add_part(part, look, positions, normals, material, head):
     thing = blender.add_mesh(part.name, positions, part.triangles, material, uvs)
     mesh = thing.data
     mesh.normals_split_custom_set_from_vertices(normals @ blender.TO_BLENDER.T)
+    if "COLOR_0" in part.others:
+        colours = part.others["COLOR_0"]
+        tint = mesh.attributes.new("tint", "FLOAT_COLOR", "POINT")
+        tint.data.foreach_set("color", np.concatenate([colours[:, :3], np.ones((len(colours), 1), np.float32)], 1).ravel())
     if part.role == "skin":
         values = mesh.attributes.new("importance", "FLOAT", "POINT")
         values.data.foreach_set("value", skin_importance(head, positions).astype(np.float32))
@@ -195,7 +207,7 @@ def add_figure(figure):
     imported, materials, load = figure.imported, {}, _Images(figure.imported).load
     for part, positions, normals in zip(figure.parts, figure.positions, figure.normals):
         look = look_of(imported.document, part.material)
-        key = (part.material, part.role, part.uvs is None)
+        key = (part.material, part.role, part.uvs is None, "COLOR_0" in part.others)
         if key not in materials:
             materials[key] = material_of(part, look, load, imported)
         _add_part(part, look, positions, normals, materials[key], imported.head)
