@@ -21,8 +21,18 @@ def _attributes(buffer, part, positions, normals, has_relief):
     return attributes | {name: buffer.accessor(values) for name, values in part.others.items()}
 
 
-def write_copy(path, document, figure, images):
-    """Writes the parts of a `figure.Figure` with the document's materials. `images` {index: encoded bytes} replace its own."""
+def _add_occlusion(made, buffer, occlusion):
+    """Gives materials their baked occlusion: {material: encoded bytes}."""
+    for material, content in occlusion.items():
+        made.setdefault("images", []).append({"bufferView": buffer.view(content), "mimeType": "image/jpeg"})
+        made["textures"] = [*made.get("textures", []), {"source": len(made["images"]) - 1}]
+        made["materials"][material] = made["materials"][material] | {"occlusionTexture": {"index": len(made["textures"]) - 1}}
+
+
+def write_copy(path, figure):
+    """Writes a `figure.Figure` with its file's materials, mended images and baked occlusion."""
+    imported = figure.imported
+    document, images = imported.document, imported.images
     made = {"asset": {"version": "2.0", "generator": "head_studio import"}, "scene": 0, "nodes": [], "meshes": []}
     made |= {kind: document.json[kind] for kind in KEPT if document.json.get(kind)}
     used = [name for name in document.entries("extensionsUsed")
@@ -37,6 +47,7 @@ def write_copy(path, document, figure, images):
     two_sided = {part.material for part in figure.parts if part.role in TWO_SIDED_ROLES}
     made["materials"] = [entry | {"doubleSided": True} if index in two_sided else entry
                          for index, entry in enumerate(made.get("materials", []))]
+    _add_occlusion(made, buffer, imported.occlusion)
     for part, positions, normals in zip(figure.parts, figure.positions, figure.normals):
         has_relief = part.material is not None and "normalTexture" in made["materials"][part.material]
         primitive = {"attributes": _attributes(buffer, part, positions, normals, has_relief), "mode": 4,

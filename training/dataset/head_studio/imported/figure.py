@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import masks
 from ..eyes import gaze_rotation
-from . import images, mending, morphs, parts, placement, roles, settings, skin_regions
+from . import images, mending, morphs, occlusion, parts, placement, roles, settings, skin_regions
 from .glb import read_glb
 from .looks import look_of, texture_places
 
@@ -27,6 +27,7 @@ class Imported:
     units: dict                # morph target -> ARKit units
     regions: dict              # material -> skin_regions.SkinRegions
     images: dict               # image index -> encoded bytes of the mended image
+    occlusion: dict            # material -> encoded bytes of its baked occlusion
     sha256: str
 
     def skin_luminance(self):
@@ -118,7 +119,8 @@ def import_head(path):
     head.parts = [mending.split_where_mirrored(part) for part in mending.without_cracks(head.parts)]
     units = morphs.units_of_targets(path, head.parts, chosen.morphs)
     return Imported(path, document, chosen, head, units, _regions(document, head, chosen.skin),
-                    _padded_images(document, head), hashlib.sha256(path.read_bytes()).hexdigest())
+                    _padded_images(document, head), occlusion.bake(document, head),
+                    hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _turned_eyes(head, positions, normals, rotation):

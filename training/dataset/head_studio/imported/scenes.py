@@ -63,7 +63,7 @@ def make_scene(out, seed, imported, size_px, samples, light_groups=False):
     lights, environment = light(variation)
     even = light(even_light(variation)) if light_groups else None
     with storage.replacing(folder / "scene.glb") as path:
-        write_copy(path, imported.document, figure, imported.images)
+        write_copy(path, figure)
     background = pairs.background_of(folder, variation, camera, environment, environment_image, size_px)
     scene = pairs.scene_json(identity_of(imported), figure, variation, camera, lights, environment, background, size_px, samples)
     scene["source"] = source_of(imported.path)

@@ -78,7 +78,7 @@ def _spread(values, covered):
     return plane[rows, columns]
 
 
-def _upright_corners(uvs, triangles):
+def upright_corners(uvs, triangles):
     """Texture corners [T, 3, 2] with v up, in the tile 0..1 where their triangle begins."""
     corners = uvs[triangles]
     return (corners - np.floor(corners.min(1, keepdims=True) + 1e-6)) * [1, -1] + [0, 1]
@@ -88,7 +88,7 @@ def coverage(uvs, triangles, size):
     """Which texels [H, W] of a texture triangles cover, to within a texel's width."""
     square = min(max(size), SIZE_PX)
     flat = np.zeros((len(triangles), 3, 1))
-    covered = rasterise(_upright_corners(uvs, triangles), flat, square)[1]
+    covered = rasterise(upright_corners(uvs, triangles), flat, square)[1]
     covered = ndimage.binary_dilation(covered)
     rows, columns = ((np.arange(side) * square) // side for side in size)
     return covered[rows][:, columns]
@@ -101,7 +101,7 @@ def find_regions(part, head, look, image, with_cloth):
     islands = _islands(part)
     corners = np.concatenate([head.rest(part.positions)[part.triangles],
                               np.repeat(islands[:, None, None], 3, 1).astype(float)], 2)
-    planes, covered = rasterise(_upright_corners(texture_places(look, part.uvs), part.triangles), corners, SIZE_PX)
+    planes, covered = rasterise(upright_corners(texture_places(look, part.uvs), part.triangles), corners, SIZE_PX)
     rest, island = planes[covered][:, :3], np.round(planes[covered][:, 3]).astype(int)
     colour = _sample(images.linear(image[..., :3] / 255.0), SIZE_PX)[covered] * look.colour_linear[:3]
     face = _skin_texels(rest)

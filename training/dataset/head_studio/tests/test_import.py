@@ -1,11 +1,13 @@
 """Game heads: read, named, found, put upright, mended, refused with a reason, and made into a scene."""
 
+import io
 import json
 import tempfile
 import unittest
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from head_studio import storage
 from head_studio.imported import cast, mending, morphs, placement
@@ -97,7 +99,7 @@ class Reading(OnFiles):
         game_head.edit(self.path, change)
         imported = import_head(self.path)
         copy = self.path.with_name("copy.glb")
-        write_copy(copy, imported.document, pose(imported, {}, (0.0, 0.0)), imported.images)
+        write_copy(copy, pose(imported, {}, (0.0, 0.0)))
         written, _ = game_head.read_json(copy)
         self.assertEqual(len(written["nodes"]), 5)
         self.assertNotIn("cameras", written)
@@ -203,6 +205,14 @@ class Posing(OnFiles):
         self.assertEqual(units, {"Head_eyeBlink_L": ("eyeBlinkLeft",), "jawOpen": ("jawOpen",),
                                  "mouthSmile": ("mouthSmileLeft", "mouthSmileRight")})
         self.assertEqual(morphs.target_weights(units, {"mouthSmileLeft": 0.8}), {"mouthSmile": 0.4})
+
+    def test_occlusion_darkens_what_lies_inside_and_leaves_a_forehead_bright(self):
+        game_head.write_head(self.path)
+        imported = import_head(self.path)
+        grey = {imported.document.entries("materials")[material]["name"]: np.asarray(Image.open(io.BytesIO(content)), float)[..., 0]
+                for material, content in imported.occlusion.items()}
+        self.assertLess(grey["Teeth"].mean(), 150)     # They lie in the head.
+        self.assertGreater(grey["Skin"][300:380, 200:312].mean(), 200)
 
     def test_skin_and_cloth_of_one_atlas_are_told_apart(self):
         game_head.write_head(self.path, textured=True)
