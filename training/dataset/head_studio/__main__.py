@@ -23,11 +23,14 @@ def _parser():
     render.add_argument("--light-groups", action="store_true",
                         help="also what each light alone makes of the scene, so that training can light it anew")
     render.add_argument("--device", choices=("cpu", "cuda", "optix"), default="cpu", help="what Cycles renders on")
+    render.add_argument("--assets", action="append", default=[], metavar="DIR",
+                        help="folder of asset packs, as the README describes; may be given several times")
     calibration = verbs.add_parser("calibration", help="a grey sphere for each kind of light")
     calibration.add_argument("--out", required=True)
     demo = verbs.add_parser("demo", help="one head with morph targets")
     demo.add_argument("--seed", type=int, required=True)
     demo.add_argument("--out", required=True)
+    demo.add_argument("--assets", action="append", default=[], metavar="DIR", help="as for render")
     return parser
 
 
@@ -42,11 +45,21 @@ def _render(arguments):
     _within("--samples", arguments.samples, 1, 65536)
     _within("--identity-textures", arguments.identity_textures, 64, 8192)
     out = storage.output_folder(arguments.out)
+    assets = _open_assets(arguments)
     with storage.claim(out, seeds):
-        return _render_seeds(arguments, out, seeds)
+        return _render_seeds(arguments, out, seeds, assets)
 
 
-def _render_seeds(arguments, out, seeds):
+def _open_assets(arguments):
+    from .assets import open_assets
+
+    assets = open_assets(arguments.assets)
+    for sentence in assets.missing() if arguments.assets else ():
+        print(f"--assets: {sentence}", flush=True)
+    return assets
+
+
+def _render_seeds(arguments, out, seeds, assets):
     from .pairs import is_made, make_pair
     from .reference import use_device
 
@@ -58,7 +71,7 @@ def _render_seeds(arguments, out, seeds):
     for count, seed in enumerate(pending, 1):
         try:
             make_pair(out, seed, arguments.size, arguments.samples, arguments.identity_textures, arguments.clip,
-                      arguments.light_groups)
+                      arguments.light_groups, assets)
         except Exception as error:
             failed.append(seed)
             traceback.print_exc()
@@ -87,7 +100,7 @@ def main():
             from .demo import make_demo
 
             _within("--seed", arguments.seed, 0, 10**8 - 1)
-            return make_demo(out, arguments.seed)
+            return make_demo(out, arguments.seed, _open_assets(arguments))
     except UsageError as error:
         print(f"head_studio: {error}", file=sys.stderr)
         return 2

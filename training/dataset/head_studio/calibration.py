@@ -7,6 +7,7 @@ For each kind: `<kind>.exr` (linear, transparent film), `<kind>.glb` (the sphere
 import numpy as np
 
 from . import blender, library, lighting, materials, reference, storage
+from .assets import Assets
 from .gltf import Material, Mesh, write_glb
 from .subdivision import triangles_of
 
@@ -84,7 +85,7 @@ def _predicted_environment(out, environment):
 def make_calibration(out):
     """Writes both spheres; 1 if the environment's render contradicts the documented convention."""
     blender.fresh_scene()
-    file = library.environment_file(out, ENVIRONMENT)
+    file = library.environment_file(out, ENVIRONMENT, Assets())
     _write_one(out, "area", _lights(), lighting.Environment(file, 0.0, 0.0))
     environment = lighting.Environment(file, ENVIRONMENT_ROTATION_DEG, 1.0)
     image = _write_one(out, "environment", [], environment)
