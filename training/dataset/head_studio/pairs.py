@@ -132,7 +132,7 @@ def make_pair(out, seed, size_px, samples, texture_px, clip=False, light_groups=
     look = draw_look(identity, assets)
     packs = library.pack_surroundings(assets)
     variation = draw_clip_frame(seed, packs) if clip else draw_variation(seed, packs)
-    wear = draw_wear(seed - seed % VARIATIONS_PER_IDENTITY if clip else seed)
+    wear = draw_wear(seed - seed % VARIATIONS_PER_IDENTITY if clip else seed, variation.light_kind)
     folder = seed_folder(out, seed)
     folder.mkdir(parents=True, exist_ok=True)
     blender.fresh_scene()

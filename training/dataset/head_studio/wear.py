@@ -3,8 +3,9 @@
 import numpy as np
 
 from .identity import floats, generator
+from .variation import APP_KINDS
 
-GLASSES, SUNGLASSES, HEADWEAR, HAND, PROP, ROOM = 0.16, 0.2, 0.10, 0.05, 0.05, 0.25    # shares of the scenes; sunglasses: of glasses
+GLASSES, SUNGLASSES, HEADWEAR, HAND, PROP, ROOM = 0.16, 0.2, 0.10, 0.05, 0.05, 0.5   # shares of the scenes
 
 
 def rotation(yaw_deg, pitch_deg, roll_deg):
@@ -59,13 +60,14 @@ def _room(draw):
                 wall_linear=_colour(draw, 0.1, 0.75), things=tuple(things))
 
 
-def draw_wear(seed):
-    """{glasses, headwear, hand, prop, room: parameters} of those that this seed has."""
+def draw_wear(seed, light_kind):
+    """{glasses, headwear, hand, prop, room: parameters} of those that this seed has. A rasteriser's spot lights would cut
+    their cones out of a wall, so rooms have the sun or a point light."""
     kinds = {"glasses": (GLASSES, _glasses), "headwear": (HEADWEAR, _headwear), "hand": (HAND, _hand), "prop": (PROP, _prop),
              "room": (ROOM, _room)}
     found = {}
     for kind, (share, make) in kinds.items():
         draw = generator(seed, "wear " + kind)
-        if draw.random() < share:
+        if draw.random() < share and (kind != "room" or light_kind in APP_KINDS):
             found[kind] = make(draw)
     return found
