@@ -11,8 +11,10 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from .anatomy import METRES_PER_BASE_UNIT, cut_part, head_part
+from .noise import smoothstep
 from .subdivision import triangles_of, unit, vertex_normals
 
+TEMPLE_M = 0.115               # from the hinge to behind the ear
 UNDER_HEADWEAR_M = 0.045       # hair that is nearer to a covered scalp is under the hat
 HAND_FROM = 4.05               # decimetres from the body's middle at rest: the wrist
 
@@ -84,10 +86,11 @@ def make_glasses(figure, wear):
         lenses.append((np.concatenate([rim, rim.mean(0, keepdims=True)]), fan))
         side = np.sign(centre[0])
         hinge = rim[(side * rim[:, 0] + 0.3 * rim[:, 1]).argmax()]
-        beside = head[(side * head[:, 0] > 0.05) & (abs(head[:, 1] - hinge[1]) < 0.012)]
-        widest = max(side * hinge[0] + 0.001, (side * beside[:, 0])[beside[:, 2] > -0.01].max() * 0.97) if len(beside) else side * hinge[0]
-        path = np.array([hinge, [side * (0.5 * (side * hinge[0]) + 0.5 * widest + 0.002), hinge[1], hinge[2] - 0.03],
-                         [side * (widest + 0.002), hinge[1], hinge[2] - 0.075], [side * (widest + 0.001), hinge[1] - 0.012, hinge[2] - 0.12]])
+        beside = head[(side * head[:, 0] > 0.05) & (abs(head[:, 1] - hinge[1]) < 0.012) & (head[:, 2] > hinge[2] - 0.11)]
+        widest = 0.002 + (side * beside[:, 0]).max() * 0.98 if len(beside) else side * hinge[0]
+        along = np.linspace(0, 1, 14)
+        path = hinge + np.stack([side * (widest - side * hinge[0]) * smoothstep(0.0, 0.6, along),
+                                 -0.014 * smoothstep(0.75, 1.0, along), -TEMPLE_M * along], 1)
         frame.append(_tube(path, wear["thickness_m"] * 1.1, False))
     ends = np.array([[x * (gap / 2 * 1.04 - half_w), left.centre_m[1] + 0.004, depth] for x in (1, 0, -1)])
     ends[1] += [0, 0.003, 0.003]

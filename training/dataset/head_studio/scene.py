@@ -77,11 +77,12 @@ def _fit_cards(look, vertices):
 
 
 def _wear(figure, wear, skin_linear):
-    """Dresses a figure; hair that headwear would cover is left out."""
+    """Dresses a figure; hair that a beanie would cover is left out."""
     if "glasses" in wear:
         figure.items += accessories.make_glasses(figure, wear["glasses"])
     if "headwear" in wear:
         figure.items += accessories.make_headwear(figure, wear["headwear"])
+    if wear.get("headwear", {}).get("kind") == "beanie":
         figure.strands = [bundle for bundle in figure.strands if bundle.name != "Hair"]
         figure.cards = [accessories.below_headwear(figure, one, wear["headwear"]) if one.kind == "hair" else one
                         for one in figure.cards]

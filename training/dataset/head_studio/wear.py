@@ -35,7 +35,7 @@ def _headwear(draw):
     band = draw.random() < 0.35
     low = float(draw.uniform(7.72, 7.95))
     return dict(kind="band" if band else "beanie", low_front=low, low_back=low - float(draw.uniform(0.15, 0.6)),
-                high=float(draw.uniform(0.2, 0.35)) if band else 9.0, lift_m=float(draw.uniform(0.006, 0.011)),
+                high=float(draw.uniform(0.2, 0.35)) if band else 9.0, lift_m=float(draw.uniform(0.010, 0.014) if band else draw.uniform(0.006, 0.011)),
                 evenness=3 if band else 12, colour_linear=_colour(draw))
 
 
