@@ -7,7 +7,6 @@ For each kind: `<kind>.exr` (linear, transparent film), `<kind>.glb` (the sphere
 import numpy as np
 
 from . import blender, library, lighting, materials, reference, storage
-from .assets import Assets
 from .gltf import Material, Mesh, write_glb
 from .subdivision import triangles_of
 
@@ -88,10 +87,10 @@ def _predicted_environment(out, environment):
 def make_calibration(out):
     """Writes a sphere for each kind of light; 1 if the environment's render contradicts the documented convention."""
     blender.fresh_scene()
-    file = library.environment_file(out, ENVIRONMENT, Assets())
+    file = library.environment_file(out, ENVIRONMENT)
     for kind in ("area", "point", "sun"):
         _write_one(out, kind, _lights(kind), lighting.Environment(file, 0.0, 0.0))
-    even_sky = library.environment_file(out, lighting.EVEN_SKY, Assets())
+    even_sky = library.environment_file(out, lighting.EVEN_SKY)
     _write_one(out, "ambient", [], lighting.Environment(even_sky, 0.0, 1.0, True))
     environment = lighting.Environment(file, ENVIRONMENT_ROTATION_DEG, 1.0)
     image = _write_one(out, "environment", [], environment)

@@ -44,7 +44,7 @@ def make_demo(out, seed, assets):
         variation, target, library.environment_image(out / environment_file), environment_file,
         pairs.wanted_irradiance(pairs.skin_luminance(textures)))
     storage.write_json(out / "demo.json", pairs.scene_json(
-        figure, variation, camera, lights, environment, pairs.gradient(variation), SIZE_PX, SAMPLES))
+        identity, figure, variation, camera, lights, environment, pairs.gradient(variation), SIZE_PX, SAMPLES))
     reference.add_figure(figure, textures, albedo)
     reference.add_lights(lights, environment, out / environment_file)
     blender.set_camera(camera)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from . import soft_boxes, storage
-from .assets import npm_exr
+from .assets import Assets, npm_exr
 from .exr import UNREADABLE, read_exr, write_exr
 from .lighting import EVEN_SKY
 from .skin import SkinTextures, make_skin
@@ -30,7 +30,7 @@ def surroundings_used(assets, name):
     return [(pack, own) for pack, own in entries if own in assets.packs[pack] and (pack == "surroundings" or own != name)]
 
 
-def environment_file(out, name, assets):
+def environment_file(out, name, assets=Assets()):
     """Path, relative to `out`, of surroundings as a 512x256 half EXR; written if absent or broken."""
     relative = f"environments/{name}.exr"
     path = out / relative

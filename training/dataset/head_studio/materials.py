@@ -5,7 +5,7 @@ import numpy as np
 
 from . import blender
 
-IMPORTANCE_HAIR, IMPORTANCE_SKIN, IMPORTANCE_FEATURE = 64 / 255, 160 / 255, 1.0
+IMPORTANCE_CLOTH, IMPORTANCE_HAIR, IMPORTANCE_SKIN, IMPORTANCE_FEATURE = 56 / 255, 64 / 255, 160 / 255, 1.0
 SUBSURFACE_RADIUS = (1.0, 0.36, 0.20)
 SUBSURFACE_SCALE_M = 0.0024
 TEETH_LINEAR, TONGUE_LINEAR = (0.60, 0.54, 0.44), (0.38, 0.13, 0.115)
@@ -107,7 +107,7 @@ def mouth(name, colour_linear, roughness):
 
 def cloth(colour_linear):
     """Rough cloth with a fine weave."""
-    graph = Graph("Cloth", IMPORTANCE_HAIR)
+    graph = Graph("Cloth", IMPORTANCE_CLOTH)
     place = graph.node("TexCoord").outputs["Object"]
     weave = graph.node("TexNoise", Vector=place, Scale=900.0, Detail=2.0).outputs[0]
     bump = graph.node("Bump", Strength=0.4, Distance=0.0008, Height=weave).outputs[0]
@@ -129,7 +129,7 @@ def hair_cards(name, colour_linear, alpha, importance):
 
 def item(name, colour_linear, roughness, metallic, alpha):
     """A thing that somebody wears or holds, or that stands around; below alpha one it is clear glass of that tint."""
-    graph = Graph(name, IMPORTANCE_HAIR)
+    graph = Graph(name, IMPORTANCE_CLOTH)
     shader = graph.node("BsdfPrincipled", Base_Color=colour_linear, Roughness=roughness, Metallic=metallic).outputs[0]
     if alpha < 1:
         shader = graph.covered(alpha, shader)

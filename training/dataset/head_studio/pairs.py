@@ -47,10 +47,9 @@ def wanted_irradiance(albedo, jitter=1.0):
     return np.pi * luminance / albedo
 
 
-def scene_json(figure, variation, camera, lights, environment, background, size_px, samples):
+def scene_json(identity, figure, variation, camera, lights, environment, background, size_px, samples):
     """The scene description that the Bevy side reads; all vectors in glTF space."""
     centre, half = figure.face_box()
-    identity = figure.identity
     return {
         "format": SCENE_FORMAT, "seed": variation.seed, "identity": identity.number, "size_px": size_px,
         "samples": samples, "split": split_of(variation.seed)[0],
@@ -58,7 +57,7 @@ def scene_json(figure, variation, camera, lights, environment, background, size_
         "environment": environment.as_json(), "background": background, "rendering": as_json(variation.rendering),
         "face": {"center": centre.tolist(), "half_extents": half.tolist()}, "light_kind": variation.light_kind,
         "expression": variation.expression, "gaze_deg": list(variation.gaze_deg),
-        "identity_parameters": as_json(identity), "look": figure.look.as_json(), "cycles": reference.cycles_settings(samples, variation.seed),
+        "identity_parameters": as_json(identity), "cycles": reference.cycles_settings(samples, variation.seed),
     }
 
 
@@ -68,7 +67,7 @@ def gradient(variation):
             "top_linear": list(variation.background_top_linear)}
 
 
-def _background(folder, variation, camera, environment, environment_image, size_px):
+def background_of(folder, variation, camera, environment, environment_image, size_px):
     """What `scene.json` says of the background; the surroundings are written to `background.exr`."""
     if variation.background_kind == "gradient":
         return gradient(variation)
@@ -98,7 +97,7 @@ def is_made(out, seed, size_px, samples, light_groups=False):
     return True
 
 
-def light_groups_json(lights, environment, target_m, irradiance):
+def light_groups_json(lights, environment, irradiance, target_m):
     """`light_groups` of `scene.json`: the light that the groups were traced with, and what it sheds on the face."""
     shares = {light.name: light.irradiance(target_m) for light in lights} | {"Environment": irradiance}
     return {"lights": [light.as_json() for light in lights], "environment_strength": environment.strength,
@@ -113,7 +112,7 @@ def _sum_of_groups(groups, alpha, even, drawn):
     return np.dstack([sum(groups[name] * weight for name, weight in weights.items()), alpha])
 
 
-def _trace_groups(folder, even, drawn, size_px, samples, seed):
+def trace_groups(folder, even, drawn, size_px, samples, seed):
     """Writes `group_<name>.exr`, `reference.exr` and the mask; the names of the first, and the reference."""
     groups, alpha = reference.render_light_groups(folder / "mask.png", size_px, samples, seed)
     image = _sum_of_groups(groups, alpha, even, drawn)
@@ -153,20 +152,20 @@ def make_pair(out, seed, size_px, samples, texture_px, clip=False, light_groups=
         # Some 36,000 triangles for the skin, as a game's head has them; normals and silhouette stay the fine mesh's.
         write_glb(path, export.figure_meshes(figure, export.skin_material(textures, figure), albedo, coarse_head=True,
                                              card_alpha=card_alpha))
-    background = _background(folder, variation, camera, environment, environment_image, size_px)
-    scene = scene_json(figure, variation, camera, lights, environment, background, size_px, samples)
-    scene |= {"wear": wear, "assets": assets.record([*look.used, *library.surroundings_used(assets, variation.environment)])}
+    background = background_of(folder, variation, camera, environment, environment_image, size_px)
+    scene = scene_json(identity, figure, variation, camera, lights, environment, background, size_px, samples)
+    scene |= {"look": look.as_json(), "wear": wear, "assets": assets.record([*look.used, *library.surroundings_used(assets, variation.environment)])}
     if clip and seed % VARIATIONS_PER_IDENTITY > 0:
         scene["previous_camera"] = lighting.aim_camera(draw_clip_frame(seed - 1, packs), target).as_json()
     if light_groups:
         share = even_light(variation).environment_share * wanted_irradiance(albedo_luminance)
-        scene["light_groups"] = light_groups_json(*even, target, share)
+        scene["light_groups"] = light_groups_json(*even, share, target)
     storage.write_json(folder / "scene.json", scene)
     reference.add_figure(figure, textures, albedo, card_alpha)
     reference.add_lights(*(even or (lights, environment)), out / environment_file)
     blender.set_camera(camera)
     if light_groups:
-        groups, image = _trace_groups(folder, even, (lights, environment), size_px, samples, seed)
+        groups, image = trace_groups(folder, even, (lights, environment), size_px, samples, seed)
     else:
         groups, image = (), reference.render(folder, "reference.exr", size_px, samples, seed, mask_name="mask.png")
     if not np.isfinite(image).all() or image[..., 3].max() < 0.5:

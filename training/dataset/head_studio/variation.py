@@ -195,7 +195,7 @@ def _light(seed, packs):
         key_elevation_deg=float(draw.uniform(-40, -15) if kind == "below" else draw.uniform(5, 55)),
         key_diameter_m=float(draw.uniform(*diameter)), point_distance_m=float(np.exp(draw.uniform(np.log(0.5), np.log(3)))), fill_share=float(draw.uniform(0.04, 0.25)),
         rim_ratio=0.0 if kind == "environment" else float(rim),
-        key_linear=_tint(draw, draw.uniform(3200, 7500), False), fill_linear=_tint(draw, draw.uniform(2700, 8000), neon),
+        key_linear=_tint(draw, draw.uniform(4200, 7500), False), fill_linear=_tint(draw, draw.uniform(3500, 8000), neon),
         rim_linear=_tint(draw, draw.uniform(2700, 8000), neon),
         environment=_environment(seed, kind, packs),
         environment_rotation_deg=float(draw.uniform(0, 360)),

@@ -42,9 +42,22 @@ pub struct Scene {
     /// ARKit expression units that are not at rest, 0–1 each.
     #[serde(default)]
     pub expression: BTreeMap<String, f32>,
+    /// Which split its people and surroundings belong to; empty in scenes that do not say.
+    #[serde(default)]
+    pub split: String,
+    /// `own` for head_studio's heads, or what else the head is.
+    #[serde(default = "own")]
+    pub source: String,
+    /// The kind of light, as head_studio calls it; empty in scenes that do not say.
+    #[serde(default)]
+    pub light_kind: String,
     /// What lit the scene's light groups, where it has them.
     #[serde(default)]
     pub light_groups: Option<LightGroups>,
+}
+
+fn own() -> String {
+    "own".into()
 }
 
 /// Even, white light, traced one source at a time: `group_<name>.exr`, linear Rec.709 RGB over black.
