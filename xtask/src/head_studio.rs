@@ -25,13 +25,15 @@ pub struct Request {
     pub light_groups: bool,
     /// Whether the eight seeds of an identity are frames of a turning head.
     pub clip: bool,
+    /// Folders of asset packs.
+    pub assets: Vec<PathBuf>,
 }
 
 impl Request {
     /// Every seed of a range, in the data set's usual size and quality.
     pub fn new(seeds: &str, out: &Path) -> Self {
         let (seeds, out) = (seeds.into(), out.into());
-        Self { seeds, stride: 1, out, size: 256, samples: 24, light_groups: false, clip: false }
+        Self { seeds, stride: 1, out, size: 256, samples: 24, light_groups: false, clip: false, assets: Vec::new() }
     }
 }
 
@@ -46,12 +48,17 @@ pub const HEAD_STUDIO: Package = Package {
 
 /// Heads and references, with Blender.
 pub fn render(request: &Request) -> Result<()> {
+    let mut assets = Vec::new();
+    for folder in &request.assets {
+        assets.extend(["--assets".into(), std::path::absolute(folder)?]);
+    }
     run(Command::new(HEAD_STUDIO.ensure()?)
         .args(["-m", "head_studio", "render", "--seeds", &request.seeds, "--stride", &request.stride.to_string()])
         .args(["--size", &request.size.to_string(), "--samples", &request.samples.to_string(), "--out"])
         .arg(std::path::absolute(&request.out)?)
         .args(request.light_groups.then_some("--light-groups"))
         .args(request.clip.then_some("--clip"))
+        .args(assets)
         .current_dir(HEAD_STUDIO.folder()))
 }
 

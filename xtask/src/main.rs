@@ -79,6 +79,9 @@ enum Task {
         /// The eight seeds of an identity are frames of a turning head, for the warping error.
         #[arg(long, conflicts_with = "light_groups")]
         clip: bool,
+        /// Folder of asset packs, as training/dataset/README.md describes; may be given several times.
+        #[arg(long)]
+        assets: Vec<PathBuf>,
     },
     /// Packs the crates for the registry and runs the README's program with what was packed.
     Package {
@@ -105,8 +108,8 @@ fn main() -> Result<()> {
         Task::Demo { headless, out } => demo(headless, out),
         Task::Test => test(),
         Task::Bench { no_peers, arguments } => bench(no_peers, arguments),
-        Task::Dataset { seeds, stride, out, size, samples, light_groups, clip } => {
-            let request = head_studio::Request { seeds, stride, out, size, samples, light_groups, clip };
+        Task::Dataset { seeds, stride, out, size, samples, light_groups, clip, assets } => {
+            let request = head_studio::Request { seeds, stride, out, size, samples, light_groups, clip, assets };
             vulkan::ensure()?;
             head_studio::render(&request)?;
             head_studio::first_images(&request)

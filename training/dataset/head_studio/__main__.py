@@ -32,6 +32,7 @@ def _parser():
     demo = verbs.add_parser("demo", help="one head with morph targets")
     demo.add_argument("--seed", type=int, required=True)
     demo.add_argument("--out", required=True)
+    demo.add_argument("--assets", action="append", default=[], metavar="DIR", help="as for render")
     return parser
 
 
@@ -42,6 +43,8 @@ def _add_rendering(verb):
     verb.add_argument("--light-groups", action="store_true",
                       help="also what each light alone makes of the scene, so that training can light it anew")
     verb.add_argument("--device", choices=("cpu", "cuda", "optix"), default="cpu", help="what Cycles renders on")
+    verb.add_argument("--assets", action="append", default=[], metavar="DIR",
+                      help="folder of asset packs, as the README describes; may be given several times")
 
 
 def _within(option, value, low, high):
@@ -55,6 +58,7 @@ def _render(arguments):
     _within("--samples", arguments.samples, 1, 65536)
     _within("--identity-textures", arguments.identity_textures, 64, 8192)
     out = storage.output_folder(arguments.out)
+    assets = _open_assets(arguments)
     with storage.claim(out, seeds):
         from .pairs import is_made, make_pair
 
@@ -62,7 +66,16 @@ def _render(arguments):
             arguments, seeds,
             lambda seed: is_made(out, seed, arguments.size, arguments.samples, arguments.light_groups),
             lambda seed: make_pair(out, seed, arguments.size, arguments.samples, arguments.identity_textures, arguments.clip,
-                                   arguments.light_groups))
+                                   arguments.light_groups, assets))
+
+
+def _open_assets(arguments):
+    from .assets import open_assets
+
+    assets = open_assets(arguments.assets)
+    for sentence in assets.missing() if arguments.assets else ():
+        print(f"--assets: {sentence}", flush=True)
+    return assets
 
 
 def _import(arguments):
@@ -80,7 +93,7 @@ def _import(arguments):
         whole = cast.read_cast(arguments.cast or cast.GAME_HEADS)
         pairs, seeds = cast.seeds_of_cast(whole, arguments.split, arguments.heads, arguments.scenes)
         files = dict(pairs)
-    out = storage.output_folder(arguments.out)
+    out, assets = storage.output_folder(arguments.out), _open_assets(arguments)
     with storage.claim(out, seeds):
         from .imported.figure import import_head
         from .imported.scenes import is_made, make_scene
@@ -89,7 +102,7 @@ def _import(arguments):
             import_head(arguments.file)     # What is wrong with the file is said once, before any seed.
         rendering = (arguments.size, arguments.samples, arguments.light_groups)
         return _make_seeds(arguments, files, lambda seed: is_made(out, seed, files[seed], *rendering),
-                           lambda seed: make_scene(out, seed, import_head(files[seed]), *rendering))
+                           lambda seed: make_scene(out, seed, import_head(files[seed]), *rendering, assets))
 
 
 def _make_seeds(arguments, seeds, is_made, make):
@@ -133,7 +146,7 @@ def main():
             from .demo import make_demo
 
             _within("--seed", arguments.seed, 0, 10**8 - 1)
-            return make_demo(out, arguments.seed)
+            return make_demo(out, arguments.seed, _open_assets(arguments))
     except UsageError as error:
         print(f"head_studio: {error}", file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ use crate::scene::Scene;
 use crate::studio::Studio;
 
 /// The kinds of light that head_studio writes spheres for.
-pub const KINDS: [&str; 2] = ["area", "environment"];
+pub const KINDS: [&str; 5] = ["area", "point", "sun", "environment", "ambient"];
 /// Largest deviation of the ratio from one.
 pub const TOLERANCE: f32 = 0.05;
 /// Pixels this much covered count; the edge does not.

@@ -1,15 +1,19 @@
-//! Blender's disk area lights as Bevy's spot lights of the same radiance units.
+//! Blender's lamps as Bevy's, in the same radiance units: disk area lights as spot lights, point lights and suns as such.
 //!
 //! Every unit here is radiometric, as in Cycles, and the camera's exposure is one: what Bevy calls lumens and candela
 //! are watts and watts per steradian, and a pixel's value is radiance.
 
 use bevy::camera::Exposure;
 use bevy::color::{Color, LinearRgba};
-use bevy::light::SpotLight;
+use bevy::ecs::entity::Entity;
+use bevy::ecs::hierarchy::ChildOf;
+use bevy::ecs::world::World;
+use bevy::light::{CascadeShadowConfigBuilder, DirectionalLight, PointLight, SpotLight};
 use bevy::math::Vec3;
 use bevy::transform::components::Transform;
 
-use crate::scene::AreaLight;
+use crate::rendering::Rendering;
+use crate::scene::{Light, Scene};
 
 /// Metres; far beyond any scene, so that Bevy's range window does not darken it.
 const RANGE_M: f32 = 50.0;
@@ -17,10 +21,12 @@ const RANGE_M: f32 = 50.0;
 const WIDEST_CONE: f32 = 1.2;
 /// How much wider than the scene the cone is.
 const CONE_MARGIN: f32 = 1.1;
-/// Metres towards the light. Bevy's default of 0.02 m is as large as a nose is high.
-const SHADOW_DEPTH_BIAS_M: f32 = 0.002;
+/// Metres towards the light. Bevy's default of 0.02 m is as large as a nose is high, and light leaks around it.
+const SHADOW_DEPTH_BIAS_M: f32 = 0.0008;
 /// Shadow map texels along the normal.
-const SHADOW_NORMAL_BIAS_TEXELS: f32 = 1.5;
+const SHADOW_NORMAL_BIAS_TEXELS: f32 = 1.0;
+/// Metres behind the face that a sun's shadows reach: the shoulders, or a room.
+const SUN_SHADOW_M: f32 = 0.7;
 
 /// A sphere around everything that is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +42,74 @@ pub fn unit_exposure() -> Exposure {
     Exposure { ev100: -1.2_f32.log2() }
 }
 
+/// Lights a scene with a lamp: `gain` times as bright, with the shadows that the scene's rendering asks for.
+pub fn spawn(world: &mut World, stage: Entity, light: &Light, scene: &Scene, bounds: &Bounds, gain: f32) -> Entity {
+    let rendering = &scene.rendering;
+    let face = Vec3::from(scene.face.center);
+    match light.kind.as_str() {
+        "sun" => {
+            let distance_m = face.distance(Vec3::from(scene.camera.position)) + SUN_SHADOW_M.max(bounds.radius_m);
+            let cascades = CascadeShadowConfigBuilder {
+                num_cascades: 1,
+                minimum_distance: scene.camera.near_m,
+                maximum_distance: distance_m,
+                ..Default::default()
+            };
+            world.spawn((sun(light, rendering, gain), cascades.build(), ChildOf(stage))).id()
+        }
+        "point" => world.spawn((point_light(light, rendering, gain), ChildOf(stage))).id(),
+        _ => {
+            let mut lamp = spot_light(light, face, bounds);
+            lamp.0.intensity *= gain;
+            lamp.0.shadow_maps_enabled = rendering.shadows;
+            lamp.0.contact_shadows_enabled = rendering.contact_shadows;
+            world.spawn((lamp, ChildOf(stage))).id()
+        }
+    }
+}
+
+fn color(light: &Light) -> Color {
+    let [r, g, b] = light.color_linear;
+    Color::LinearRgba(LinearRgba::rgb(r, g, b))
+}
+
+/// What Bevy calls lux is irradiance here.
+fn sun(light: &Light, rendering: &Rendering, gain: f32) -> (DirectionalLight, Transform) {
+    let direction = Vec3::from(light.direction).normalize();
+    let sun = DirectionalLight {
+        color: color(light),
+        illuminance: light.irradiance_w_m2 * gain,
+        shadow_maps_enabled: rendering.shadows,
+        contact_shadows_enabled: rendering.contact_shadows,
+        shadow_depth_bias: SHADOW_DEPTH_BIAS_M,
+        shadow_normal_bias: SHADOW_NORMAL_BIAS_TEXELS,
+        ..Default::default()
+    };
+    (sun, Transform::default().looking_to(direction, direction.any_orthonormal_vector()))
+}
+
+/// A ball of flux Φ has the radiant intensity Φ / 4π, which is what Bevy makes of lumens.
+fn point_light(light: &Light, rendering: &Rendering, gain: f32) -> (PointLight, Transform) {
+    let lamp = PointLight {
+        color: color(light),
+        intensity: light.power_w * gain,
+        range: RANGE_M,
+        shadow_maps_enabled: rendering.shadows,
+        contact_shadows_enabled: rendering.contact_shadows,
+        shadow_depth_bias: SHADOW_DEPTH_BIAS_M,
+        shadow_normal_bias: SHADOW_NORMAL_BIAS_TEXELS,
+        ..Default::default()
+    };
+    (lamp, Transform::from_translation(light.position.into()))
+}
+
 /// The spot light that gives `target` the irradiance of the disk.
 ///
 /// A disk of flux Φ and radius R shines the radiance Φ / (π · πR²); on its axis, at the distance d, that makes the
 /// irradiance Φ / (π (d² + R²)). Bevy's spot light makes lumens / (4π d²). Hence lumens = 4 Φ d² / (d² + R²). The cone
 /// covers the scene with full intensity; the cosine of a disk across a head is within 1 %. Its radius stays 0, as most games
 /// leave it: with a disk's, Bevy's normalisation (Karis 2013) takes half of the highlight on skin away.
-pub fn spot_light(area: &AreaLight, target: Vec3, bounds: &Bounds) -> (SpotLight, Transform) {
+pub fn spot_light(area: &Light, target: Vec3, bounds: &Bounds) -> (SpotLight, Transform) {
     let position = Vec3::from(area.position);
     let direction = Vec3::from(area.direction).normalize();
     let radius_m = area.diameter_m / 2.0;
@@ -52,9 +119,8 @@ pub fn spot_light(area: &AreaLight, target: Vec3, bounds: &Bounds) -> (SpotLight
     let off_axis = direction.angle_between(towards);
     let covered = (bounds.radius_m / towards.length().max(1e-6)).min(1.0).asin();
     let inner_angle = ((off_axis + covered) * CONE_MARGIN).min(WIDEST_CONE);
-    let [r, g, b] = area.color_linear;
     let light = SpotLight {
-        color: Color::LinearRgba(LinearRgba::rgb(r, g, b)),
+        color: color(area),
         intensity,
         range: RANGE_M,
         shadow_maps_enabled: true,
@@ -71,8 +137,8 @@ pub fn spot_light(area: &AreaLight, target: Vec3, bounds: &Bounds) -> (SpotLight
 mod tests {
     use super::*;
 
-    fn disk(diameter_m: f32) -> AreaLight {
-        AreaLight {
+    fn disk(diameter_m: f32) -> Light {
+        Light {
             kind: "area".into(),
             name: "Key".into(),
             position: [0.0, 0.0, 2.0],
@@ -80,6 +146,7 @@ mod tests {
             diameter_m,
             power_w: 10.0,
             color_linear: [1.0; 3],
+            ..Default::default()
         }
     }
 

@@ -19,6 +19,29 @@ pub struct Rendering {
     pub shadow_map_px: usize,
     /// Of shadow edges.
     pub shadow_filter: ShadowFilter,
+    /// Whether lamps cast shadows.
+    pub shadows: bool,
+    /// Screen-space ambient occlusion; not with multisampling.
+    pub ssao: bool,
+    /// Screen-space shadows of lamps, short ones; not with multisampling.
+    pub contact_shadows: bool,
+    /// Contrast-adaptive sharpening of the finished image.
+    pub sharpening: bool,
+    /// How hair cards use their alpha.
+    pub card_alpha: CardAlpha,
+}
+
+/// Use of a hair card's alpha.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardAlpha {
+    /// All or nothing.
+    #[default]
+    Mask,
+    /// A share of the samples; masked without multisampling.
+    AlphaToCoverage,
+    /// Blended over what is behind.
+    Blend,
 }
 
 /// Bevy's tone mappers that games use most.
@@ -96,6 +119,11 @@ impl Default for Rendering {
             anti_aliasing: AntiAliasing::default(),
             shadow_map_px: 1024,
             shadow_filter: ShadowFilter::default(),
+            shadows: true,
+            ssao: false,
+            contact_shadows: false,
+            sharpening: false,
+            card_alpha: CardAlpha::default(),
         }
     }
 }

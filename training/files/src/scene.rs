@@ -10,8 +10,8 @@ use crate::error::FileError;
 use crate::pixels::Size;
 use crate::rendering::Rendering;
 
-/// Versions of `scene.json` that are read. The first has no `rendering`.
-pub const SCENE_FORMATS: std::ops::RangeInclusive<u32> = 1..=2;
+/// Versions of `scene.json` that are read. The first has no `rendering`, the second area lights only.
+pub const SCENE_FORMATS: std::ops::RangeInclusive<u32> = 1..=3;
 /// Edge of the images, pixels: from a thumbnail to what a GPU surely has.
 const SIZE_LIMITS_PX: std::ops::RangeInclusive<u32> = 8..=8192;
 
@@ -28,8 +28,8 @@ pub struct Scene {
     pub size_px: u32,
     /// The camera.
     pub camera: SceneCamera,
-    /// Area lights.
-    pub lights: Vec<AreaLight>,
+    /// Lamps.
+    pub lights: Vec<Light>,
     /// What surrounds the scene.
     pub environment: Environment,
     /// What is behind it.
@@ -42,16 +42,29 @@ pub struct Scene {
     /// ARKit expression units that are not at rest, 0–1 each.
     #[serde(default)]
     pub expression: BTreeMap<String, f32>,
+    /// Which split its people and surroundings belong to; empty in scenes that do not say.
+    #[serde(default)]
+    pub split: String,
+    /// `own` for head_studio's heads, or what else the head is.
+    #[serde(default = "own")]
+    pub source: String,
+    /// The kind of light, as head_studio calls it; empty in scenes that do not say.
+    #[serde(default)]
+    pub light_kind: String,
     /// What lit the scene's light groups, where it has them.
     #[serde(default)]
     pub light_groups: Option<LightGroups>,
+}
+
+fn own() -> String {
+    "own".into()
 }
 
 /// Even, white light, traced one source at a time: `group_<name>.exr`, linear Rec.709 RGB over black.
 #[derive(Clone, Debug, Deserialize)]
 pub struct LightGroups {
     /// One group each.
-    pub lights: Vec<AreaLight>,
+    pub lights: Vec<Light>,
     /// Factor on the radiance of the scene's environment, the last group.
     pub environment_strength: f32,
     /// What each group sheds on a surface that faces it, W/m²; `Environment` is the surroundings.
@@ -81,21 +94,25 @@ pub struct SceneCamera {
     pub near_m: f32,
 }
 
-/// A disk that shines from one side, as Blender's disk area light.
-#[derive(Clone, Debug, Deserialize)]
-pub struct AreaLight {
-    /// `area` is the only kind.
+/// A lamp. What its kind does not have is zero.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Light {
+    /// `area`: a disk that shines from one side, as Blender's disk area light; `point`: a small ball; `sun`: the same
+    /// irradiance everywhere.
     pub kind: String,
     /// For messages.
     pub name: String,
-    /// Centre, metres.
+    /// Centre, metres; not a sun's.
     pub position: [f32; 3],
-    /// The way it shines.
+    /// The way it shines, a unit vector; not a point light's.
     pub direction: [f32; 3],
-    /// Metres.
+    /// Metres; not a sun's.
     pub diameter_m: f32,
-    /// Radiant flux, watts.
+    /// Radiant flux, watts; not a sun's.
     pub power_w: f32,
+    /// On a surface that faces it, W/m²; a sun's alone.
+    pub irradiance_w_m2: f32,
     /// Colour, may exceed one.
     pub color_linear: [f32; 3],
 }
@@ -109,6 +126,9 @@ pub struct Environment {
     pub rotation_deg: f32,
     /// Factor on the image's radiance; 0 switches it off.
     pub strength: f32,
+    /// Whether the first image has ambient light of this radiance, white, instead of the image: an even sky.
+    #[serde(default)]
+    pub ambient: bool,
 }
 
 /// What is behind the head.
@@ -174,7 +194,7 @@ impl Scene {
         };
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         let camera = &self.camera;
-        check(SCENE_FORMATS.contains(&self.format), "format", self.format.to_string(), "1 or 2")?;
+        check(SCENE_FORMATS.contains(&self.format), "format", self.format.to_string(), "1 to 3")?;
         check(SIZE_LIMITS_PX.contains(&self.size_px), "size_px", self.size_px.to_string(), "8 to 8192")?;
         check(finite(&camera.position), "camera.position", format!("{:?}", camera.position), "finite numbers")?;
         let length = camera.rotation_xyzw.iter().map(|part| part * part).sum::<f32>();
@@ -187,14 +207,16 @@ impl Scene {
         let groups = self.light_groups.iter();
         for light in self.lights.iter().chain(groups.clone().flat_map(|groups| &groups.lights)) {
             let field = |name: &str| format!("lights[{}].{name}", light.name);
-            check(light.kind == "area", &field("kind"), light.kind.clone(), "\"area\"")?;
+            let known = ["area", "point", "sun"].contains(&light.kind.as_str());
+            check(known, &field("kind"), light.kind.clone(), "\"area\", \"point\" or \"sun\"")?;
             check(finite(&light.position), &field("position"), format!("{:?}", light.position), "finite numbers")?;
             let length = light.direction.iter().map(|part| part * part).sum::<f32>();
             let found = format!("{:?}", light.direction);
-            check((length - 1.0).abs() < 1e-2, &field("direction"), found, "a unit vector")?;
-            let sizes = [light.diameter_m, light.power_w];
+            let fine = light.kind == "point" || (length - 1.0).abs() < 1e-2;
+            check(fine, &field("direction"), found, "a unit vector")?;
+            let sizes = [light.diameter_m, light.power_w, light.irradiance_w_m2];
             let fine = finite(&sizes) && sizes.iter().all(|value| *value >= 0.0);
-            check(fine, &field("diameter_m, power_w"), format!("{sizes:?}"), "0 or more")?;
+            check(fine, &field("diameter_m, power_w, irradiance_w_m2"), format!("{sizes:?}"), "0 or more")?;
             let colour = &light.color_linear;
             let fine = finite(colour) && colour.iter().all(|value| *value >= 0.0);
             check(fine, &field("color_linear"), format!("{colour:?}"), "0 or more")?;

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import blender, library, lighting, pairs, reference, storage
+from ..assets import Assets
 from ..variation import draw_variation, even_light
 from . import shading
 from .copy import write_copy
@@ -46,13 +47,14 @@ def is_made(out, seed, file, size_px, samples, light_groups):
     return True
 
 
-def make_scene(out, seed, imported, size_px, samples, light_groups=False):
-    """Makes or re-makes one seed."""
-    variation = draw_variation(seed)
+def make_scene(out, seed, imported, size_px, samples, light_groups=False, assets=None):
+    """Makes or re-makes one seed; with `light_groups` so that it can be lit anew, with surroundings from `assets`."""
+    assets = assets or Assets()
+    variation = draw_variation(seed, library.pack_surroundings(assets))
     folder = pairs.seed_folder(out, seed)
     folder.mkdir(parents=True, exist_ok=True)
     blender.fresh_scene()
-    environment_file = library.environment_file(out, variation.environment)
+    environment_file = library.environment_file(out, variation.environment, assets)
     environment_image = library.environment_image(out / environment_file)
     figure = pose(imported, variation.expression, variation.gaze_deg)
     variation = replace(variation, expression=figure.expression)
@@ -66,10 +68,11 @@ def make_scene(out, seed, imported, size_px, samples, light_groups=False):
         write_copy(path, figure)
     background = pairs.background_of(folder, variation, camera, environment, environment_image, size_px)
     scene = pairs.scene_json(identity_of(imported), figure, variation, camera, lights, environment, background, size_px, samples)
-    scene["source"] = source_of(imported.path)
+    scene |= {"source": source_of(imported.path),
+              "assets": assets.record(library.surroundings_used(assets, variation.environment))}
     if light_groups:
         share = even_light(variation).environment_share * pairs.wanted_irradiance(albedo)
-        scene["light_groups"] = pairs.light_groups_json(*even, share)
+        scene["light_groups"] = pairs.light_groups_json(*even, share, target)
     storage.write_json(folder / "scene.json", scene)
     shading.add_figure(figure)
     reference.add_lights(*(even or (lights, environment)), out / environment_file)
