@@ -16,7 +16,7 @@ class Part:
     """Triangles of one material. `uvs` have v down, `morphs` are {name: offsets [V, 3]}, `others` are vertex attributes
     that the copy keeps, such as colours; `on_head` [V] says how far the head's bone moves a vertex, where there is one."""
 
-    name: str
+    names: tuple               # of its node and mesh, as far as they have any
     material: int | None
     positions: np.ndarray
     normals: np.ndarray
@@ -27,6 +27,10 @@ class Part:
     on_head: np.ndarray | None = None
     role: str = "other"
 
+    @property
+    def name(self):
+        return self.names[0] if self.names else ""
+
     def keep_triangles(self, kept):
         """The part with these triangles alone, and only the vertices that they use."""
         used, triangles = np.unique(self.triangles[kept], return_inverse=True)
@@ -35,7 +39,7 @@ class Part:
     def with_vertices(self, source, triangles):
         """The part with the vertices `source`, which may repeat, and other triangles."""
         take = lambda values: None if values is None else values[source]
-        return Part(self.name, self.material, self.positions[source], self.normals[source], triangles, take(self.uvs),
+        return Part(self.names, self.material, self.positions[source], self.normals[source], triangles, take(self.uvs),
                     {name: offsets[source] for name, offsets in self.morphs.items()},
                     {name: values[source] for name, values in self.others.items()}, take(self.on_head), self.role)
 
@@ -157,8 +161,8 @@ def _part(document, node, mesh, primitive, world, worlds):
     uvs = document.accessor(attributes["TEXCOORD_0"]).astype(float) if "TEXCOORD_0" in attributes else None
     others = {name: document.accessor(index).astype(np.float32) for name, index in attributes.items()
               if name in ("TEXCOORD_1", "COLOR_0")}
-    label = " ".join(filter(None, (node.get("name"), mesh.get("name"))))
-    return Part(label, primitive.get("material"), placed, normals, triangles, uvs,
+    names = tuple(dict.fromkeys(filter(None, (node.get("name"), mesh.get("name")))))
+    return Part(names, primitive.get("material"), placed, normals, triangles, uvs,
                 {name: turn(offsets) for name, offsets in morphs.items()}, others, on_head)
 
 

@@ -49,7 +49,7 @@ def material_name(document, part):
 
 def assign_roles(document, parts, overrides):
     """Sets every part's role: `overrides` {material or node name: role}, then its material's name, then its node's."""
-    names = {name for part in parts for name in (material_name(document, part), *part.name.split(" "), part.name)}
+    names = {name for part in parts for name in (material_name(document, part), *part.names)}
     for name, role in overrides.items():
         if name not in names:
             raise UsageError(f"[roles] of the TOML beside {document.path}: no material or node is called {name!r}; found: "
@@ -59,8 +59,9 @@ def assign_roles(document, parts, overrides):
                              f"{', '.join(ROLES)}")
     for part in parts:
         material = material_name(document, part)
-        told = next((overrides[name] for name in (material, part.name, *part.name.split(" ")) if name in overrides), None)
-        part.role = told or role_of_name(material) or role_of_name(part.name) or _role_of_alpha(document, part)
+        told = (overrides.get(name) for name in (material, *part.names))
+        guesses = (role_of_name(name) for name in (material, *part.names))
+        part.role = next(filter(None, (*told, *guesses)), None) or _role_of_alpha(document, part)
     if not any(part.role == "skin" for part in parts):
         found = ", ".join(sorted({f"{material_name(document, part) or 'no material'} (on {part.name or 'a nameless node'})"
                                   for part in parts}))

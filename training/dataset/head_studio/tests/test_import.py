@@ -146,6 +146,11 @@ class Refusing(OnFiles):
         self.path.with_suffix(".toml").write_text('[roles]\n"Material.001" = "skin"\n')
         self.assert_in_place(import_head(self.path).head)
 
+    def test_a_toml_names_nodes_as_well(self):
+        game_head.write_head(self.path, names={"Hair": "Part 7"})
+        self.path.with_suffix(".toml").write_text('[roles]\n"Part 7" = "cloth"\n')
+        self.assertEqual(import_head(self.path).head.parts[-1].role, "cloth")
+
     def test_encoded_content_is_refused_with_the_command_that_decodes_it(self):
         for extension, command in (("EXT_meshopt_compression", "npx @gltf-transform/cli copy "),
                                    ("KHR_draco_mesh_compression", "npx @gltf-transform/cli copy "),
@@ -199,7 +204,7 @@ class Posing(OnFiles):
                 self.assertGreater(abs(positions - part.positions).max(), 0.003)
 
     def test_morph_targets_are_known_by_other_spellings(self):
-        part = Part("", None, np.zeros((1, 3)), np.zeros((1, 3)), np.zeros((0, 3), int))
+        part = Part((), None, np.zeros((1, 3)), np.zeros((1, 3)), np.zeros((0, 3), int))
         part.morphs = {name: np.zeros((1, 3)) for name in ("Head_eyeBlink_L", "jawOpen", "mouthSmile", "Fcl_unknown")}
         units = morphs.units_of_targets(self.path, [part], {})
         self.assertEqual(units, {"Head_eyeBlink_L": ("eyeBlinkLeft",), "jawOpen": ("jawOpen",),
@@ -225,7 +230,7 @@ class Posing(OnFiles):
 class Mending(unittest.TestCase):
     def quad(self, z=0.0, role="skin", x=0.0):
         corners = np.array([[0, 0, z], [0.1, 0, z], [0.1, 0.1, z], [0, 0.1, z]]) + [x, 0, 0]
-        return Part("", None, corners, np.tile([0, 0, 1.0], (4, 1)), np.array([[0, 1, 2], [0, 2, 3]]),
+        return Part((), None, corners, np.tile([0, 0, 1.0], (4, 1)), np.array([[0, 1, 2], [0, 2, 3]]),
                     corners[:, :2] * 10, role=role)
 
     def test_slivers_go_and_broken_normals_are_made(self):
