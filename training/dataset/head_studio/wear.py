@@ -28,12 +28,12 @@ def _glasses(draw):
                 squareness=float(draw.uniform(2.0, 5.0)), thickness_m=float(draw.uniform(0.0007, 0.0012) if metal else draw.uniform(0.0012, 0.0024)),
                 colour_linear=_colour(draw, 0.3, 0.8) if metal else _colour(draw, 0.005, 0.2), metallic=1.0 if metal else 0.0,
                 roughness=float(draw.uniform(0.15, 0.45)), lens_linear=(0.02, 0.02, 0.02) if sun else (0.5, 0.5, 0.5),
-                lens_alpha=float(draw.uniform(0.6, 0.9) if sun else draw.uniform(0.02, 0.06)))
+                lens_alpha=float(draw.uniform(0.6, 0.9) if sun else draw.uniform(0.02, 0.045)))
 
 
 def _headwear(draw):
     band = draw.random() < 0.35
-    low = float(draw.uniform(7.72, 7.95))
+    low = float(draw.uniform(7.72, 7.95) if band else draw.uniform(7.6, 7.85))
     return dict(kind="band" if band else "beanie", low_front=low, low_back=low - float(draw.uniform(0.15, 0.6)),
                 high=float(draw.uniform(0.2, 0.35)) if band else 9.0, lift_m=float(draw.uniform(0.010, 0.014) if band else draw.uniform(0.006, 0.011)),
                 evenness=3 if band else 12, colour_linear=_colour(draw))
