@@ -73,7 +73,8 @@ def _with_marks(colour, identity, look, rest, base_uv, draw, lips):
     colour = _with_make_up(colour, look.make_up, rest, lips)
     beard = masks.beard(rest, base_uv)[:, None]
     colour = colour * (1 - 0.26 * identity.stubble * beard * np.array([1.0, 0.85, 0.65]))
-    roots = {"bald": 0.12, "buzz": 0.5}.get(identity.hair_style, 0.97 * identity.hair_melanin) * masks.scalp(rest, base_uv)[:, None]
+    roots = {"bald": 0.12, "buzz": 0.5}.get(identity.hair_style, 0.97 * identity.hair_melanin)
+    roots = roots * masks.scalp(rest, base_uv)[:, None]
     colour = colour * (1 - roots * np.array([0.9, 0.9, 0.88]))
     brow = 0.28 * identity.hair_melanin * min(1.0, identity.brow_density) * masks.brows(rest)[:, None]
     colour = colour * (1 - brow)

@@ -179,8 +179,7 @@ impl Summary<'_> {
 
     fn luma_by_light(&self) -> BTreeMap<String, f32> {
         let kinds: BTreeSet<&String> = self.0.iter().map(|pair| &pair.light_kind).collect();
-        let ratio =
-            |kind: &String| self.median(|pair| pair.light_kind == *kind, |pair| Some(pair.luma_ratio()));
+        let ratio = |kind: &String| self.median(|pair| pair.light_kind == *kind, |pair| Some(pair.luma_ratio()));
         kinds.into_iter().map(|kind| (kind.clone(), ratio(kind))).collect()
     }
 
