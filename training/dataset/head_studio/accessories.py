@@ -173,9 +173,11 @@ def make_prop(figure, wear):
     else:
         angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         ball = np.linspace(-1.2, np.pi / 2, 10)
-        profile = np.concatenate([[[0.0, -0.2], [0.012, -0.2], [0.016, -0.03]], 0.027 * np.stack([np.cos(ball), np.sin(ball)], 1)])
+        handle = [[0.0, -0.2], [0.012, -0.2], [0.016, -0.03]]
+        profile = np.concatenate([handle, 0.027 * np.stack([np.cos(ball), np.sin(ball)], 1)])
         positions, triangles = _turned(profile, angles)
-    return [Item(kind.capitalize(), positions @ turn.T + place, triangles, wear["colour_linear"], wear["roughness"], wear["metallic"])]
+    return [Item(kind.capitalize(), positions @ turn.T + place, triangles, wear["colour_linear"], wear["roughness"],
+                 wear["metallic"])]
 
 
 def _turned(profile, angles):

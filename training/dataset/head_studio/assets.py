@@ -70,7 +70,8 @@ def _check_sums(folder):
             continue
         digest = _digest(path)
         if digest != wanted:
-            raise UsageError(f"--assets: {path} has the SHA-256 {digest}, and {folder / SUMS} says {wanted}; get the file again")
+            raise UsageError(f"--assets: {path} has the SHA-256 {digest}, and {folder / SUMS} says {wanted}; "
+                             "get the file again")
         found[path.resolve()] = digest
     return found
 
@@ -78,7 +79,8 @@ def _check_sums(folder):
 def _add_npm(assets, folder):
     version = json.loads((folder / "package.json").read_text())["version"]
     if version != NPM_VERSION:
-        raise UsageError(f"--assets: {folder} is version {version}; expected {NPM_VERSION}: npm install @pmndrs/assets@{NPM_VERSION}")
+        raise UsageError(f"--assets: {folder} is version {version}; expected {NPM_VERSION}: "
+                         f"npm install @pmndrs/assets@{NPM_VERSION}")
     for path in sorted((folder / "hdri").glob("*.exr.js")):
         assets.packs["npm surroundings"][path.name.removesuffix(".exr.js")] = path.resolve()
         assets.digests[path.resolve()] = _digest(path)

@@ -2,6 +2,7 @@
 
 import functools
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -17,14 +18,15 @@ from .texture_space import head_uvs, texture_space
 
 # Ribbons by bundle: how many, their half width, and how many strands each shows.
 HAIR_RIBBONS = {"short": (3200, 0.0022, 26), "side": (2800, 0.0028, 34), "bob": (2400, 0.0034, 40), "long": (2400, 0.0034, 40)}
-RIBBONS = {"Brows": (260, 0.0009, 12), "Beard": (2600, 0.0012, 16), "Lashes": (150, 0.0008, 7)}
+RIBBONS = {"Brows": (1300, 0.0003, 1), "Beard": (2000, 0.0015, 20), "Lashes": (150, 0.0008, 7)}
 HAIR_POINTS = {"short": 5, "side": 7, "bob": 11, "long": 14}
 TWIST = 0.2                    # radians, standard deviation
 # Painted into the skin: how much more a bundle covers than along the skin's normal, which it is rarely seen along.
 PAINT_GAIN = {"Brows": 1.3, "Hair": 2.2, "Stubble": 1.2, "Beard": 1.0}
-BROW_PAINT_UNDER_STRANDS = 0.5
+BROW_PAINT_UNDER_STRANDS = 0.6
 MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 0.3, 0.8
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
+HAIR_OCCLUSION = (0.4, 0.75)   # baked into ribbons, at the root and at the tip: surroundings shine into a rasteriser's hair
 RIBBON_ROUGHNESS = 0.6         # broad: a narrow highlight on wide ribbons reads as wire
 HEAD_CENTRE_M = np.array([0, 0.03, -0.02])     # from the mean of the head's vertices, which the face crowds
 CARD_CUTOFF = 0.4              # alpha below which masked cards show nothing
@@ -181,6 +183,10 @@ def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share, card_alpha):
     alpha, pattern = strands.ribbon_texture(draw, shown, float(bundle.grey.mean()) if bundle.kind == "hair" else 0.0)
     colour = pattern[..., None] * bundle_albedo(bundle, identity)
     material = _card_material(bundle.name, bundle.kind, colour, alpha, card_alpha, False)
+    if bundle.kind == "hair":
+        occlusion = np.linspace(*HAIR_OCCLUSION, 64)[:, None, None]
+        surface = np.concatenate([occlusion, np.full_like(occlusion, RIBBON_ROUGHNESS), np.zeros_like(occlusion)], 2)
+        material = replace(material, roughness=1.0, surface_image=encode_image(np.tile(surface, (1, 4, 1))))
     return Mesh(bundle.name, positions, normals, triangles, material, strands.ribbon_uvs(len(chosen), points), morphs=morphs)
 
 

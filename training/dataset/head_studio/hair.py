@@ -192,7 +192,8 @@ def _beard(surface, identity, kind, grey_of):
     points = [roots.positions - ROOT_DEPTH_M * roots.normals]
     for k in range(BEARD_SEGMENTS):
         direction = unit(direction + [0, -0.10, 0] + draw.normal(0, 0.06, direction.shape))
-        points.append(surface.push_out(points[-1] + direction * length / BEARD_SEGMENTS, 0.0006 + 0.0012 * (k + 1) / BEARD_SEGMENTS))
+        onward = points[-1] + direction * length / BEARD_SEGMENTS
+        points.append(surface.push_out(onward, 0.0006 + 0.0012 * (k + 1) / BEARD_SEGMENTS))
     return Strands("Beard", "hair", np.stack(points, 1), roots.normals, 0.00006, 0.00002, grey_of(count, 1.0),
                    (roots.vertices, roots.weights))
 

@@ -11,7 +11,8 @@ KEPT_SKINS = {"validation": ("young_lightskinned_male", "middleage_lightskinned_
 # Hair cards by the style that they take the place of.
 HAIR_CARDS = {"short": ("short01", "short02", "short04"), "side": ("short02", "short03", "short04"), "bob": ("bob02",),
               "long": ("long01", "ponytail01", "braid01")}
-HAIR_CARD_SHARE, LASH_CARD_SHARE, BEARD_SHARE = 0.6, 0.5, 0.3
+HAIR_CARD_SHARE = {"short": 0.65, "side": 0.65, "bob": 0.3, "long": 0.65}
+LASH_CARD_SHARE, BEARD_SHARE = 0.5, 0.3
 BROW_STYLES = ("painted", "strands", "cards")
 # Irises by eye colour; the packs' names.
 IRISES = {"brown": ("brown", "brownlight"), "dark_brown": ("brown",), "blue": ("blue", "deepblue", "lightblue"),
@@ -102,7 +103,8 @@ def draw_look(identity, assets):
     beards = generator(identity.number, "beard")
     bearded = identity.male > 0.5 and beards.random() < BEARD_SHARE
     return Look(
-        skins, share, gain, choose("hair cards", HAIR_CARDS.get(identity.hair_style, ()), HAIR_CARD_SHARE, "hair"), brows,
+        skins, share, gain, choose("hair cards", HAIR_CARDS.get(identity.hair_style, ()),
+                                   HAIR_CARD_SHARE.get(identity.hair_style, 0.0), "hair"), brows,
         choose("lash cards", None, LASH_CARD_SHARE, "lashes"), brow_style,
         str(beards.choice(["full", "full", "goatee", "moustache"])) if bearded else "",
         choose("irises", [name + "_eye" for name in IRISES[identity.eye_colour]], 0.8, "iris"),

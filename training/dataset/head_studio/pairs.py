@@ -154,7 +154,8 @@ def make_pair(out, seed, size_px, samples, texture_px, clip=False, light_groups=
                                              card_alpha=card_alpha))
     background = background_of(folder, variation, camera, environment, environment_image, size_px)
     scene = scene_json(identity, figure, variation, camera, lights, environment, background, size_px, samples)
-    scene |= {"look": look.as_json(), "wear": wear, "assets": assets.record([*look.used, *library.surroundings_used(assets, variation.environment)])}
+    used = [*look.used, *library.surroundings_used(assets, variation.environment)]
+    scene |= {"look": look.as_json(), "wear": wear, "assets": assets.record(used)}
     if clip and seed % VARIATIONS_PER_IDENTITY > 0:
         scene["previous_camera"] = lighting.aim_camera(draw_clip_frame(seed - 1, packs), target).as_json()
     if light_groups:

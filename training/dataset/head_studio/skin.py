@@ -67,12 +67,14 @@ def _with_marks(colour, identity, look, rest, base_uv, draw, lips):
     if identity.freckles > 0.05:
         freckles = _spots(rest, draw, 26, 0.33, 0.1) * smoothstep(-0.08, 0.12, value_noise(rest, 3, draw, 2))
         amount += 0.4 * identity.freckles * freckles
-    amount += 1.1 * _spots(rest, draw, 2.1, 0.035, 0.018) * (value_noise(rest, 2.0, draw, 1) > 0)
+    if not look.skins:             # photographs have moles of their own
+        amount += 0.5 * _spots(rest, draw, 2.1, 0.05, 0.015) * (value_noise(rest, 2.0, draw, 1) > 0.1)
     colour = colour * np.exp(-amount[:, None] * MELANIN_ABSORPTION)
     colour = _with_make_up(colour, look.make_up, rest, lips)
     beard = masks.beard(rest, base_uv)[:, None]
     colour = colour * (1 - 0.26 * identity.stubble * beard * np.array([1.0, 0.85, 0.65]))
-    roots = {"bald": 0.12, "buzz": 0.5}.get(identity.hair_style, 0.97 * identity.hair_melanin) * masks.scalp(rest, base_uv)[:, None]
+    roots = {"bald": 0.12, "buzz": 0.5}.get(identity.hair_style, 0.97 * identity.hair_melanin)
+    roots = roots * masks.scalp(rest, base_uv)[:, None]
     colour = colour * (1 - roots * np.array([0.9, 0.9, 0.88]))
     brow = 0.28 * identity.hair_melanin * min(1.0, identity.brow_density) * masks.brows(rest)[:, None]
     colour = colour * (1 - brow)

@@ -7,6 +7,10 @@ import numpy as np
 from .subdivision import unit
 
 
+SINGLE_STRAND_ALPHA = 0.55     # of a ribbon that is wider than its one strand, and that much thinner
+ROOT_SHADE = 0.55              # how light a painted strand is at its root, over its tip
+
+
 @dataclass
 class Strands:
     """`points` [N, K, 3] metres, root first; radii in metres; `root_normals` [N, 3] of the skin below.
@@ -59,11 +63,15 @@ def grey_shares(grey, per_ribbon):
 def ribbon_texture(draw, strand_count, grey_share, size_px=(256, 128)):
     """(alpha, pattern) [H, W] of a ribbon that shows many strands, roots on top; a pattern of mean one says how light each is.
 
-    Strands are rarer and finer towards the tip, as a bundle's are.
+    Strands are rarer and finer towards the tip, as a bundle's are, and darker towards the root, where hair shades itself: a
+    rasteriser's lights do not see that.
     """
     height, width = size_px
     along = np.linspace(0, 1, height)[:, None]
     across = (np.arange(width) + 0.5) / width
+    if strand_count == 1:
+        soft = SINGLE_STRAND_ALPHA * np.exp(-((across - 0.5) / 0.25) ** 2) * (1 - 0.8 * along ** 2)
+        return soft, np.ones(size_px)
     alpha, pattern = np.zeros(size_px), np.ones(size_px)
     for _ in range(strand_count):
         place, ends = draw.uniform(0.04, 0.96), draw.uniform(0.7, 1.0)
@@ -73,7 +81,7 @@ def ribbon_texture(draw, strand_count, grey_share, size_px=(256, 128)):
         light = draw.uniform(0.75, 1.25) * (1 + 1.5 * (draw.random() < grey_share))
         pattern = np.where(cover > 0.5, light, pattern)
         alpha = np.maximum(alpha, cover)
-    return alpha, pattern / pattern.mean()
+    return alpha, pattern / pattern.mean() * (ROOT_SHADE + (1 - ROOT_SHADE) * along ** 0.7)
 
 
 def ribbon_uvs(count, length):

@@ -187,15 +187,18 @@ def _light(seed, packs):
     draw = generator(seed, "light")
     kind = _choose(draw, LIGHT_KINDS)
     diameter = {"hard": (0.04, 0.12), "soft": (0.8, 1.2)}.get(kind, (0.15, 0.9))
-    share = {"environment": (1.0, 1.0), "hard": (0.05, 0.35), "rim": (0.1, 0.4), "sun": (0.08, 0.5), "point": (0.04, 0.4)}.get(kind, (0.15, 0.6))
+    shares = {"environment": (1.0, 1.0), "hard": (0.05, 0.35), "rim": (0.1, 0.4), "sun": (0.08, 0.5), "point": (0.04, 0.4)}
+    share = shares.get(kind, (0.15, 0.6))
     rim = draw.uniform(1.0, 2.5) if kind == "rim" else draw.uniform(0.2, 1.1) if draw.random() < 0.4 else 0.0
     neon = draw.random() < 0.1
     return dict(
         light_kind=kind, key_azimuth_deg=float(draw.choice([-1, 1]) * draw.uniform(8, 70)),
         key_elevation_deg=float(draw.uniform(-40, -15) if kind == "below" else draw.uniform(5, 55)),
-        key_diameter_m=float(draw.uniform(*diameter)), point_distance_m=float(np.exp(draw.uniform(np.log(0.5), np.log(3)))), fill_share=float(draw.uniform(0.04, 0.25)),
+        key_diameter_m=float(draw.uniform(*diameter)),
+        point_distance_m=float(np.exp(draw.uniform(np.log(0.5), np.log(3)))), fill_share=float(draw.uniform(0.04, 0.25)),
         rim_ratio=0.0 if kind == "environment" else float(rim),
-        key_linear=_tint(draw, draw.uniform(4200, 7500), False), fill_linear=_tint(draw, draw.uniform(3500, 8000), neon),
+        key_linear=_tint(draw, draw.uniform(4200, 7500), False),
+        fill_linear=_tint(draw, draw.uniform(3500, 8000), neon),
         rim_linear=_tint(draw, draw.uniform(2700, 8000), neon),
         environment=_environment(seed, kind, packs),
         environment_rotation_deg=float(draw.uniform(0, 360)),

@@ -25,17 +25,19 @@ def _glasses(draw):
     sun = draw.random() < SUNGLASSES
     metal = draw.random() < 0.4
     return dict(half_width_m=float(draw.uniform(0.021, 0.026)), half_height_m=float(draw.uniform(0.015, 0.023)),
-                squareness=float(draw.uniform(2.0, 5.0)), thickness_m=float(draw.uniform(0.0007, 0.0012) if metal else draw.uniform(0.0012, 0.0024)),
+                squareness=float(draw.uniform(2.0, 5.0)), 
+                thickness_m=float(draw.uniform(0.0007, 0.0012) if metal else draw.uniform(0.0012, 0.0024)),
                 colour_linear=_colour(draw, 0.3, 0.8) if metal else _colour(draw, 0.005, 0.2), metallic=1.0 if metal else 0.0,
                 roughness=float(draw.uniform(0.15, 0.45)), lens_linear=(0.02, 0.02, 0.02) if sun else (0.5, 0.5, 0.5),
-                lens_alpha=float(draw.uniform(0.6, 0.9) if sun else draw.uniform(0.02, 0.06)))
+                lens_alpha=float(draw.uniform(0.6, 0.9) if sun else draw.uniform(0.02, 0.045)))
 
 
 def _headwear(draw):
     band = draw.random() < 0.35
-    low = float(draw.uniform(7.72, 7.95))
+    low = float(draw.uniform(7.72, 7.95) if band else draw.uniform(7.6, 7.85))
     return dict(kind="band" if band else "beanie", low_front=low, low_back=low - float(draw.uniform(0.15, 0.6)),
-                high=float(draw.uniform(0.2, 0.35)) if band else 9.0, lift_m=float(draw.uniform(0.010, 0.014) if band else draw.uniform(0.006, 0.011)),
+                high=float(draw.uniform(0.2, 0.35)) if band else 9.0,
+                lift_m=float(draw.uniform(0.010, 0.014) if band else draw.uniform(0.006, 0.011)),
                 evenness=3 if band else 12, colour_linear=_colour(draw))
 
 
@@ -47,7 +49,8 @@ def _hand(draw):
 
 def _prop(draw):
     kind = str(draw.choice(["phone", "cup", "microphone"]))
-    return dict(kind=kind, offset_m=(float(draw.uniform(-0.07, 0.07)), float(draw.uniform(-0.13, -0.05)), 0.12 + float(draw.uniform(0, 0.05))),
+    place = (float(draw.uniform(-0.07, 0.07)), float(draw.uniform(-0.13, -0.05)), 0.12 + float(draw.uniform(0, 0.05)))
+    return dict(kind=kind, offset_m=place,
                 rotation=rotation(draw.uniform(-50, 50), draw.uniform(-30, 30), draw.uniform(-40, 40)),
                 colour_linear=_colour(draw, 0.01, 0.7), roughness=float(draw.uniform(0.15, 0.7)),
                 metallic=float(draw.random() < 0.25))
@@ -55,7 +58,8 @@ def _prop(draw):
 
 def _room(draw):
     things = [(float(draw.uniform(-1.2, 1.2)), float(draw.uniform(-0.6, 0.6)), float(draw.uniform(0.1, 0.7)),
-               float(draw.uniform(0.1, 1.2)), float(draw.uniform(0.02, 0.2)), _colour(draw)) for _ in range(int(draw.integers(1, 6)))]
+               float(draw.uniform(0.1, 1.2)), float(draw.uniform(0.02, 0.2)), _colour(draw))
+              for _ in range(int(draw.integers(1, 6)))]
     return dict(distance_m=float(draw.uniform(0.35, 1.8)), rotation=rotation(draw.uniform(-35, 35), 0, 0),
                 wall_linear=_colour(draw, 0.1, 0.75), things=tuple(things))
 

@@ -28,6 +28,10 @@ const SHADOW_NORMAL_BIAS_TEXELS: f32 = 1.0;
 /// Metres behind the face that a sun's shadows reach: the shoulders, or a room.
 const SUN_SHADOW_M: f32 = 0.7;
 
+/// What Bevy's ambient light makes of white: its approximation of reflection at roughness one (`F_AB` in
+/// `pbr_lighting.wgsl`) is 0.468 − 1.04 · 0.015 from every side, where a matte surface reflects all.
+const AMBIENT_REFLECTION: f32 = 0.4524;
+
 /// A sphere around everything that is drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -101,6 +105,11 @@ fn point_light(light: &Light, rendering: &Rendering, gain: f32) -> (PointLight, 
         ..Default::default()
     };
     (lamp, Transform::from_translation(light.position.into()))
+}
+
+/// The ambient light under which a matte surface is as bright as under an even sky of this radiance.
+pub fn ambient_brightness(sky: f32) -> f32 {
+    sky / AMBIENT_REFLECTION
 }
 
 /// The spot light that gives `target` the irradiance of the disk.

@@ -395,8 +395,7 @@ impl Studio {
 
     fn light_from_environment(&mut self, scene: &Scene, camera: Entity) {
         if scene.environment.ambient {
-            // A surface of albedo a shines a times the ambient brightness, as it does under an even sky.
-            let brightness = scene.environment.strength * scene.rendering.gain();
+            let brightness = lights::ambient_brightness(scene.environment.strength * scene.rendering.gain());
             self.app.world_mut().entity_mut(camera).insert(AmbientLight { brightness, ..default() });
             return;
         }

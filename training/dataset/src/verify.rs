@@ -74,15 +74,10 @@ impl PairReport {
 /// When the pair is not finished or a file does not decode.
 pub fn measure(data: &Path, seed: u64) -> Result<PairReport, DatasetError> {
     let folder = seed_folder(data, seed);
-    if pair::finished(data, seed)?.is_none() {
-        return Err(DatasetError::PairMissing(folder.join(PAIR)));
-    }
+    let pair = pair::finished(data, seed)?.ok_or_else(|| DatasetError::PairMissing(folder.join(PAIR)))?;
     let scene = Scene::read(&folder.join("scene.json"))?;
     let reference = pair::read_reference(&folder, &scene)?;
     let read = |name: &str| pixels::read(&folder.join(name), Format::Png, scene.size());
-    let depth = read("depth.png")?.into_luma16();
-    let drawn = depth.pixels().map(|pixel| pixel.0[0] > 0);
-    let silhouette_iou = pair::silhouette_iou(drawn, &reference);
     let mask = read("mask.png")?.into_luma8();
     let [first, shown] = [read("first.png")?, read("reference.png")?].map(|image| Luma::of(&image.into_rgb32f()));
     let inside: Vec<bool> = reference.pixels.iter().map(|pixel| pixel[3] >= SILHOUETTE_ALPHA).collect();
@@ -94,7 +89,7 @@ pub fn measure(data: &Path, seed: u64) -> Result<PairReport, DatasetError> {
         split: scene.split,
         source: scene.source,
         light_kind: scene.light_kind,
-        silhouette_iou,
+        silhouette_iou: pair.silhouette_iou,
         first_luminance: first.mean(&inside),
         reference_luminance: shown.mean(&inside),
         sharpness_ratio: first.gradient_energy(&inside) / energy,
@@ -184,8 +179,7 @@ impl Summary<'_> {
 
     fn luma_by_light(&self) -> BTreeMap<String, f32> {
         let kinds: BTreeSet<&String> = self.0.iter().map(|pair| &pair.light_kind).collect();
-        let ratio =
-            |kind: &String| self.median(|pair| pair.light_kind == *kind, |pair| Some(pair.luma_ratio()));
+        let ratio = |kind: &String| self.median(|pair| pair.light_kind == *kind, |pair| Some(pair.luma_ratio()));
         kinds.into_iter().map(|kind| (kind.clone(), ratio(kind))).collect()
     }
 

@@ -81,7 +81,8 @@ class Packs(unittest.TestCase):
         (package / "hdri/lake.exr.js").write_text(text)
         found = assets.open_assets([self.folder])
         self.assertEqual(assets.npm_exr(found.path("npm surroundings", "lake")), b"picture")
-        self.assertEqual(list(found.record([("npm surroundings", "lake")]).values()), [hashlib.sha256(text.encode()).hexdigest()])
+        recorded = found.record([("npm surroundings", "lake")])
+        self.assertEqual(list(recorded.values()), [hashlib.sha256(text.encode()).hexdigest()])
 
     def test_a_card_is_where_its_three_vertices_and_its_offset_say(self):
         picture = np.zeros((8, 8, 4), np.uint8)
@@ -97,7 +98,8 @@ class Packs(unittest.TestCase):
         self.assertAlmostEqual(float(card.pattern[card.alpha > 0.9].mean()), 1.0, places=2)
 
     def test_validation_and_test_have_skins_and_surroundings_of_their_own(self):
-        names = [name for kept in KEPT_SKINS.values() for name in kept] + ["young_lightskinned_male2", "middleage_darkskinned_male"]
+        names = [name for kept in KEPT_SKINS.values() for name in kept]
+        names += ["young_lightskinned_male2", "middleage_darkskinned_male"]
         for name in names:
             self.add(f"makehuman/skins/textures/{name}_diffuse.png", name.encode())
         found = assets.open_assets([self.folder])
@@ -106,7 +108,7 @@ class Packs(unittest.TestCase):
         for split, first, *_ in SPLITS:
             for number in range(first // 8, first // 8 + 60):
                 seen[split] |= {name for pack, name in draw_look(draw_identity(number), found).used if pack == "skins"}
-        self.assertFalse(seen["training"] & seen["validation"] or seen["training"] & seen["test"] or seen["validation"] & seen["test"])
+        self.assertEqual(sum(map(len, seen.values())), len(set.union(*seen.values())))
         surroundings = [set(surroundings_of(split, packs)) for split, *_ in SPLITS]
         self.assertEqual(sum(map(len, surroundings)), len(set.union(*surroundings)))
         self.assertIn("anywhere", surroundings[0])
@@ -129,7 +131,8 @@ class Skin(unittest.TestCase):
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "skin.png"
             draw = np.random.default_rng(2)
-            values = (150 + 40 * np.linspace(0, 1, 256)[:, None, None] + draw.normal(0, 8, (256, 256, 1)) + [30, 0, -20]).clip(0, 255)
+            values = 150 + 40 * np.linspace(0, 1, 256)[:, None, None] + draw.normal(0, 8, (256, 256, 1)) + [30, 0, -20]
+            values = values.clip(0, 255)
             Image.fromarray(values.astype(np.uint8)).save(path)
             rest = np.stack([draw.uniform(-0.5, 0.5, 4000), draw.uniform(6.4, 7.8, 4000), np.full(4000, 1.5)], 1)
             base_uv = np.stack([0.75 + 0.1 * rest[:, 0], 0.3 + 0.2 * (rest[:, 1] - 6.4)], 1)

@@ -66,7 +66,8 @@ class People(unittest.TestCase):
             if item.name in ("Glasses", "Lenses", "Headwear"):
                 self.assertTrue((item.positions > box[0]).all() and (item.positions < box[1]).all(), item.name)
         glasses = next(item for item in figure.items if item.name == "Glasses")
-        self.assertAlmostEqual(float(glasses.positions[:, 0].mean()), float(np.mean([eye.centre_m[0] for eye in figure.eyes])), delta=0.01)
+        middle = float(np.mean([eye.centre_m[0] for eye in figure.eyes]))
+        self.assertAlmostEqual(float(glasses.positions[:, 0].mean()), middle, delta=0.01)
 
 
 if __name__ == "__main__":
