@@ -1,4 +1,4 @@
-"""Which heads belong to which split, and which seeds each of them has: `game_heads.toml`, or a file like it."""
+"""Reads a cast: the heads of each split and their seeds, from `game_heads.toml` or a file like it."""
 
 import tomllib
 from pathlib import Path

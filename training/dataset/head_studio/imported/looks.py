@@ -1,4 +1,4 @@
-"""What a document's material says, in the terms that shading needs."""
+"""A document's materials in the terms that shading needs."""
 
 from dataclasses import dataclass
 

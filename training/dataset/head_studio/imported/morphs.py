@@ -1,4 +1,4 @@
-"""Which ARKit units a file's morph targets make."""
+"""Matches a file's morph targets with ARKit's units."""
 
 from ..storage import UsageError
 
@@ -8,10 +8,11 @@ SIDED = ("eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eye
 SINGLE = ("jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight",
           "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "browInnerUp", "cheekPuff", "tongueOut")
 UNITS = (*SINGLE, *(name + side for name in SIDED for side in ("Left", "Right")))
-# What other conventions call them, in plain letters; a list is both sides at once.
-OTHER_NAMES = {"mouthopen": ("jawOpen",), "blink": ("eyeBlinkLeft", "eyeBlinkRight"), "eyesclosed": ("eyeBlinkLeft", "eyeBlinkRight"),
-               "blinkleft": ("eyeBlinkLeft",), "blinkright": ("eyeBlinkRight",), "blinkl": ("eyeBlinkLeft",),
-               "blinkr": ("eyeBlinkRight",), "smile": ("mouthSmileLeft", "mouthSmileRight")}
+# Names of other conventions, in plain letters; two units are both sides at once.
+BOTH_EYES = ("eyeBlinkLeft", "eyeBlinkRight")
+OTHER_NAMES = {"mouthopen": ("jawOpen",), "blink": BOTH_EYES, "eyesclosed": BOTH_EYES, "blinkleft": BOTH_EYES[:1],
+               "blinkright": BOTH_EYES[1:], "blinkl": BOTH_EYES[:1], "blinkr": BOTH_EYES[1:],
+               "smile": ("mouthSmileLeft", "mouthSmileRight")}
 
 
 def _plain(name):

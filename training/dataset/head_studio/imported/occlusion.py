@@ -35,7 +35,7 @@ def _frames(normals):
 
 
 def _openness(part, tree):
-    """How much of the space above each vertex [V] is open, DARKEST..1."""
+    """Share of the space above each vertex [V] that is open, DARKEST..1."""
     group = weld(part.positions)
     _, first = np.unique(group, return_index=True)
     origins = part.positions[first] + START_M * part.normals[first]

@@ -46,12 +46,12 @@ class Head:
         return float(np.linalg.norm(self.eyes[0].centre_m - self.eyes[1].centre_m))
 
     def rest(self, positions_m):
-        """Where points would lie on the base mesh at rest, decimetres, so that the masks of `masks.py` hold roughly."""
+        """Points as they would lie on the base mesh at rest, decimetres, so that the masks of `masks.py` hold roughly."""
         middle = (self.eyes[0].centre_m + self.eyes[1].centre_m) / 2
         return (positions_m - middle) * (REST_EYE_DISTANCE_DM / self.eye_distance_m()) + REST_EYES_DM
 
     def gaze_point(self):
-        """What the camera aims at, as `scene.Figure` has it: between the eyes and the mouth, on the face's middle axis."""
+        """The point that the camera aims at, as in `scene.Figure`: between the eyes and the mouth, on the face's middle axis."""
         middle = (self.eyes[0].centre_m + self.eyes[1].centre_m) / 2
         return middle + np.array([0.0, -0.018, -0.055]) * self.eye_distance_m() / EYE_DISTANCE_M
 
@@ -69,7 +69,7 @@ def _points(parts, *roles):
 
 
 def two_halves(points):
-    """Which of the points [N] belong to one of two clusters, along the line on which they lie farthest apart."""
+    """True for the points [N] of one of two clusters, along the line on which they lie farthest apart."""
     middle = points.mean(0)
     axis = np.linalg.svd((points - middle)[::max(1, len(points) // 2000)], full_matrices=False)[2][0]
     along = (points - middle) @ axis
@@ -165,7 +165,7 @@ def uppermost_head(points):
 
 
 def _eyes_of_outline(parts, path):
-    """Where eyes have to be that are painted on: from the outline of an upright head."""
+    """Both eyes where they are painted on, from the outline of an upright head."""
     cloud = _on_bone(parts)
     if len(cloud) < 20:
         cloud = _points(parts, "skin", "hair")
@@ -185,7 +185,7 @@ def _eyes_of_outline(parts, path):
 
 
 def _crop(part):
-    """Only what is near the head: the rest of a body would cost shadow resolution."""
+    """The part near the head, or None: the rest of a body would cost shadow resolution."""
     offset = part.positions - EYES_M
     near = ((offset[:, 1] > -KEPT_BELOW_M) & (abs(offset[:, 0]) < KEPT_ASIDE_M) & (abs(offset[:, 2]) < KEPT_BEHIND_M))
     kept = near[part.triangles].all(1)

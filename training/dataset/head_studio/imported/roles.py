@@ -1,4 +1,4 @@
-"""What each part is, from the names of its material and node, from alpha modes and from where it is."""
+"""Names what each part is, from the names of its material and node, from alpha modes and from where it is."""
 
 import re
 

@@ -31,12 +31,12 @@ def identity_of(imported):
 
 
 def source_of(file):
-    """What `scene.json` calls a head's file."""
+    """The name that `scene.json` gives a head's file."""
     return f"game:{Path(file).stem}"
 
 
 def is_made(out, seed, file, size_px, samples, light_groups):
-    """Whether the seed is finished, from this very head. One of another head is an error: it is not replaced."""
+    """True when the seed is finished, from this very head. One of another head is an error: it is not replaced."""
     if not pairs.is_made(out, seed, size_px, samples, light_groups):
         return False
     folder = pairs.seed_folder(out, seed)
@@ -67,7 +67,8 @@ def make_scene(out, seed, imported, size_px, samples, light_groups=False, assets
     with storage.replacing(folder / "scene.glb") as path:
         write_copy(path, figure)
     background = pairs.background_of(folder, variation, camera, environment, environment_image, size_px)
-    scene = pairs.scene_json(identity_of(imported), figure, variation, camera, lights, environment, background, size_px, samples)
+    scene = pairs.scene_json(identity_of(imported), figure, variation, camera, lights, environment, background, size_px,
+                             samples)
     scene |= {"source": source_of(imported.path),
               "assets": assets.record(library.surroundings_used(assets, variation.environment))}
     if light_groups:

@@ -1,4 +1,4 @@
-"""What a TOML beside a GLB says about it: `hero.toml` for `hero.glb`. Every table and key is optional.
+"""Settings of a GLB from the TOML beside it: `hero.toml` for `hero.glb`. Every table and key is optional.
 
     [roles]                          # material or node -> skin, eye, hair, cloth, ... (`roles.py`)
     "Material.003" = "cloth"

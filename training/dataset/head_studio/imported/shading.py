@@ -180,7 +180,7 @@ def material_of(part, look, load, imported):
 
 
 def skin_importance(head, positions):
-    """How much each point [V] of skin counts: skin, and features around eyes, brows and lips."""
+    """Importance of each point [V] of skin: more around eyes, brows and lips."""
     rest = head.rest(positions)
     eye = smoothstep(0.45, 0.75, 1.3 * masks.blob(rest, (0.31, 7.28, 1.35), (0.21, 0.13, 0.5)))
     lips = smoothstep(0.4, 0.7, masks.blob(rest, (0.0, 6.70, 1.5), (0.30, 0.11, 0.4)))

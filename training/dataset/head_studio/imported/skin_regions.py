@@ -85,7 +85,7 @@ def upright_corners(uvs, triangles):
 
 
 def coverage(uvs, triangles, size):
-    """Which texels [H, W] of a texture triangles cover, to within a texel's width."""
+    """True for the texels [H, W] of a texture that triangles cover, to within a texel's width."""
     square = min(max(size), SIZE_PX)
     flat = np.zeros((len(triangles), 3, 1))
     covered = rasterise(upright_corners(uvs, triangles), flat, square)[1]

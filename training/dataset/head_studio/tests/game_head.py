@@ -64,7 +64,8 @@ def write_head(path, one_mesh=False, names=None, textured=False):
         colour = SKIN_LINEAR if name == "Skin" and not textured else (1.0, 1.0, 1.0)
         material = Material(label, colour, 0.5, colour_image=image)
         down = np.where(positions[:, 1:2] < 1.56, positions * 0 + np.array([0, -0.02, 0]), 0.0)
-        meshes.append(Mesh(label, positions, normals, triangles, material, uvs, morphs={"jaw_Open": down} if name == "Skin" else {}))
+        morphs = {"jaw_Open": down} if name == "Skin" else {}
+        meshes.append(Mesh(label, positions, normals, triangles, material, uvs, morphs=morphs))
     write_glb(path, meshes)
 
 

@@ -214,7 +214,8 @@ class Posing(OnFiles):
     def test_occlusion_darkens_what_lies_inside_and_leaves_a_forehead_bright(self):
         game_head.write_head(self.path)
         imported = import_head(self.path)
-        grey = {imported.document.entries("materials")[material]["name"]: np.asarray(Image.open(io.BytesIO(content)), float)[..., 0]
+        name_of = lambda material: imported.document.entries("materials")[material]["name"]
+        grey = {name_of(material): np.asarray(Image.open(io.BytesIO(content)), float)[..., 0]
                 for material, content in imported.occlusion.items()}
         self.assertLess(grey["Teeth"].mean(), 150)     # They lie in the head.
         self.assertGreater(grey["Skin"][300:380, 200:312].mean(), 200)
