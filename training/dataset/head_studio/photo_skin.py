@@ -20,6 +20,7 @@ SHADING_BLUR, DETAIL_BLUR = 0.020, 0.0055      # standard deviations, of the tex
 SHADING_KEPT = 0.15            # of the broad shading
 BROAD_GAIN = 0.75              # of the broad differences of colour: light of two colours is baked in as well
 LARGEST_LIGHTENING = 1.1       # of the logarithm
+STRONGEST_DETAIL = 0.28        # of the logarithm: painted lashes and the darkest moles stand back
 SHADING_STEP = 4               # broad shading is computed at every fourth texel
 FACE_CENTRE, FACE_RADIUS = (0, 7.0, 1.5), (0.7, 0.8, 0.6)
 
@@ -41,7 +42,8 @@ def _bands(path):
     shading = np.maximum((shading - np.median(shading)) * (1 - SHADING_KEPT), -LARGEST_LIGHTENING)
     shading = ndimage.zoom(shading, [a / b for a, b in zip(log.shape, shading.shape)], order=1)
     broad = blur(log, DETAIL_BLUR)
-    return (broad - shading[..., None]).astype(np.float16), (log - broad).astype(np.float16)
+    detail = STRONGEST_DETAIL * np.tanh((log - broad) / STRONGEST_DETAIL)
+    return (broad - shading[..., None]).astype(np.float16), detail.astype(np.float16)
 
 
 def _sample(image, base_uv):

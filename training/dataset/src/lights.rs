@@ -21,8 +21,10 @@ const RANGE_M: f32 = 50.0;
 const WIDEST_CONE: f32 = 1.2;
 /// How much wider than the scene the cone is.
 const CONE_MARGIN: f32 = 1.1;
-/// Metres towards the light. Bevy's default of 0.02 m is as large as a nose is high, and light leaks around it.
-const SHADOW_DEPTH_BIAS_M: f32 = 0.0008;
+/// Metres towards the light, and the share of a shadow map's texel that is added. Bevy's default of 0.02 m is as large as a
+/// nose is high, and light leaks around it; much less than a texel, and surfaces shade themselves in stripes.
+const SHADOW_DEPTH_BIAS_M: f32 = 0.0005;
+const SHADOW_DEPTH_BIAS_TEXELS: f32 = 0.7;
 /// Shadow map texels along the normal.
 const SHADOW_NORMAL_BIAS_TEXELS: f32 = 1.0;
 /// Metres behind the face that a sun's shadows reach: the shoulders, or a room.
@@ -59,11 +61,19 @@ pub fn spawn(world: &mut World, stage: Entity, light: &Light, scene: &Scene, bou
                 maximum_distance: distance_m,
                 ..Default::default()
             };
-            world.spawn((sun(light, rendering, gain), cascades.build(), ChildOf(stage))).id()
+            let seen_m = 2.0 * distance_m * (scene.camera.fov_y_rad / 2.0).tan();
+            let bias_m = depth_bias_m(seen_m.max(distance_m - scene.camera.near_m), rendering);
+            world.spawn((sun(light, rendering, gain, bias_m), cascades.build(), ChildOf(stage))).id()
         }
-        "point" => world.spawn((point_light(light, rendering, gain), ChildOf(stage))).id(),
+        "point" => {
+            // A face of the cube is seen at a right angle.
+            let bias_m = depth_bias_m(2.0 * face.distance(Vec3::from(light.position)), rendering);
+            world.spawn((point_light(light, rendering, gain, bias_m), ChildOf(stage))).id()
+        }
         _ => {
             let mut lamp = spot_light(light, face, bounds);
+            let width_m = 2.0 * face.distance(Vec3::from(light.position)) * lamp.0.outer_angle.tan();
+            lamp.0.shadow_depth_bias = depth_bias_m(width_m, rendering);
             lamp.0.intensity *= gain;
             lamp.0.shadow_maps_enabled = rendering.shadows;
             lamp.0.contact_shadows_enabled = rendering.contact_shadows;
@@ -72,20 +82,25 @@ pub fn spawn(world: &mut World, stage: Entity, light: &Light, scene: &Scene, bou
     }
 }
 
+/// The depth bias for a shadow map that is as wide as this at the face.
+fn depth_bias_m(width_m: f32, rendering: &Rendering) -> f32 {
+    SHADOW_DEPTH_BIAS_M + SHADOW_DEPTH_BIAS_TEXELS * width_m / rendering.shadow_map_px as f32
+}
+
 fn color(light: &Light) -> Color {
     let [r, g, b] = light.color_linear;
     Color::LinearRgba(LinearRgba::rgb(r, g, b))
 }
 
 /// What Bevy calls lux is irradiance here.
-fn sun(light: &Light, rendering: &Rendering, gain: f32) -> (DirectionalLight, Transform) {
+fn sun(light: &Light, rendering: &Rendering, gain: f32, bias_m: f32) -> (DirectionalLight, Transform) {
     let direction = Vec3::from(light.direction).normalize();
     let sun = DirectionalLight {
         color: color(light),
         illuminance: light.irradiance_w_m2 * gain,
         shadow_maps_enabled: rendering.shadows,
         contact_shadows_enabled: rendering.contact_shadows,
-        shadow_depth_bias: SHADOW_DEPTH_BIAS_M,
+        shadow_depth_bias: bias_m,
         shadow_normal_bias: SHADOW_NORMAL_BIAS_TEXELS,
         ..Default::default()
     };
@@ -93,14 +108,14 @@ fn sun(light: &Light, rendering: &Rendering, gain: f32) -> (DirectionalLight, Tr
 }
 
 /// A ball of flux Φ has the radiant intensity Φ / 4π, which is what Bevy makes of lumens.
-fn point_light(light: &Light, rendering: &Rendering, gain: f32) -> (PointLight, Transform) {
+fn point_light(light: &Light, rendering: &Rendering, gain: f32, bias_m: f32) -> (PointLight, Transform) {
     let lamp = PointLight {
         color: color(light),
         intensity: light.power_w * gain,
         range: RANGE_M,
         shadow_maps_enabled: rendering.shadows,
         contact_shadows_enabled: rendering.contact_shadows,
-        shadow_depth_bias: SHADOW_DEPTH_BIAS_M,
+        shadow_depth_bias: bias_m,
         shadow_normal_bias: SHADOW_NORMAL_BIAS_TEXELS,
         ..Default::default()
     };

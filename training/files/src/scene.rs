@@ -214,9 +214,12 @@ impl Scene {
             let found = format!("{:?}", light.direction);
             let fine = light.kind == "point" || (length - 1.0).abs() < 1e-2;
             check(fine, &field("direction"), found, "a unit vector")?;
-            let sizes = [light.diameter_m, light.power_w, light.irradiance_w_m2];
+            let sizes = [light.diameter_m, light.power_w];
             let fine = finite(&sizes) && sizes.iter().all(|value| *value >= 0.0);
-            check(fine, &field("diameter_m, power_w, irradiance_w_m2"), format!("{sizes:?}"), "0 or more")?;
+            check(fine, &field("diameter_m, power_w"), format!("{sizes:?}"), "0 or more")?;
+            let irradiance = light.irradiance_w_m2;
+            let fine = irradiance.is_finite() && irradiance >= 0.0;
+            check(fine, &field("irradiance_w_m2"), irradiance.to_string(), "0 or more")?;
             let colour = &light.color_linear;
             let fine = finite(colour) && colour.iter().all(|value| *value >= 0.0);
             check(fine, &field("color_linear"), format!("{colour:?}"), "0 or more")?;
