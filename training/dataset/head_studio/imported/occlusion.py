@@ -14,7 +14,7 @@ from .skin_regions import upright_corners
 
 BAKED_ROLES = ("skin", "eye", "teeth", "mouth", "other")
 SOLID_ROLES = ("skin", "eye", "teeth", "mouth", "cloth", "hair", "other")
-RAYS, REACH_M, START_M = 24, 0.06, 0.0008
+RAYS, REACH_M, START_M = 24, 0.18, 0.0008
 DARKEST = 0.08                 # mouths open and lids move, while what is baked stays
 SIZE_PX = 512
 
