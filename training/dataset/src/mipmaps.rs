@@ -22,7 +22,7 @@ pub enum TexelKind {
 const SCALE_LIMIT: f32 = 4.0;
 const SCALE_STEPS: usize = 10;
 /// Samples along the long axis of a stretched footprint.
-const ANISOTROPY: u16 = 8;
+const ANISOTROPY: u16 = 1;
 
 /// Adds all mip levels to the textures of a material. Where it is cut off by its alpha, as much of it is left in every
 /// level.
