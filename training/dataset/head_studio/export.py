@@ -22,7 +22,8 @@ RIBBONS = {"Brows": (1300, 0.0003, 1), "Beard": (2000, 0.0015, 20), "Lashes": (1
 HAIR_POINTS = {"short": 5, "side": 7, "bob": 11, "long": 14}
 TWIST = 0.2                    # radians, standard deviation
 # Painted into the skin: how much more a bundle covers than along the skin's normal, which it is rarely seen along.
-PAINT_GAIN = {"Brows": 1.3, "Hair": 2.2, "Stubble": 1.2, "Beard": 1.0}
+PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Stubble": 1.2, "Beard": 1.0}
+PAINT_BLUR_PX = {"Brows": 0.8, "Hair": 1.8, "Stubble": 1.4, "Beard": 2.0}
 BROW_PAINT_UNDER_STRANDS = 0.6
 MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 0.3, 0.8
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
@@ -117,7 +118,8 @@ def skin_material(textures, figure):
         painted = is_painted(bundle, identity) or bundle.name in ("Brows", "Beard")
         if painted:
             share = BROW_PAINT_UNDER_STRANDS if bundle.name == "Brows" and figure.look.brow_style == "strands" else 1.0
-            cover = share * painting.painted_cover(bundle, size_px, PAINT_GAIN[bundle.name])[..., None]
+            cover = share * painting.painted_cover(bundle, size_px, PAINT_GAIN[bundle.name], PAINT_BLUR_PX[bundle.name])
+            cover = cover[..., None]
             albedo = albedo * (1 - cover) + bundle_albedo(bundle, identity) * cover
     light = space.spread(1 - MOUTH_OCCLUSION * smoothstep(0.3, 0.7, masks.inside_mouth(space.base_uv)))
     surface = np.stack([light, textures.roughness, np.zeros_like(textures.roughness)], 2)

@@ -22,8 +22,9 @@ def _texels(size_px):
     return cKDTree(space.rest), np.maximum(area[space.covered], 1e-9)
 
 
-def painted_cover(bundle, size_px, gain=1.0):
-    """How much [S, S], 0..1, of each texel the strands of a bundle cover, seen along the skin's normal."""
+def painted_cover(bundle, size_px, gain=1.0, blur_px=0.7):
+    """How much [S, S], 0..1, of each texel the strands of a bundle cover, seen along the skin's normal and `gain` times as
+    dense; `blur_px` is a standard deviation at 1024 texels."""
     space = texture_space(size_px)
     tree, area = _texels(size_px)
     vertices, weights = bundle.anchors
@@ -42,4 +43,4 @@ def painted_cover(bundle, size_px, gain=1.0):
     image = np.zeros(space.covered.shape)
     image[space.covered] = cover
     # Thicker hair hides itself (Beer-Lambert).
-    return 1 - np.exp(-gain * ndimage.gaussian_filter(image, 0.7))
+    return 1 - np.exp(-gain * ndimage.gaussian_filter(image, blur_px * size_px / 1024))

@@ -78,7 +78,7 @@ def ribbon_texture(draw, strand_count, grey_share, size_px=(256, 128)):
         bend = place + draw.normal(0, 0.03) * np.sin(along * draw.uniform(2, 6)) + draw.normal(0, 0.02) * along
         half = draw.uniform(0.5, 1.1) / strand_count * (1 - 0.7 * along ** 3)
         cover = np.clip((half - abs(across - bend)) * width + 0.5, 0, 1) * (along < ends)
-        light = draw.uniform(0.75, 1.25) * (1 + 1.5 * (draw.random() < grey_share))
+        light = draw.uniform(0.85, 1.15) * (1 + 1.2 * (draw.random() < grey_share))
         pattern = np.where(cover > 0.5, light, pattern)
         alpha = np.maximum(alpha, cover)
     return alpha, pattern / pattern.mean() * (ROOT_SHADE + (1 - ROOT_SHADE) * along ** 0.7)

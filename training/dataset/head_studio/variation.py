@@ -35,7 +35,8 @@ LIGHT_KINDS = {"studio": 0.24, "hard": 0.08, "soft": 0.10, "environment": 0.18, 
                "point": 0.1}
 APP_KINDS = ("sun", "point")
 AMBIENT_SHARE = 0.75           # of sun and point light: under ambient light instead of surroundings
-CARD_ALPHA = {"mask": 0.5, "alpha_to_coverage": 0.35, "blend": 0.15}
+# Of hair cards, with multisampling and without: coverage needs it.
+CARD_ALPHA = {True: {"mask": 0.2, "alpha_to_coverage": 0.65, "blend": 0.15}, False: {"mask": 0.85, "blend": 0.15}}
 NEAREST_M = 0.3                # from the camera to the face
 CLIP_STEP_DEG = (1.5, 3.0)     # a turning head, for each frame
 
@@ -147,16 +148,16 @@ def _rendering(seed, light_kind):
     draw, extra = generator(seed, "rendering"), generator(seed, "rendering of games")
     tone_mapping, exposure_ev = _choose(draw, TONE_MAPPINGS), float(np.clip(draw.normal(0, 0.4), -1, 1))
     anti_aliasing = _choose(draw, ANTI_ALIASING)
-    # Bevy's screen-space effects and multisampling exclude each other, and coverage needs multisampling.
+    # Bevy's screen-space effects and multisampling exclude each other.
     multisampled = anti_aliasing == "msaa_4x"
-    card_alpha = _choose(extra, CARD_ALPHA)
+    card_alpha = _choose(extra, CARD_ALPHA[multisampled])
     return Rendering(
         tone_mapping, exposure_ev, anti_aliasing, int(draw.choice([1024, 2048, 2048, 4096])),
         _choose(draw, {"gaussian": 0.7, "hardware": 0.3}),
         shadows=bool(extra.random() > (0.3 if light_kind in APP_KINDS else 0.06)),
         ssao=bool(extra.random() < 0.4) and not multisampled,
         contact_shadows=bool(extra.random() < 0.25) and not multisampled, sharpening=bool(extra.random() < 0.08),
-        card_alpha="mask" if card_alpha == "alpha_to_coverage" and not multisampled else card_alpha)
+        card_alpha=card_alpha)
 
 
 def _tint(draw, kelvin, neon):
