@@ -21,9 +21,6 @@ pub enum TexelKind {
 /// Largest factor on alpha, and halvings of the range until it is found.
 const SCALE_LIMIT: f32 = 4.0;
 const SCALE_STEPS: usize = 10;
-/// Samples along the long axis of a stretched footprint.
-const ANISOTROPY: u16 = 1;
-
 /// Adds all mip levels to the textures of a material. Where it is cut off by its alpha, as much of it is left in every
 /// level.
 pub fn add_to_material(material: &mut StandardMaterial, images: &mut Assets<Image>) {
@@ -92,6 +89,7 @@ pub fn add_mip_levels(image: &mut Image, kind: TexelKind) -> bool {
     true
 }
 
+/// Without anisotropy: lavapipe 22.3 reads wrong texels where a footprint is stretched, and faces get black specks.
 fn trilinear(sampler: &ImageSampler) -> ImageSamplerDescriptor {
     let (u, v) = match sampler {
         ImageSampler::Descriptor(given) => (given.address_mode_u, given.address_mode_v),
@@ -103,7 +101,6 @@ fn trilinear(sampler: &ImageSampler) -> ImageSamplerDescriptor {
         mag_filter: ImageFilterMode::Linear,
         min_filter: ImageFilterMode::Linear,
         mipmap_filter: ImageFilterMode::Linear,
-        anisotropy_clamp: ANISOTROPY,
         ..Default::default()
     }
 }
