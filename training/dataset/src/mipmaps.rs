@@ -62,7 +62,7 @@ fn keep_coverage(image: &mut Image, cutoff: f32) {
             let middle = (low + high) / 2.0;
             if covered(level, middle) < wanted { low = middle } else { high = middle }
         }
-        level.chunks_exact_mut(4).for_each(|texel| texel[3] = (f32::from(texel[3]) * high).min(255.0) as u8);
+        level.chunks_exact_mut(4).for_each(|texel| texel[3] = (f32::from(texel[3]) * high + 0.5).min(255.0) as u8);
     }
 }
 
