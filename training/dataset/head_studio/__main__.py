@@ -1,4 +1,4 @@
-"""Command line: python -m head_studio render|calibration|demo. See `--help` of each."""
+"""Command line: python -m head_studio render|import|calibration|demo. See `--help` of each."""
 
 import argparse
 import sys
@@ -15,20 +15,36 @@ def _parser():
     render = verbs.add_parser("render", help="make training pairs; finished seeds are skipped")
     render.add_argument("--seeds", required=True, metavar="A..B", help="half-open range, such as 0..180")
     render.add_argument("--stride", type=int, default=1, help="take every N-th seed (8 = one for each identity)")
-    render.add_argument("--out", required=True, help="folder; existing files of other seeds are left alone")
-    render.add_argument("--size", type=int, default=256, help="image width and height in pixels, 32..4096")
-    render.add_argument("--samples", type=int, default=24, help="path-tracer samples for each pixel, 1 or more")
     render.add_argument("--identity-textures", type=int, default=1024, help="skin texture size in pixels, 64..8192")
     render.add_argument("--clip", action="store_true", help="the eight seeds of an identity are frames of a turning head")
-    render.add_argument("--light-groups", action="store_true",
-                        help="also what each light alone makes of the scene, so that training can light it anew")
-    render.add_argument("--device", choices=("cpu", "cuda", "optix"), default="cpu", help="what Cycles renders on")
+    _add_rendering(render)
+    game = verbs.add_parser("import", help="make training pairs of game heads; finished seeds are skipped")
+    game.add_argument("file", nargs="?", help="GLB of a character; a TOML of the same name beside it may say more")
+    game.add_argument("--seeds", metavar="A..B", help="half-open range of the file's seeds, such as 500000..500010")
+    game.add_argument("--heads", metavar="DIR", help="instead of a file: the folder with the heads of --cast")
+    game.add_argument("--cast", metavar="TOML", help="which heads belong to which split, and their seeds; default: the 28 "
+                                                     "heads of the asset packs")
+    game.add_argument("--split", choices=("training", "validation", "test"), default="training", help="part of the cast")
+    game.add_argument("--scenes", type=int, default=10, help="scenes of each head of the cast, 1 or more")
+    _add_rendering(game)
     calibration = verbs.add_parser("calibration", help="a grey sphere for each kind of light")
     calibration.add_argument("--out", required=True)
     demo = verbs.add_parser("demo", help="one head with morph targets")
     demo.add_argument("--seed", type=int, required=True)
     demo.add_argument("--out", required=True)
+    demo.add_argument("--assets", action="append", default=[], metavar="DIR", help="as for render")
     return parser
+
+
+def _add_rendering(verb):
+    verb.add_argument("--out", required=True, help="folder; existing files of other seeds are left alone")
+    verb.add_argument("--size", type=int, default=256, help="image width and height in pixels, 32..4096")
+    verb.add_argument("--samples", type=int, default=24, help="path-tracer samples for each pixel, 1 or more")
+    verb.add_argument("--light-groups", action="store_true",
+                      help="also what each light alone makes of the scene, so that training can light it anew")
+    verb.add_argument("--device", choices=("cpu", "cuda", "optix"), default="cpu", help="what Cycles renders on")
+    verb.add_argument("--assets", action="append", default=[], metavar="DIR",
+                      help="folder of asset packs, as the README describes; may be given several times")
 
 
 def _within(option, value, low, high):
@@ -42,23 +58,64 @@ def _render(arguments):
     _within("--samples", arguments.samples, 1, 65536)
     _within("--identity-textures", arguments.identity_textures, 64, 8192)
     out = storage.output_folder(arguments.out)
+    assets = _open_assets(arguments)
     with storage.claim(out, seeds):
-        return _render_seeds(arguments, out, seeds)
+        from .pairs import is_made, make_pair
+
+        return _make_seeds(
+            arguments, seeds,
+            lambda seed: is_made(out, seed, arguments.size, arguments.samples, arguments.light_groups),
+            lambda seed: make_pair(out, seed, arguments.size, arguments.samples, arguments.identity_textures, arguments.clip,
+                                   arguments.light_groups, assets))
 
 
-def _render_seeds(arguments, out, seeds):
-    from .pairs import is_made, make_pair
+def _open_assets(arguments):
+    from .assets import open_assets
+
+    assets = open_assets(arguments.assets)
+    for sentence in assets.missing() if arguments.assets else ():
+        print(f"--assets: {sentence}", flush=True)
+    return assets
+
+
+def _import(arguments):
+    from .imported import cast
+
+    _within("--size", arguments.size, 32, 4096)
+    _within("--samples", arguments.samples, 1, 65536)
+    _within("--scenes", arguments.scenes, 1, 10**6)
+    if (arguments.file is None) == (arguments.heads is None) or (arguments.file is None) != (arguments.seeds is None):
+        raise UsageError("import: expected either FILE.glb --seeds A..B, or --heads DIR")
+    if arguments.file is not None:
+        seeds = storage.parse_seed_range(arguments.seeds)
+        files = {seed: arguments.file for seed in seeds}
+    else:
+        whole = cast.read_cast(arguments.cast or cast.GAME_HEADS)
+        pairs, seeds = cast.seeds_of_cast(whole, arguments.split, arguments.heads, arguments.scenes)
+        files = dict(pairs)
+    out, assets = storage.output_folder(arguments.out), _open_assets(arguments)
+    with storage.claim(out, seeds):
+        from .imported.figure import import_head
+        from .imported.scenes import is_made, make_scene
+
+        if arguments.file is not None:
+            import_head(arguments.file)     # What is wrong with the file is said once, before any seed.
+        rendering = (arguments.size, arguments.samples, arguments.light_groups)
+        return _make_seeds(arguments, files, lambda seed: is_made(out, seed, files[seed], *rendering),
+                           lambda seed: make_scene(out, seed, import_head(files[seed]), *rendering, assets))
+
+
+def _make_seeds(arguments, seeds, is_made, make):
+    """Makes the seeds that are not made yet, in their order, and says how long each takes."""
     from .reference import use_device
 
-    pending = [seed for seed in seeds if not is_made(out, seed, arguments.size, arguments.samples,
-                                                                   arguments.light_groups)]
+    pending = [seed for seed in seeds if not is_made(seed)]
     print(f"{len(seeds)} seeds, {len(seeds) - len(pending)} already finished", flush=True)
     use_device(arguments.device)
     failed, start, cpu = [], time.time(), time.process_time()
     for count, seed in enumerate(pending, 1):
         try:
-            make_pair(out, seed, arguments.size, arguments.samples, arguments.identity_textures, arguments.clip,
-                      arguments.light_groups)
+            make(seed)
         except Exception as error:
             failed.append(seed)
             traceback.print_exc()
@@ -78,6 +135,8 @@ def main():
     try:
         if arguments.verb == "render":
             return _render(arguments)
+        if arguments.verb == "import":
+            return _import(arguments)
         out = storage.output_folder(arguments.out)
         with storage.claim(out, storage.ALL_SEEDS):
             if arguments.verb == "calibration":
@@ -87,7 +146,7 @@ def main():
             from .demo import make_demo
 
             _within("--seed", arguments.seed, 0, 10**8 - 1)
-            return make_demo(out, arguments.seed)
+            return make_demo(out, arguments.seed, _open_assets(arguments))
     except UsageError as error:
         print(f"head_studio: {error}", file=sys.stderr)
         return 2

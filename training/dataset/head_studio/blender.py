@@ -28,14 +28,14 @@ def _link(name, data, material):
 
 
 def add_mesh(name, positions_m, quads, material, corner_uvs=None):
-    """A smooth mesh of quads; `corner_uvs` [F, 4, 2] has v up."""
+    """A smooth mesh of quads [F, 4], or triangles [F, 3]; `corner_uvs` [F, 4 or 3, 2] has v up."""
     mesh = bpy.data.meshes.new(name)
     mesh.vertices.add(len(positions_m))
     mesh.vertices.foreach_set("co", (positions_m @ TO_BLENDER.T).astype(np.float32).ravel())
     mesh.loops.add(quads.size)
     mesh.loops.foreach_set("vertex_index", quads.astype(np.int32).ravel())
     mesh.polygons.add(len(quads))
-    mesh.polygons.foreach_set("loop_start", np.arange(0, quads.size, 4, dtype=np.int32))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, quads.size, quads.shape[1], dtype=np.int32))
     if corner_uvs is not None:
         layer = mesh.uv_layers.new(name="UVMap")
         layer.uv.foreach_set("vector", corner_uvs.astype(np.float32).ravel())
@@ -59,13 +59,16 @@ def add_curves(strands, material):
 
 
 def make_image(name, values, linear):
-    """A float image of [H, W, C] values, row 0 on top; `linear` colour, or plain data when C is 1."""
+    """A float image of [H, W, C] values, row 0 on top; `linear` colour, with straight alpha when C is 4, or plain data when C
+    is 1."""
     height, width = values.shape[:2]
+    values = values if values.ndim == 3 else values[..., None]
     pixels = np.ones((height, width, 4), np.float32)
-    pixels[..., :3] = values if values.ndim == 3 else values[..., None]
+    pixels[..., :max(values.shape[2], 3)] = values
     image = bpy.data.images.new(name, width, height, float_buffer=True, is_data=not linear)
     if linear:
         image.colorspace_settings.name = "Linear Rec.709"
+        image.alpha_mode = "CHANNEL_PACKED"
     image.pixels.foreach_set(pixels[::-1].ravel())
     image.update()
     image.pack()
@@ -90,17 +93,30 @@ def pose(thing, rotation, translation_m, scale=1.0):
     thing.matrix_world = Matrix(matrix.tolist())
 
 
-def add_area_light(light):
-    """A disk area light that shines along its direction."""
-    data = bpy.data.lights.new(light.name, "AREA")
-    data.shape, data.size, data.energy = "DISK", light.diameter_m, light.power_w
-    data.color = light.colour_linear
-    backward = -light.direction
+def _turn_along(direction):
+    """Rotation whose -Z looks along a direction."""
+    backward = -direction
     helper = np.array([0, 1.0, 0]) if abs(backward[1]) < 0.95 else np.array([1.0, 0, 0])
     right = np.cross(helper, backward)
     right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(backward, right), backward], 1)
+
+
+def add_light(light):
+    """A disk that shines along its direction, a ball, or a sun, by what `lighting.py` calls them."""
+    kind = light.as_json()["kind"]
+    data = bpy.data.lights.new(light.name, kind.upper())
+    data.energy, data.color = light.strength, light.colour_linear
     thing = _link(light.name, data, None)
-    pose(thing, np.stack([right, np.cross(backward, right), backward], 1), light.position_m)
+    if kind == "area":
+        data.shape, data.size = "DISK", light.diameter_m
+        pose(thing, _turn_along(light.direction), light.position_m)
+    elif kind == "point":
+        data.shadow_soft_size = light.diameter_m / 2
+        pose(thing, np.eye(3), light.position_m)
+    else:
+        data.angle = math.radians(light.angle_deg)
+        pose(thing, _turn_along(light.direction), np.zeros(3))
 
 
 def set_camera(camera):

@@ -32,10 +32,13 @@ def _camera():
     return lighting.Camera(np.array([0, 0, 1.0]), np.eye(3), 2 * np.arctan(0.13))
 
 
-def _lights():
-    towards = lighting.spherical(35, 25)
-    return [lighting.AreaLight("Key", towards * lighting.KEY_DISTANCE_M, -towards, 0.5, 10.0,
-                               lighting.kelvin_to_linear(5000))]
+def _lights(kind):
+    """The one lamp of a kind of light that is a lamp."""
+    towards, colour = lighting.spherical(35, 25), lighting.kelvin_to_linear(5000)
+    place = towards * lighting.KEY_DISTANCE_M
+    return {"area": lambda: [lighting.AreaLight("Key", place, -towards, 0.5, 10.0, colour)],
+            "point": lambda: [lighting.PointLight("Key", place, lighting.POINT_DIAMETER_M, 40.0, colour)],
+            "sun": lambda: [lighting.Sun("Key", -towards, 3.0, colour)]}[kind]()
 
 
 def _write_one(out, kind, lights, environment):
@@ -82,10 +85,13 @@ def _predicted_environment(out, environment):
 
 
 def make_calibration(out):
-    """Writes both spheres; 1 if the environment's render contradicts the documented convention."""
+    """Writes a sphere for each kind of light; 1 if the environment's render contradicts the documented convention."""
     blender.fresh_scene()
     file = library.environment_file(out, ENVIRONMENT)
-    _write_one(out, "area", _lights(), lighting.Environment(file, 0.0, 0.0))
+    for kind in ("area", "point", "sun"):
+        _write_one(out, kind, _lights(kind), lighting.Environment(file, 0.0, 0.0))
+    even_sky = library.environment_file(out, lighting.EVEN_SKY)
+    _write_one(out, "ambient", [], lighting.Environment(even_sky, 0.0, 1.0, True))
     environment = lighting.Environment(file, ENVIRONMENT_ROTATION_DEG, 1.0)
     image = _write_one(out, "environment", [], environment)
     places, predicted = _predicted_environment(out, environment)

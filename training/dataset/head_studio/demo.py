@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from . import blender, export, library, lighting, pairs, reference, storage
-from .eyes import eye_albedo
 from .gltf import write_glb
 from .identity import draw_identity, identity_of
+from .look import draw_look
 from .scene import build_figure
 from .variation import Rendering, draw_variation
 
@@ -21,21 +21,23 @@ TRIANGLE_SHARE = 0.65          # of the ribbons a training scene has
 BYTE_LIMIT = 9_000_000
 
 
-def make_demo(out, seed):
+def make_demo(out, seed, assets):
     """Writes `demo.glb`, `demo.json` and `demo_reference.exr` for the identity of a seed."""
     identity = draw_identity(identity_of(seed))
+    look = draw_look(identity, assets)
     variation = replace(draw_variation(seed), expression=EXPRESSION, gaze_deg=(0.0, 0.0), **STAGING)
     blender.fresh_scene()
-    textures = library.identity_textures(out, identity, TEXTURE_PX)
-    environment_file = library.environment_file(out, variation.environment)
-    albedo, gaze_deg = eye_albedo(identity), variation.gaze_deg
-    neutral = build_figure(identity, {}, gaze_deg)
-    moved = {name: build_figure(identity, {name: 1.0}, gaze_deg) for name in MORPHS}
-    meshes = export.figure_meshes(neutral, export.skin_material(textures, identity), albedo, moved, TRIANGLE_SHARE, coarse_head=True)
+    textures = library.identity_textures(out, identity, look, TEXTURE_PX)
+    environment_file = library.environment_file(out, variation.environment, assets)
+    albedo, gaze_deg = pairs.iris_albedo(identity, look), variation.gaze_deg
+    neutral = build_figure(identity, look, {}, gaze_deg)
+    moved = {name: build_figure(identity, look, {name: 1.0}, gaze_deg) for name in MORPHS}
+    meshes = export.figure_meshes(neutral, export.skin_material(textures, neutral), albedo, moved, TRIANGLE_SHARE,
+                                  coarse_head=True)
     with storage.replacing(out / "demo.glb") as path:
         write_glb(path, meshes)
     size_bytes = (out / "demo.glb").stat().st_size
-    figure = build_figure(identity, EXPRESSION, gaze_deg)
+    figure = build_figure(identity, look, EXPRESSION, gaze_deg)
     target = neutral.gaze_point()
     camera = lighting.aim_camera(variation, target)
     lights, environment = lighting.light_face(

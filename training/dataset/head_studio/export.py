@@ -2,11 +2,12 @@
 
 import functools
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from . import eyes, masks, materials, strands
+from . import cards, eyes, masks, materials, painting, strands
 from .anatomy import head_part
 from .clothes import collar_height
 from .gltf import Material, Mesh
@@ -15,13 +16,21 @@ from .noise import smoothstep
 from .subdivision import triangles_of, unit, vertex_normals
 from .texture_space import head_uvs, texture_space
 
-HAIR_TRIANGLES, BROW_RIBBONS, LASH_RIBBONS, STUBBLE_RIBBONS = 70_000, 900, 420, 5000
-HAIR_POINTS = {"buzz": 3, "short": 5, "side": 7, "bob": 11, "long": 14}
-MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS, BROW_PAINT = 0.85, 0.3, 0.8, 0.6
+# Ribbons by bundle: how many, their half width, and how many strands each shows.
+HAIR_RIBBONS = {"short": (3200, 0.0022, 26), "side": (2800, 0.0028, 34), "bob": (2400, 0.0034, 40), "long": (2400, 0.0034, 40)}
+RIBBONS = {"Brows": (1300, 0.0003, 1), "Beard": (2000, 0.0015, 20), "Lashes": (150, 0.0008, 7)}
+HAIR_POINTS = {"short": 5, "side": 7, "bob": 11, "long": 14}
+TWIST = 0.2                    # radians, standard deviation
+# Painted into the skin: how much more a bundle covers than along the skin's normal, which it is rarely seen along.
+PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Stubble": 1.2, "Beard": 1.0}
+PAINT_BLUR_PX = {"Brows": 0.8, "Hair": 1.8, "Stubble": 1.4, "Beard": 2.0}
+BROW_PAINT_UNDER_STRANDS = 0.6
+MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 0.3, 0.8
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
-RIBBON_ROUGHNESS = 0.8         # broad: a narrow highlight on wide ribbons reads as wire
-# Ribbon area over strand area, by kind: a rasteriser drops hair thinner than a sample, lashes and stubble are opaque enough.
-COVERAGE = {"hair": 1.5, "brow": 0.5, "lash": 0.62}
+HAIR_OCCLUSION = (0.4, 0.75)   # baked into ribbons, at the root and at the tip: surroundings shine into a rasteriser's hair
+RIBBON_ROUGHNESS = 0.6         # broad: a narrow highlight on wide ribbons reads as wire
+HEAD_CENTRE_M = np.array([0, 0.03, -0.02])     # from the mean of the head's vertices, which the face crowds
+CARD_CUTOFF = 0.4              # alpha below which masked cards show nothing
 
 
 def to_srgb(linear):
@@ -35,6 +44,14 @@ def encode_image(values, quality=92):
     stream = io.BytesIO()
     Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)).save(
         stream, "JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()
+
+
+def encode_cards(colour_linear, alpha):
+    """PNG bytes with alpha of colours [H, W, 3] and [H, W]."""
+    values = np.dstack([to_srgb(colour_linear), np.clip(alpha, 0, 1)])
+    stream = io.BytesIO()
+    Image.fromarray((values * 255 + 0.5).astype(np.uint8)).save(stream, "PNG", compress_level=4)
     return stream.getvalue()
 
 
@@ -57,7 +74,7 @@ def _head_layout(coarse):
     return quads.ravel()[first], uvs.reshape(-1, 2)[first], triangles_of(split_quads)
 
 
-def _tangents(positions, normals, uvs, triangles):
+def tangents(positions, normals, uvs, triangles):
     """[V, 4]: unit tangent along +u, and the sign of the bitangent along +v (up)."""
     p, t = positions[triangles], uvs[triangles]
     edge1, edge2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
@@ -78,14 +95,33 @@ def _tangents(positions, normals, uvs, triangles):
     return np.concatenate([tangent, sign[:, None]], 1)
 
 
-def skin_material(textures, identity):
-    """Brows are also painted, as games do it under their few strands. Occlusion, of the mouth's inside alone, is in
-    the surface image's red and roughness in its green."""
-    space = texture_space(textures.roughness.shape[0])
+def is_painted(bundle, identity):
+    """Whether the first image shows a bundle in the skin's texture alone."""
+    return bundle.name == "Stubble" or bundle.name == "Hair" and identity.hair_style == "buzz"
+
+
+def bundle_albedo(bundle, identity):
+    """Linear colour [3] of a bundle as a whole. Albedos mix by their logarithms: light meets many strands before it leaves."""
+    melanin, redness, roughness, _ = materials.strand_shades(identity)[bundle.kind]
+    dark, light = (materials.hair_albedo_linear(amount, redness, roughness + 0.05) for amount in (melanin, 0.0))
+    share = float(bundle.grey.mean()) if len(bundle.grey) else 0.0
+    return dark ** (1 - share) * light ** share
+
+
+def skin_material(textures, figure):
+    """The skin with brows, stubble, shaved hair and what lies under a beard painted on. Occlusion, of the mouth's inside
+    alone, is in the surface image's red and roughness in its green."""
+    size_px, identity = textures.roughness.shape[0], figure.identity
+    space = texture_space(size_px)
+    albedo = textures.albedo_linear
+    for bundle in figure.strands:
+        painted = is_painted(bundle, identity) or bundle.name in ("Brows", "Beard")
+        if painted:
+            share = BROW_PAINT_UNDER_STRANDS if bundle.name == "Brows" and figure.look.brow_style == "strands" else 1.0
+            cover = share * painting.painted_cover(bundle, size_px, PAINT_GAIN[bundle.name], PAINT_BLUR_PX[bundle.name])
+            cover = cover[..., None]
+            albedo = albedo * (1 - cover) + bundle_albedo(bundle, identity) * cover
     light = space.spread(1 - MOUTH_OCCLUSION * smoothstep(0.3, 0.7, masks.inside_mouth(space.base_uv)))
-    melanin, redness, roughness, _ = materials.strand_shades(identity)["brow"]
-    paint = space.spread(BROW_PAINT * min(1.0, identity.brow_density) * masks.brows(space.rest))[..., None]
-    albedo = textures.albedo_linear * (1 - paint) + materials.hair_albedo_linear(melanin, redness, roughness) * paint
     surface = np.stack([light, textures.roughness, np.zeros_like(textures.roughness)], 2)
     return Material("Skin", roughness=1.0, colour_image=encode_image(to_srgb(albedo)),
                     surface_image=encode_image(surface, 90), normal_image=encode_image(textures.normal * 0.5 + 0.5, 94))
@@ -96,7 +132,7 @@ def _head_mesh(figure, material, moved, coarse):
     normals_of = head_part().normals
     positions, normals = figure.head[source], normals_of(figure.head)[source]
     return Mesh("Head", positions, normals, triangles, material, uvs * [1, -1] + [0, 1],
-                _tangents(positions, normals, uvs, triangles),
+                tangents(positions, normals, uvs, triangles),
                 {name: (other.head - figure.head)[source] for name, other in moved.items()},
                 {name: normals_of(other.head)[source] - normals for name, other in moved.items()})
 
@@ -114,49 +150,71 @@ def _eye_meshes(figure, eye_albedo):
                    uvs * [1, -1] + [0, 1], translation=tuple(place.centre_m))
 
 
-def _ribbon_plan(bundle, identity, triangle_share):
-    """Which strands become ribbons, how many points each, half widths and twists."""
-    count, length = bundle.points.shape[:2]
-    draw = generator(identity.number, "ribbons " + bundle.name)
-    if bundle.kind == "hair":
-        points = HAIR_POINTS[identity.hair_style]
-        keep = int(HAIR_TRIANGLES * triangle_share / (2 * (points - 1)))
-    else:
-        points = min(length, 4)
-        keep = int({"Brows": BROW_RIBBONS, "Lashes": LASH_RIBBONS}.get(bundle.name, STUBBLE_RIBBONS) * triangle_share)
-    chosen = strands.subset(bundle, keep, draw)
-    gain = max(1.0, count / len(chosen) * COVERAGE[bundle.kind]) if len(chosen) < count else 1.0
-    widths = bundle.root_radius_m * gain * draw.uniform(0.75, 1.25, len(chosen))
-    return chosen, points, widths, draw.normal(0, 0.55, len(chosen))
+def _alpha_mode(kind, card_alpha, sorted_cards):
+    """glTF's alpha mode of cards. Fine brows and lashes are blended where hair is masked, as games do."""
+    if card_alpha == "alpha_to_coverage" or kind == "hair" and (card_alpha == "mask" or not sorted_cards):
+        return "MASK"
+    return "BLEND"
 
 
-def _ribbon_meshes(bundle, figure, moved_bundles, triangle_share):
-    """The bundle's ribbons: one mesh of the dark strands' and one of the grey strands'."""
-    chosen, points, widths, twist = _ribbon_plan(bundle, figure.identity, triangle_share)
+def _card_material(name, kind, colour, alpha, card_alpha, sorted_cards):
+    return Material(name, roughness=RIBBON_ROUGHNESS, double_sided=True, colour_image=encode_cards(colour, alpha),
+                    alpha_mode=_alpha_mode(kind, card_alpha, sorted_cards), alpha_cutoff=CARD_CUTOFF)
+
+
+def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share, card_alpha):
+    """The bundle's ribbons, each of which shows many strands."""
+    identity = figure.identity
+    is_hair = bundle.name == "Hair"
+    keep, half_width_m, shown = HAIR_RIBBONS[identity.hair_style] if is_hair else RIBBONS[bundle.name]
+    points = HAIR_POINTS[identity.hair_style] if is_hair else 4
     first = 1 if bundle.kind == "hair" else 0     # its first point lies under the skin
-    melanin, redness, roughness, _ = materials.strand_shades(figure.identity)[bundle.kind]
-    bleached = bundle.grey[chosen] > 0.5
-    # Albedos mix by their logarithms, since light meets many strands before it leaves.
+    draw = generator(identity.number, "ribbons " + bundle.name)
+    chosen = strands.subset(bundle, int(keep * triangle_share), draw)
+    widths, twist = half_width_m * draw.uniform(0.75, 1.25, len(chosen)), draw.normal(0, TWIST, len(chosen))
+    centre_m = figure.head.mean(0) + HEAD_CENTRE_M
+
+    def make(source):
+        along = strands.resample(source.points[chosen, first:], points)
+        away = strands.around_head(along, centre_m) if is_hair else source.root_normals[chosen][:, None]
+        return strands.ribbons(along, away, widths, twist)
+
+    positions, normals, triangles = make(bundle)
+    morphs = {name: make(moved)[0] - positions for name, moved in moved_bundles.items()}
+    morphs = {name: offsets for name, offsets in morphs.items() if abs(offsets).max() > 1e-5}
+    alpha, pattern = strands.ribbon_texture(draw, shown, float(bundle.grey.mean()) if bundle.kind == "hair" else 0.0)
+    colour = pattern[..., None] * bundle_albedo(bundle, identity)
+    material = _card_material(bundle.name, bundle.kind, colour, alpha, card_alpha, False)
+    if bundle.kind == "hair":
+        occlusion = np.linspace(*HAIR_OCCLUSION, 64)[:, None, None]
+        surface = np.concatenate([occlusion, np.full_like(occlusion, RIBBON_ROUGHNESS), np.zeros_like(occlusion)], 2)
+        material = replace(material, roughness=1.0, surface_image=encode_image(np.tile(surface, (1, 4, 1))))
+    return Mesh(bundle.name, positions, normals, triangles, material, strands.ribbon_uvs(len(chosen), points), morphs=morphs)
+
+
+def card_albedo(one, identity):
+    """Linear colour [S, S, 3] of a card's texels: the same for both engines."""
+    melanin, redness, roughness, _ = materials.strand_shades(identity)[one.kind]
     dark, light = (materials.hair_albedo_linear(amount, redness, roughness + 0.05) for amount in (melanin, 0.0))
-    grey_shares = strands.grey_shares(bundle.grey, len(bundle.points) / max(len(chosen), 1))
-    for suffix, part, share in zip(("", ".grey"), (~bleached, bleached), grey_shares):
-        if not part.any():
-            continue
-        strand = chosen[part]
-        make = lambda source: strands.ribbons(strands.resample(source.points[strand, first:], points),
-                                              bundle.root_normals[strand], widths[part], twist[part])
-        positions, normals, triangles = make(bundle)
-        morphs = {}
-        for name, moved in moved_bundles.items():
-            offsets = make(moved)[0] - positions
-            if abs(offsets).max() > 1e-5:
-                morphs[name] = offsets
-        material = Material(bundle.name + suffix, tuple(dark ** (1 - share) * light ** share), RIBBON_ROUGHNESS, double_sided=True)
-        yield Mesh(bundle.name + suffix, positions, normals, triangles, material, morphs=morphs)
+    grey = identity.grey if one.kind == "hair" else 0.0
+    return cards.colours(one, dark ** (1 - grey) * light ** grey)
 
 
-def figure_meshes(figure, material, eye_albedo, moved=None, triangle_share=1.0, coarse_head=False):
-    """All glTF meshes of a figure. `moved` {morph name: Figure at weight one} adds morph targets.
+def _card_mesh(one, identity, card_alpha):
+    source, uvs, triangles = one.split()
+    material = _card_material(one.name, one.kind, card_albedo(one, identity), one.alpha, card_alpha, True)
+    return Mesh(one.name, one.positions[source], one.normals()[source], triangles, material, uvs * [1, -1] + [0, 1])
+
+
+def _item_mesh(item):
+    material = Material(item.name, item.colour_linear, item.roughness, True, metallic=item.metallic, alpha=item.alpha,
+                        alpha_mode="BLEND" if item.alpha < 1 else "OPAQUE")
+    return Mesh(item.name, item.positions, item.normals(), item.triangles, material)
+
+
+def figure_meshes(figure, material, eye_albedo, moved=None, triangle_share=1.0, coarse_head=False, card_alpha="mask"):
+    """All glTF meshes of a figure. `moved` {morph name: Figure at weight one} adds morph targets, `card_alpha` is
+    `rendering`'s (`variation.py`).
 
     Strands of a moved figure must match the figure's own, one to one.
     """
@@ -174,6 +232,9 @@ def figure_meshes(figure, material, eye_albedo, moved=None, triangle_share=1.0, 
         morphs = {morph: offsets for morph, offsets in morphs.items() if abs(offsets).max() > 1e-5}
         meshes.append(_plain_mesh(name, positions, quads, tongue if name == "Tongue" else teeth, morphs))
     for index, bundle in enumerate(figure.strands):
+        if is_painted(bundle, figure.identity) or bundle.name == "Brows" and figure.look.brow_style == "painted":
+            continue
         bundles = {name: other.strands[index] for name, other in moved.items()}
-        meshes.extend(_ribbon_meshes(bundle, figure, bundles, triangle_share))
-    return meshes
+        meshes.append(_ribbon_mesh(bundle, figure, bundles, triangle_share, card_alpha))
+    meshes += [_card_mesh(one, figure.identity, card_alpha) for one in figure.cards]
+    return meshes + [_item_mesh(item) for item in figure.items]

@@ -16,6 +16,8 @@ from .noise import smoothstep
 IRIS_RADIUS = 0.45             # over the globe's radius
 CORNEA_RADIUS = 0.64
 SEGMENTS = 48
+PHOTO_EYE_MIDDLE, PHOTO_IRIS_RADIUS = (0.706, 0.2965), 0.120    # of MakeHuman's pictures of eyes, in widths
+PHOTO_EYE_GAIN = 0.75
 PALETTE = {                    # outer and inner iris colour, linear Rec.709
     "brown": ((0.20, 0.09, 0.035), (0.10, 0.04, 0.015)),
     "dark_brown": ((0.075, 0.032, 0.016), (0.03, 0.014, 0.008)),
@@ -37,16 +39,22 @@ class EyePlace:
     rotation: np.ndarray
 
 
-def place_eyes(base_vertices, gaze_deg):
-    """Both eyes for shaped base vertices; gaze yaw to the person's left, pitch up."""
+def gaze_rotation(gaze_deg):
+    """The rotation [3, 3] of eyes that look straight ahead; gaze yaw to the person's left, pitch up."""
     yaw, pitch = np.radians(gaze_deg[0]), np.radians(gaze_deg[1])
     about_y = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
     about_x = np.array([[1, 0, 0], [0, math.cos(pitch), math.sin(pitch)], [0, -math.sin(pitch), math.cos(pitch)]])
+    return about_y @ about_x
+
+
+def place_eyes(base_vertices, gaze_deg):
+    """Both eyes for shaped base vertices."""
+    rotation = gaze_rotation(gaze_deg)
     places = []
     for side in "lr":
         points = base_vertices[base_mesh().group_vertices(f"helper-{side}-eye")] * METRES_PER_BASE_UNIT
         low, high = points.min(0), points.max(0)
-        places.append(EyePlace(side, (low + high) / 2, float((high - low).mean() / 2), about_y @ about_x))
+        places.append(EyePlace(side, (low + high) / 2, float((high - low).mean() / 2), rotation))
     return places
 
 
@@ -115,6 +123,21 @@ def _veins(size_px, draw):
                      fill=int(draw.uniform(40, 150)), width=int(draw.choice([1, 1, 2])))
             place = after
     return np.asarray(image.filter(ImageFilter.GaussianBlur(size_px / 800)), np.float32) / 255
+
+
+def photo_eye_albedo(path, size_px=512):
+    """Linear albedo [S, S, 3] of an eye from a picture of MakeHuman's: two eyes, seen along their axis, of which the upper
+    right one is taken."""
+    picture = Image.open(path).convert("RGB")
+    scale = picture.width * PHOTO_IRIS_RADIUS / (IRIS_RADIUS * 0.49)
+    middle_x, middle_y = (at * picture.width for at in PHOTO_EYE_MIDDLE)
+    box = (middle_x - scale / 2, middle_y - scale / 2, middle_x + scale / 2, middle_y + scale / 2)
+    values = np.asarray(picture.resize((size_px, size_px), Image.BILINEAR, box=box), np.float32) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    y, x = (np.mgrid[0:size_px, 0:size_px] + 0.5) / size_px * 2 - 1
+    white = smoothstep(0.50, 0.62, np.hypot(x, y) / 0.98)[..., None]
+    # The picture's own white is bright paper; past the iris it goes over into the sclera of the other eyes.
+    return (linear * PHOTO_EYE_GAIN * (1 - white) + linear / linear.max() * SCLERA_LINEAR * 1.25 * white).clip(0.001, 1)
 
 
 def eye_albedo(identity, size_px=512):

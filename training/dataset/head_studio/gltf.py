@@ -12,9 +12,10 @@ ELEMENT_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 @dataclass
 class Material:
-    """Metallic-roughness, always opaque. Images are encoded JPEG or PNG bytes.
+    """Metallic-roughness. Images are encoded JPEG or PNG bytes.
 
-    `surface_image` holds occlusion in red and roughness in green. `colour_linear` multiplies `colour_image`.
+    `surface_image` holds occlusion in red and roughness in green. `colour_linear` multiplies `colour_image`, and `alpha` its
+    alpha. `alpha_mode` is glTF's: OPAQUE, MASK (cut off at `alpha_cutoff`) or BLEND.
     """
 
     name: str
@@ -24,6 +25,10 @@ class Material:
     colour_image: bytes | None = None
     surface_image: bytes | None = None
     normal_image: bytes | None = None
+    metallic: float = 0.0
+    alpha: float = 1.0
+    alpha_mode: str = "OPAQUE"
+    alpha_cutoff: float = 0.5
 
 
 @dataclass
@@ -43,7 +48,9 @@ class Mesh:
     translation: tuple | None = None
 
 
-class _Buffer:
+class Buffer:
+    """A binary chunk in the making, with the views and accessors into it."""
+
     def __init__(self):
         self.chunks, self.length, self.views, self.accessors = [], 0, [], []
 
@@ -78,9 +85,14 @@ def _add_material(document, buffer, material):
     for index, entry in enumerate(document["materials"]):
         if entry["name"] == material.name:
             return index
-    surface = {"baseColorFactor": [*map(float, material.colour_linear), 1.0], "metallicFactor": 0.0,
+    surface = {"baseColorFactor": [*map(float, material.colour_linear), float(material.alpha)],
+               "metallicFactor": float(material.metallic),
                "roughnessFactor": float(material.roughness)}
     entry = {"name": material.name, "pbrMetallicRoughness": surface, "doubleSided": material.double_sided}
+    if material.alpha_mode != "OPAQUE":
+        entry["alphaMode"] = material.alpha_mode
+    if material.alpha_mode == "MASK":
+        entry["alphaCutoff"] = float(material.alpha_cutoff)
     if material.colour_image:
         surface["baseColorTexture"] = _add_image(document, buffer, material.colour_image)
     if material.surface_image:
@@ -126,9 +138,14 @@ def write_glb(path, meshes):
     document = {"asset": {"version": "2.0", "generator": "head_studio"}, "scene": 0, "scenes": [{"nodes": []}],
                 "nodes": [], "meshes": [], "materials": [], "images": [], "textures": [],
                 "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}]}
-    buffer = _Buffer()
+    buffer = Buffer()
     for mesh in meshes:
         _add_mesh(document, buffer, mesh)
+    write_document(path, document, buffer)
+
+
+def write_document(path, document, buffer):
+    """Writes a GLB file of this JSON, to which the buffer's views and accessors are added."""
     content = b"".join(buffer.chunks)
     content += b"\0" * (-len(content) % 4)
     document |= {"buffers": [{"byteLength": len(content)}], "bufferViews": buffer.views, "accessors": buffer.accessors}

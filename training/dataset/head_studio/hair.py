@@ -19,6 +19,7 @@ from .surface import HeadSurface
 GUIDES = 2200
 PARTING_WIDTH, PARTING_LOWEST, PARTING_CROWDING = 0.11, 7.8, 2.5   # decimetres, decimetres, factor
 ROOT_DEPTH_M, ROOT_RISE_M = 0.0005, 0.0012   # strands leave the skin upright, or the first chord stays under it
+BEARD_SEGMENTS = 5
 LONG_HAIR_M = 0.06             # longer hair is combed off the face
 
 
@@ -173,17 +174,44 @@ def _stubble(surface, identity, grey_of):
                    (roots.vertices, roots.weights))
 
 
-def grow_hair(identity, head_positions_m):
-    """Brows, head hair and stubble on the neutral head. `Strands.moved_with` poses them."""
+def _beard(surface, identity, kind, grey_of):
+    """A trimmed beard that follows the jaw, or a part of one."""
+    draw = generator(identity.number, "beard strands")
+    count = {"full": 14000, "goatee": 6000, "moustache": 3500}[kind]
+    x, y = abs(surface.rest[:, 0]), surface.rest[:, 1]
+    moustache = smoothstep(6.69, 6.73, y) * (x < 0.36) * (surface.rest[:, 2] > 1.25)
+    chin = smoothstep(0.34, 0.26, x) * smoothstep(6.62, 6.55, y) + moustache
+    where = {"full": np.ones(len(x)), "goatee": chin, "moustache": moustache}[kind]
+    roots = surface.roots("beard", count, draw, 1e-6 + where)
+    longest = draw.uniform(0.005, 0.020) if kind == "full" else draw.uniform(0.005, 0.012)
+    side = np.sign(roots.rest[:, :1])
+    above_lip = (roots.rest[:, 1:2] > 6.70) & (abs(roots.rest[:, :1]) < 0.36)
+    down = np.where(above_lip, side * np.array([0.9, 0, 0]) + [0, -0.6, 0], np.array([0, -1.0, 0.15]))
+    direction = unit(_tangent(roots.normals, down) + 0.45 * roots.normals + draw.normal(0, 0.15, down.shape))
+    length = longest * draw.uniform(0.6, 1.0, count)[:, None] * np.where(above_lip, 0.55, 1.0)
+    points = [roots.positions - ROOT_DEPTH_M * roots.normals]
+    for k in range(BEARD_SEGMENTS):
+        direction = unit(direction + [0, -0.10, 0] + draw.normal(0, 0.06, direction.shape))
+        onward = points[-1] + direction * length / BEARD_SEGMENTS
+        points.append(surface.push_out(onward, 0.0006 + 0.0012 * (k + 1) / BEARD_SEGMENTS))
+    return Strands("Beard", "hair", np.stack(points, 1), roots.normals, 0.00006, 0.00002, grey_of(count, 1.0),
+                   (roots.vertices, roots.weights))
+
+
+def grow_hair(identity, look, head_positions_m):
+    """Brows, head hair, stubble and beard on the neutral head, without those that are cards. `Strands.moved_with` poses
+    them."""
     surface = HeadSurface(head_positions_m)
     bleach = generator(identity.number, "grey")
 
     def grey_of(count, factor):
         return (bleach.random(count) < identity.grey * factor) * bleach.uniform(0.88, 1.0, count)
 
-    strands = [_brows(surface, identity, grey_of)]
-    if identity.hair_style != "bald":
+    strands = [] if look.brow_cards else [_brows(surface, identity, grey_of)]
+    if identity.hair_style != "bald" and not look.hair_cards:
         strands.append(_head_hair(surface, identity, grey_of))
-    if identity.stubble > 0:
+    if look.beard:
+        strands.append(_beard(surface, identity, look.beard, grey_of))
+    if identity.stubble > 0 and look.beard != "full":
         strands.append(_stubble(surface, identity, grey_of))
     return strands

@@ -69,7 +69,7 @@ def draw_identity(number):
     male = float(body.uniform(0.72, 1.0) if body.random() < 0.5 else body.uniform(0.0, 0.28))
     age = float(0.5 + 0.45 * body.beta(1.0, 1.9))
     ancestry = dict(zip(("african", "asian", "caucasian"), floats(body.dirichlet([0.35] * 3))))
-    weight, muscle = float(np.clip(body.normal(0.52, 0.26), 0.05, 1.0)), float(body.uniform(0.15, 0.85))
+    weight, muscle = float(np.clip(body.normal(0.5, 0.2), 0.05, 0.95)), float(body.uniform(0.15, 0.85))
     shape = generator(number, "shape")
     outline = str(shape.choice(HEAD_OUTLINES if male > 0.5 else SOFT_OUTLINES))
     skin = generator(number, "skin")
@@ -85,8 +85,8 @@ def draw_identity(number):
     eyes = generator(number, "eyes")
     return Identity(
         number=number, male=male, age=age, ancestry=ancestry, weight=weight, muscle=muscle,
-        slider_spread=float(shape.uniform(0.26, 0.40)), outline=outline,
-        outline_weight=float(shape.uniform(0.1, 0.9)),
+        slider_spread=float(shape.uniform(0.14, 0.26)), outline=outline,
+        outline_weight=float(shape.uniform(0.0, 0.5)),
         melanin=melanin, hemoglobin=float(skin.uniform(0.3, 0.62)),
         freckles=float(max(0.0, skin.normal(0.0, 0.5))) if melanin < 0.4 else 0.0,
         roughness=float(skin.uniform(0.42, 0.56)),
@@ -119,14 +119,14 @@ def slider_weights(identity, slider_names):
             shared = 0.7 * shared
         if folder == "chin" and identity.male < 0.5:
             shared = 0.6 * shared - 0.08
-        side = generator(identity.number, "side " + name).normal(0, 0.05) if sided else 0.0
+        side = generator(identity.number, "side " + name).normal(0, 0.025) if sided else 0.0
         weights[name] = float(np.clip(shared + side, -limit, limit))
     return weights
 
 
 def asymmetry_weights(identity, names):
     """One-sided asymmetry targets {file name: weight}."""
-    return {name: float(max(0.0, generator(identity.number, "asymmetry " + name).normal(0, 0.14)))
+    return {name: float(max(0.0, generator(identity.number, "asymmetry " + name).normal(0, 0.06)))
             for name in names if name.startswith("asym-")}
 
 

@@ -1,24 +1,37 @@
-"""What seeds share on disk: identity textures and small environment images, made once, atomically."""
+"""What seeds share on disk: identity textures and small pictures of surroundings, made once, atomically."""
 
 import functools
+import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from . import soft_boxes, storage
+from .assets import Assets, npm_exr
 from .exr import UNREADABLE, read_exr, write_exr
+from .lighting import EVEN_SKY
 from .skin import SkinTextures, make_skin
+from .variation import NPM_PREFIX
 
 ENVIRONMENT_HEIGHT_PX = 256
-TEXTURE_FILES = ("albedo.png", "normal.png", "surface.png")
+TEXTURE_FILES, MADE_OF = ("albedo.png", "normal.png", "surface.png"), "made_of.json"
 
 
-def environment_file(out, name):
-    """Path, relative to `out`, of an environment as a 512x256 half EXR; written if absent or broken."""
-    from . import blender
-    import bpy
+def pack_surroundings(assets):
+    """Names of the surroundings of all packs, as `variation.py` wants them."""
+    return (*assets.names("surroundings"), *(NPM_PREFIX + name for name in assets.names("npm surroundings")))
 
+
+def surroundings_used(assets, name):
+    """`[(pack, name)]` of surroundings, if they are a pack's."""
+    entries = (("surroundings", name), ("npm surroundings", name.removeprefix(NPM_PREFIX)))
+    return [(pack, own) for pack, own in entries if own in assets.packs[pack] and (pack == "surroundings" or own != name)]
+
+
+def environment_file(out, name, assets=Assets()):
+    """Path, relative to `out`, of surroundings as a 512x256 half EXR; written if absent or broken."""
     relative = f"environments/{name}.exr"
     path = out / relative
     try:
@@ -26,16 +39,32 @@ def environment_file(out, name):
         return relative
     except UNREADABLE:
         path.parent.mkdir(parents=True, exist_ok=True)
-    if name.startswith(soft_boxes.PREFIX):
-        image = soft_boxes.make(int(name.removeprefix(soft_boxes.PREFIX)))
-    else:
-        source = Path(bpy.utils.system_resource("DATAFILES")) / f"studiolights/world/{name}.exr"
-        if not source.exists():
-            raise RuntimeError(f"environment `{name}` is missing from bpy: {source.name} not found")
-        image = blender.load_linear_image(source)
     with storage.replacing(path) as temporary:
-        write_exr(temporary, _shrink(image, ENVIRONMENT_HEIGHT_PX))
+        write_exr(temporary, _shrink(_surroundings(name, assets), ENVIRONMENT_HEIGHT_PX))
     return relative
+
+
+def _surroundings(name, assets):
+    """Linear [H, W, 3] of surroundings by name, from wherever they come."""
+    from . import blender
+    import bpy
+
+    if name.startswith(soft_boxes.PREFIX):
+        return soft_boxes.make(int(name.removeprefix(soft_boxes.PREFIX)))
+    if name == EVEN_SKY:
+        return np.ones((16, 32, 3), np.float32)
+    for pack, own in surroundings_used(assets, name):
+        source = assets.path(pack, own)
+        if pack == "surroundings":
+            return blender.load_linear_image(source)
+        with tempfile.TemporaryDirectory() as scratch:
+            exr = Path(scratch) / f"{own}.exr"
+            exr.write_bytes(npm_exr(source))
+            return blender.load_linear_image(exr)
+    source = Path(bpy.utils.system_resource("DATAFILES")) / f"studiolights/world/{name}.exr"
+    if not source.exists():
+        raise RuntimeError(f"surroundings `{name}` are neither in a pack nor in bpy: {source.name} not found")
+    return blender.load_linear_image(source)
 
 
 def _shrink(image, height):
@@ -63,23 +92,31 @@ def _width_px(path):
         return image.width
 
 
-def identity_textures(out, identity, size_px):
+def _textures_are_finished(folder, made_of, size_px):
+    return (storage.is_finished(folder, (*TEXTURE_FILES, MADE_OF)) and (folder / MADE_OF).read_bytes() == made_of
+            and _width_px(folder / TEXTURE_FILES[0]) == size_px)
+
+
+def identity_textures(out, identity, look, size_px):
     """The skin textures of an identity, from `out/identities/<number>/` or made now.
 
     Stored as 8-bit PNG: albedo sRGB; normal 0.5 + 0.5 n; surface with roughness in green and
-    the importance of face features in blue. What is used is always what was stored.
+    the importance of face features in blue. What is used is always what was stored. Textures that were made from other
+    packs are made again.
     """
     from .export import to_srgb
 
     folder = out / f"identities/{identity.number:07d}"
-    if not storage.is_finished(folder, TEXTURE_FILES) or _width_px(folder / TEXTURE_FILES[0]) != size_px:
+    made_of = json.dumps(look.as_json(), indent=1).encode()
+    if not _textures_are_finished(folder, made_of, size_px):
         folder.mkdir(parents=True, exist_ok=True)
-        made = make_skin(identity, size_px)
+        made = make_skin(identity, look, size_px)
         surface = np.stack([np.ones_like(made.roughness), made.roughness, made.feature], 2)
         for name, values in zip(TEXTURE_FILES, (to_srgb(made.albedo_linear), made.normal * 0.5 + 0.5, surface)):
             with storage.replacing(folder / name) as path:
                 Image.fromarray(_to_bytes(values)).save(path, compress_level=4)
-        storage.finish(folder, TEXTURE_FILES)
+        storage.write_bytes(folder / MADE_OF, made_of)
+        storage.finish(folder, (*TEXTURE_FILES, MADE_OF))
     albedo, normal, surface = (np.asarray(Image.open(folder / name), np.float32) / 255 for name in TEXTURE_FILES)
     linear = np.where(albedo <= 0.04045, albedo / 12.92, ((albedo + 0.055) / 1.055) ** 2.4)
     normal = normal * 2 - 1

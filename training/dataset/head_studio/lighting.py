@@ -1,7 +1,9 @@
 """Light sources, environment and camera of a variation, as numbers in world space (glTF axes).
 
 Area lights are disks. A disk of power P watts shines radiance P / (pi * area) from its front, so a
-small one at distance d gives the irradiance P / (pi * d^2) at normal incidence.
+small one at distance d gives the irradiance P / (pi * d^2) at normal incidence. A point light is a small ball of power P
+that gives P / (4 pi d^2); a sun gives its irradiance everywhere. An even sky, `ambient`, is what engines call ambient
+light: the same radiance from everywhere.
 
 Environment convention. The file is equirectangular, row 0 on top; (u, v) in 0..1 from the top left.
 With `rotation_deg` = r, texel (u, v) lights from, and is seen in, the direction
@@ -24,6 +26,9 @@ import numpy as np
 from scipy import ndimage
 
 KEY_DISTANCE_M, FILL_DISTANCE_M, RIM_DISTANCE_M = 1.2, 1.6, 1.2
+POINT_DIAMETER_M = 0.06
+SUN_ANGLE_DEG = 0.53           # the sun seen from the earth
+EVEN_SKY = "even_sky"          # the surroundings' name where every direction shines alike
 SENSOR_MM = 36.0
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
@@ -38,9 +43,13 @@ class AreaLight:
     colour_linear: tuple       # luminance one
 
     @property
-    def power_linear(self):
-        """Power [3] in watts of each colour."""
-        return self.power_w * np.array(self.colour_linear)
+    def strength(self):
+        """What the light's share of a picture is proportional to."""
+        return self.power_w
+
+    def irradiance(self, target_m):
+        """On a surface at `target_m` that faces the lamp, W/m2."""
+        return self.power_w / (math.pi * ((self.position_m - target_m) ** 2).sum())
 
     def as_json(self):
         return {"kind": "area", "name": self.name, "position": self.position_m.tolist(),
@@ -49,13 +58,56 @@ class AreaLight:
 
 
 @dataclass(frozen=True)
+class PointLight:
+    name: str
+    position_m: np.ndarray
+    diameter_m: float
+    power_w: float
+    colour_linear: tuple
+
+    @property
+    def strength(self):
+        return self.power_w
+
+    def irradiance(self, target_m):
+        return self.power_w / (4 * math.pi * ((self.position_m - target_m) ** 2).sum())
+
+    def as_json(self):
+        return {"kind": "point", "name": self.name, "position": self.position_m.tolist(),
+                "diameter_m": self.diameter_m, "power_w": self.power_w,
+                "color_linear": [float(c) for c in self.colour_linear]}
+
+
+@dataclass(frozen=True)
+class Sun:
+    name: str
+    direction: np.ndarray      # unit, the way the light shines
+    irradiance_w_m2: float
+    colour_linear: tuple
+    angle_deg: float = SUN_ANGLE_DEG
+
+    @property
+    def strength(self):
+        return self.irradiance_w_m2
+
+    def irradiance(self, target_m):
+        return self.irradiance_w_m2
+
+    def as_json(self):
+        return {"kind": "sun", "name": self.name, "direction": self.direction.tolist(),
+                "irradiance_w_m2": self.irradiance_w_m2, "angle_deg": self.angle_deg,
+                "color_linear": [float(c) for c in self.colour_linear]}
+
+
+@dataclass(frozen=True)
 class Environment:
     file: str                  # relative to the output folder
     rotation_deg: float
     strength: float
+    ambient: bool = False      # the rasteriser has ambient light instead of the image, an even sky
 
     def as_json(self):
-        return {"file": self.file, "rotation_deg": self.rotation_deg, "strength": self.strength}
+        return {"file": self.file, "rotation_deg": self.rotation_deg, "strength": self.strength, "ambient": self.ambient}
 
 
 @dataclass(frozen=True)
@@ -150,18 +202,26 @@ def _area_light(name, target, azimuth_deg, elevation_deg, distance_m, diameter_m
     return AreaLight(name, target + towards * distance_m, -towards, float(diameter_m), float(power_w), colour)
 
 
-def irradiance(light):
-    """On a surface that faces the lamp at its target, W/m2."""
-    distance_m = {"Key": KEY_DISTANCE_M, "Fill": FILL_DISTANCE_M, "Rim": RIM_DISTANCE_M}[light.name]
-    return light.power_w / (math.pi * distance_m ** 2)
+def _app_light(variation, target_m, irradiance):
+    """The single lamp of a scene as Bevy's examples light it: a sun, or a point light."""
+    towards = spherical(variation.key_azimuth_deg + variation.yaw_deg, variation.key_elevation_deg)
+    if variation.light_kind == "sun":
+        return Sun("Key", -towards, float(irradiance), variation.key_linear)
+    distance_m = variation.point_distance_m
+    return PointLight("Key", target_m + towards * distance_m, POINT_DIAMETER_M,
+                      float(irradiance * 4 * math.pi * distance_m ** 2), variation.key_linear)
 
 
 def light_face(variation, target_m, environment_image, environment_file, wanted_irradiance):
-    """Area lights and environment that give the lit side of the face this irradiance (W/m2, luminance)."""
+    """Lamps and environment that give the lit side of the face this irradiance (W/m2, luminance)."""
     toward_camera = spherical(variation.yaw_deg, 0)
     sky = float(environment_irradiance(environment_image, variation.environment_rotation_deg, toward_camera) @ LUMINANCE)
     strength = wanted_irradiance * variation.environment_share / max(sky, 1e-3)
+    environment = Environment(environment_file, variation.environment_rotation_deg, float(strength),
+                              variation.environment == EVEN_SKY)
     lamps = wanted_irradiance * (1 - variation.environment_share)
+    if variation.light_kind in ("sun", "point"):
+        return [_app_light(variation, target_m, lamps)], environment
     key_power = lamps * (1 - variation.fill_share) * math.pi * KEY_DISTANCE_M ** 2
     fill_power = lamps * variation.fill_share * math.pi * FILL_DISTANCE_M ** 2
     azimuth, yaw = variation.key_azimuth_deg, variation.yaw_deg
@@ -172,5 +232,4 @@ def light_face(variation, target_m, environment_image, environment_file, wanted_
         _area_light("Rim", target_m, yaw + 180 - math.copysign(35, azimuth), 30, RIM_DISTANCE_M, 0.4,
                     key_power * variation.rim_ratio, variation.rim_linear),
     ]
-    lights = [light for light in lights if light.power_w > 0]
-    return lights, Environment(environment_file, variation.environment_rotation_deg, float(strength))
+    return [light for light in lights if light.power_w > 0], environment

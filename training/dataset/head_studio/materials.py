@@ -5,10 +5,11 @@ import numpy as np
 
 from . import blender
 
-IMPORTANCE_HAIR, IMPORTANCE_SKIN, IMPORTANCE_FEATURE = 64 / 255, 160 / 255, 1.0
+IMPORTANCE_CLOTH, IMPORTANCE_HAIR, IMPORTANCE_SKIN, IMPORTANCE_FEATURE = 56 / 255, 64 / 255, 160 / 255, 1.0
 SUBSURFACE_RADIUS = (1.0, 0.36, 0.20)
 SUBSURFACE_SCALE_M = 0.0024
 TEETH_LINEAR, TONGUE_LINEAR = (0.60, 0.54, 0.44), (0.38, 0.13, 0.115)
+CARD_ROUGHNESS, CARD_TRANSLUCENCY = 0.5, 0.2
 EUMELANIN_ABSORPTION = np.array([0.506, 0.841, 1.653])
 PHEOMELANIN_ABSORPTION = np.array([0.343, 0.733, 1.924])
 
@@ -40,10 +41,17 @@ class Graph:
         else:
             socket.default_value = value
 
-    def image(self, image):
+    def image(self, image, output="Color"):
         node = self.node("TexImage")
         node.image = image
-        return node.outputs["Color"]
+        return node.outputs[output]
+
+    def covered(self, alpha, shader):
+        """The shader where `alpha` covers, and nothing where it does not."""
+        mix = self.node("MixShader", Fac=alpha)
+        self.join(self.node("BsdfTransparent").outputs[0], mix.inputs[1])
+        self.join(shader, mix.inputs[2])
+        return mix.outputs[0]
 
     def finish(self, shader):
         self.join(shader, self.output.inputs["Surface"])
@@ -99,12 +107,33 @@ def mouth(name, colour_linear, roughness):
 
 def cloth(colour_linear):
     """Rough cloth with a fine weave."""
-    graph = Graph("Cloth", IMPORTANCE_HAIR)
+    graph = Graph("Cloth", IMPORTANCE_CLOTH)
     place = graph.node("TexCoord").outputs["Object"]
     weave = graph.node("TexNoise", Vector=place, Scale=900.0, Detail=2.0).outputs[0]
     bump = graph.node("Bump", Strength=0.4, Distance=0.0008, Height=weave).outputs[0]
     return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour_linear, Roughness=0.85, Normal=bump,
                                    Sheen_Weight=0.2).outputs[0])
+
+
+def hair_cards(name, colour_linear, alpha, importance):
+    """Cards with a diffuse body, light that passes through, and a broad highlight. `colour_linear` [S, S, 3]."""
+    graph = Graph(name, importance)
+    picture = blender.make_image(name, np.dstack([colour_linear, alpha]), linear=True)
+    colour, cover = graph.image(picture), graph.image(picture, "Alpha")
+    body = graph.node("BsdfPrincipled", Base_Color=colour, Roughness=CARD_ROUGHNESS, Specular_IOR_Level=0.4).outputs[0]
+    through = graph.node("MixShader", Fac=CARD_TRANSLUCENCY)
+    graph.join(body, through.inputs[1])
+    graph.join(graph.node("BsdfTranslucent", Color=colour).outputs[0], through.inputs[2])
+    return graph.finish(graph.covered(cover, through.outputs[0]))
+
+
+def item(name, colour_linear, roughness, metallic, alpha):
+    """A thing that somebody wears or holds, or that stands around; below alpha one it is clear glass of that tint."""
+    graph = Graph(name, IMPORTANCE_CLOTH)
+    shader = graph.node("BsdfPrincipled", Base_Color=colour_linear, Roughness=roughness, Metallic=metallic).outputs[0]
+    if alpha < 1:
+        shader = graph.covered(alpha, shader)
+    return graph.finish(shader)
 
 
 def matte(colour_linear):

@@ -7,18 +7,23 @@ import bpy
 import numpy as np
 from PIL import Image
 
-from . import blender, eyes, materials
+from . import blender, export, eyes, materials
 from .anatomy import head_part
 from .exr import read_exr, write_exr
 from .storage import UsageError, replacing
 from .texture_space import head_uvs
 
 BOUNCES = {"max_bounces": 6, "diffuse_bounces": 2, "glossy_bounces": 2, "transmission_bounces": 5,
-           "transparent_max_bounces": 6}
+           "transparent_max_bounces": 24}
 _device = "CPU"
 
 
-def add_figure(figure, textures, eye_albedo):
+def _shown_alpha(one, card_alpha):
+    """What a card covers: masked hair is cut off as the rasteriser cuts it."""
+    return (one.alpha > export.CARD_CUTOFF).astype(np.float32) if one.kind == "hair" and card_alpha == "mask" else one.alpha
+
+
+def add_figure(figure, textures, eye_albedo, card_alpha="mask"):
     """Puts a figure into the current Blender scene."""
     identity = figure.identity
     blender.add_mesh("Head", figure.head, head_part().mesh.quads, materials.skin(textures), head_uvs())
@@ -38,11 +43,18 @@ def add_figure(figure, textures, eye_albedo):
     shades = {kind: materials.hair(identity, kind) for kind in sorted(kinds)}
     for strands in figure.strands:
         blender.add_curves(strands, shades[strands.kind])
+    for one in figure.cards:
+        importance = materials.strand_shades(identity)[one.kind][3]
+        material = materials.hair_cards(one.name, export.card_albedo(one, identity), _shown_alpha(one, card_alpha), importance)
+        blender.add_mesh(one.name, one.positions, one.triangles, material, one.corner_uvs)
+    for item in figure.items:
+        material = materials.item(item.name, item.colour_linear, item.roughness, item.metallic, item.alpha)
+        blender.add_mesh(item.name, item.positions, item.triangles, material)
 
 
 def add_lights(lights, environment, environment_path):
     for light in lights:
-        blender.add_area_light(light)
+        blender.add_light(light)
     blender.set_world(environment, environment_path)
 
 

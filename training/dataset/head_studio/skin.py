@@ -1,7 +1,8 @@
 """The textures of an identity's skin: albedo, roughness, normal, and the importance of each texel.
 
-Colour is melanin and hemoglobin in a Beer-Lambert mix over a fair base; height is pores, cells, lip
-creases and age lines. Everything is evaluated at the rest position of each texel.
+Colour is that of photographed skins where the identity's look has them, or melanin and hemoglobin in a Beer-Lambert mix;
+either way the face's mean is the identity's tone. Height is the photograph's own detail, or pores, cells, lip creases and
+age lines. Everything is evaluated at the rest position of each texel.
 """
 
 from dataclasses import dataclass
@@ -13,14 +14,16 @@ from . import masks
 from .anatomy import METRES_PER_BASE_UNIT
 from .identity import generator
 from .noise import cells, smoothstep, value_noise
+from .photo_skin import face_weight, photo_albedo
+from .skin_tone import HEMOGLOBIN_ABSORPTION, MELANIN_ABSORPTION, draw_tone
 from .texture_space import texture_space
 
 BASE_LINEAR = np.array([0.86, 0.70, 0.57])
-MELANIN_ABSORPTION = np.array([0.75, 1.2, 1.75])
-HEMOGLOBIN_ABSORPTION = np.array([0.07, 0.66, 0.60])
 LIP_TINT = np.array([0.83, 0.56, 0.60])
 MOUTH_LINEAR = np.array([0.30, 0.085, 0.08])
 RELIEF_M = 0.00022
+PHOTO_RELIEF = 9.0             # units of RELIEF_M for each unit of a photograph's logarithm
+PHOTO_ROUGHNESS = 0.35         # for each unit: what is dark lies deep and shines less
 
 
 @dataclass
@@ -39,7 +42,8 @@ def _spots(rest, draw, cells_per_unit, radius, edge):
     return smoothstep(radius, edge, nearest)
 
 
-def _albedo(identity, rest, base_uv, draw, lips):
+def _procedural_albedo(identity, tone, rest, draw, lips):
+    """Albedo [N, 3] of blood and melanin, spread by noise."""
     broad, middle = value_noise(rest, 2.2, draw, 4), value_noise(rest, 9, draw, 4, 0.65)
     fine = value_noise(rest, 40, draw, 2)
     hemoglobin = (identity.hemoglobin + 0.38 * masks.redness(rest) + 0.30 * broad + 0.55 * middle + 0.30 * fine
@@ -49,23 +53,42 @@ def _albedo(identity, rest, base_uv, draw, lips):
     melanin = identity.melanin
     amount = (melanin + 0.10 + 0.35 * max(0.12, melanin) * broad + 0.25 * max(0.15, melanin) * middle
               + (0.12 + 0.16 * melanin) * masks.under_eye(rest) + (0.05 + 0.1 * melanin) * masks.eyelid(rest))
+    colour = BASE_LINEAR * np.exp(-(np.maximum(amount, 0)[:, None] * MELANIN_ABSORPTION
+                                    + np.maximum(hemoglobin, 0.05)[:, None] * HEMOGLOBIN_ABSORPTION))
+    weight = face_weight(rest, lips)
+    colour = colour * (np.asarray(tone) / (weight @ colour / weight.sum()))
+    lip_amount = (lips * identity.lip_strength * (1 + 0.5 * value_noise(rest, 30, draw, 2)))[:, None]
+    return colour * (1 - lip_amount * (1 - LIP_TINT))
+
+
+def _with_marks(colour, identity, look, rest, base_uv, draw, lips):
+    """The albedo [N, 3] with freckles, moles, make-up, shaved hair and the inside of the mouth."""
+    amount = np.zeros(len(rest))
     if identity.freckles > 0.05:
         freckles = _spots(rest, draw, 26, 0.33, 0.1) * smoothstep(-0.08, 0.12, value_noise(rest, 3, draw, 2))
-        amount = amount + 0.4 * identity.freckles * freckles
-    moles = _spots(rest, draw, 2.1, 0.035, 0.018) * (value_noise(rest, 2.0, draw, 1) > 0)
-    amount = np.maximum(amount + 1.1 * moles, 0)
-    colour = BASE_LINEAR * np.exp(-(amount[:, None] * MELANIN_ABSORPTION
-                                    + np.maximum(hemoglobin, 0.05)[:, None] * HEMOGLOBIN_ABSORPTION))
-    lip_amount = (lips * identity.lip_strength * (1 + 0.5 * value_noise(rest, 30, draw, 2)))[:, None]
-    colour = colour * (1 - lip_amount * (1 - LIP_TINT))
+        amount += 0.4 * identity.freckles * freckles
+    if not look.skins:             # photographs have moles of their own
+        amount += 0.5 * _spots(rest, draw, 2.1, 0.05, 0.015) * (value_noise(rest, 2.0, draw, 1) > 0.1)
+    colour = colour * np.exp(-amount[:, None] * MELANIN_ABSORPTION)
+    colour = _with_make_up(colour, look.make_up, rest, lips)
     beard = masks.beard(rest, base_uv)[:, None]
     colour = colour * (1 - 0.26 * identity.stubble * beard * np.array([1.0, 0.85, 0.65]))
-    roots = {"bald": 0.12, "buzz": 0.5}.get(identity.hair_style, 0.97 * identity.hair_melanin) * masks.scalp(rest, base_uv)[:, None]
+    roots = {"bald": 0.12, "buzz": 0.5}.get(identity.hair_style, 0.97 * identity.hair_melanin)
+    roots = roots * masks.scalp(rest, base_uv)[:, None]
     colour = colour * (1 - roots * np.array([0.9, 0.9, 0.88]))
     brow = 0.28 * identity.hair_melanin * min(1.0, identity.brow_density) * masks.brows(rest)[:, None]
     colour = colour * (1 - brow)
     mouth = smoothstep(0.3, 0.7, masks.inside_mouth(base_uv))[:, None]
-    return colour * (1 - mouth) + MOUTH_LINEAR * mouth, middle
+    return colour * (1 - mouth) + MOUTH_LINEAR * mouth
+
+
+def _with_make_up(colour, make_up, rest, lips):
+    """Lipstick, eye shadow and rouge: `make_up` {place: (amount, colour)}."""
+    places = {"lips": lips, "eyes": masks.eyelid(rest), "cheeks": masks.blob(rest, (0.55, 6.95, 1.2), (0.3, 0.22, 0.5))}
+    for place, (amount, tint) in make_up.items():
+        cover = (amount * places[place])[:, None]
+        colour = colour * (1 - cover) + np.asarray(tint) * (0.5 + colour.mean(1, keepdims=True)) * cover
+    return colour
 
 
 def _height(identity, rest, draw, lips):
@@ -101,16 +124,23 @@ def _tangent_normals(height_m, space):
     return normal / np.linalg.norm(normal, axis=2, keepdims=True)
 
 
-def make_skin(identity, size_px):
-    """The skin textures of an identity."""
+def make_skin(identity, look, size_px):
+    """The skin textures of an identity; `look` says which photographed skins it has, if any."""
     space = texture_space(size_px)
     draw = generator(identity.number, "skin texture")
+    tone = draw_tone(identity.melanin, generator(identity.number, "skin tone"))
     rest, base_uv = space.rest, space.base_uv
     lips = masks.lips(rest, base_uv)
-    albedo, middle = _albedo(identity, rest, base_uv, draw, lips)
-    roughness = (identity.roughness + 0.25 * middle - 0.09 * masks.oily_zone(rest) - 0.10 * lips
-                 - 0.05 * masks.eyelid(rest))
-    height = space.spread(_height(identity, rest, draw, lips)) * RELIEF_M
+    height = _height(identity, rest, draw, lips)
+    if look.skins:
+        albedo, detail = photo_albedo(look.skins, look.skin_share, look.detail_gain, tone, rest, base_uv, draw, lips)
+        height = 0.4 * height + PHOTO_RELIEF * look.detail_gain * detail
+    else:
+        albedo, detail = _procedural_albedo(identity, tone, rest, draw, lips), np.zeros(len(rest))
+    albedo = _with_marks(albedo, identity, look, rest, base_uv, draw, lips)
+    roughness = (identity.roughness + 0.2 * value_noise(rest, 9, draw, 4, 0.65) - PHOTO_ROUGHNESS * detail
+                 - 0.09 * masks.oily_zone(rest) - 0.10 * lips - 0.05 * masks.eyelid(rest))
+    relief = space.spread(height) * RELIEF_M
     return SkinTextures(space.spread(albedo.clip(0.004, 0.95)), space.spread(roughness.clip(0.22, 0.85)),
-                        _tangent_normals(ndimage.gaussian_filter(height, 0.6), space),
+                        _tangent_normals(ndimage.gaussian_filter(relief, 0.6), space),
                         space.spread(masks.features(rest, base_uv)))

@@ -1,10 +1,14 @@
-"""Strand bundles and the ribbons a rasteriser draws instead of them."""
+"""Strand bundles, and the ribbons of many painted strands that a rasteriser draws instead of them."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .subdivision import unit
+
+
+SINGLE_STRAND_ALPHA = 0.55     # of a ribbon that is wider than its one strand, and that much thinner
+ROOT_SHADE = 0.55              # how light a painted strand is at its root, over its tip
 
 
 @dataclass
@@ -56,25 +60,63 @@ def grey_shares(grey, per_ribbon):
     return share * (1 - spread), share + (1 - share) * spread
 
 
-def ribbons(points, root_normals, half_width_m, twist):
+def ribbon_texture(draw, strand_count, grey_share, size_px=(256, 128)):
+    """(alpha, pattern) [H, W] of a ribbon that shows many strands, roots on top; a pattern of mean one says how light each is.
+
+    Strands are rarer and finer towards the tip, as a bundle's are, and darker towards the root, where hair shades itself: a
+    rasteriser's lights do not see that.
+    """
+    height, width = size_px
+    along = np.linspace(0, 1, height)[:, None]
+    across = (np.arange(width) + 0.5) / width
+    if strand_count == 1:
+        soft = SINGLE_STRAND_ALPHA * np.exp(-((across - 0.5) / 0.25) ** 2) * (1 - 0.8 * along ** 2)
+        return soft, np.ones(size_px)
+    alpha, pattern = np.zeros(size_px), np.ones(size_px)
+    for _ in range(strand_count):
+        place, ends = draw.uniform(0.04, 0.96), draw.uniform(0.7, 1.0)
+        bend = place + draw.normal(0, 0.03) * np.sin(along * draw.uniform(2, 6)) + draw.normal(0, 0.02) * along
+        half = draw.uniform(0.5, 1.1) / strand_count * (1 - 0.7 * along ** 3)
+        cover = np.clip((half - abs(across - bend)) * width + 0.5, 0, 1) * (along < ends)
+        light = draw.uniform(0.85, 1.15) * (1 + 1.2 * (draw.random() < grey_share))
+        pattern = np.where(cover > 0.5, light, pattern)
+        alpha = np.maximum(alpha, cover)
+    return alpha, pattern / pattern.mean() * (ROOT_SHADE + (1 - ROOT_SHADE) * along ** 0.7)
+
+
+def ribbon_uvs(count, length):
+    """Texture coordinates [V, 2], v down, of `count` ribbons of `length` points each: roots on top."""
+    down = np.linspace(0.002, 0.998, length)
+    one = np.stack([np.stack([np.full(length, u), down], 1) for u in (0.0, 1.0)], 1).reshape(-1, 2)
+    return np.tile(one, (count, 1))
+
+
+def around_head(points, centre_m):
+    """Directions [N, K, 3] away from the head, for points on it and for hair that hangs below it."""
+    middle = np.broadcast_to(centre_m, points.shape).copy()
+    middle[..., 1] = np.minimum(points[..., 1], centre_m[1])
+    return unit(points - middle)
+
+
+def ribbons(points, away, half_width_m, twist):
     """Flat strips along strands: positions [V, 3], normals [V, 3], triangles [T, 3].
 
     `half_width_m` [N] is the half width, kept for most of the length and narrowed at the tip.
-    `twist` [N] in radians turns a strip about its strand away from lying on the skin. Normals are
-    the skin's root normal bent towards the strand's own outward side, so that light falls on the
-    hair as on a volume and not as on thousands of randomly turned cards.
+    `twist` [N] in radians turns a strip about its strand away from lying flat. Normals are the directions `away`
+    [N, K, 3] or [N, 1, 3] from what the strands lie on, bent towards the strand's own outward side, so that light falls
+    on the hair as on a volume and not as on thousands of randomly turned cards.
     """
     count, length, _ = points.shape
     along = unit(np.gradient(points, axis=1))
-    outward = root_normals[:, None] - along * (root_normals[:, None] * along).sum(-1, keepdims=True)
+    outward = away - along * (away * along).sum(-1, keepdims=True)
     outward = unit(outward + 1e-4 * np.array([0.3, 0.5, 0.8]))
     across = np.cross(along, outward)
     side = across * np.cos(twist)[:, None, None] + outward * np.sin(twist)[:, None, None]
-    taper = (1 - 0.85 * np.linspace(0, 1, length) ** 3)[None, :, None]
+    taper = (1 - 0.5 * np.linspace(0, 1, length) ** 3)[None, :, None]
     offset = side * half_width_m[:, None, None] * taper
     positions = np.stack([points - offset, points + offset], 2).reshape(-1, 3)
     rounded = np.stack([outward - 0.5 * side, outward + 0.5 * side], 2)
-    normals = unit(0.5 * rounded + 0.7 * root_normals[:, None, None]).reshape(-1, 3)
+    normals = unit(0.4 * rounded + 0.8 * away[:, :, None]).reshape(-1, 3)
     first = (np.arange(count) * length * 2)[:, None] + np.arange(length - 1) * 2
     quads = np.stack([first, first + 1, first + 3, first + 2], -1).reshape(-1, 4)
     return positions, normals, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])

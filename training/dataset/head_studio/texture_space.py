@@ -75,7 +75,7 @@ class TextureSpace:
         return values[self.nearest]
 
 
-def _rasterise(uvs, values, size_px):
+def rasterise(uvs, values, size_px):
     """Interpolates corner values [F, 3, C] of triangles with uvs [F, 3, 2] over a square texture."""
     points = np.stack([uvs[..., 0] * size_px, (1 - uvs[..., 1]) * size_px], -1) - 0.5
     first, last = np.ceil(points.min(1) - 1e-6).astype(int), np.floor(points.max(1) + 1e-6).astype(int)
@@ -104,7 +104,7 @@ def texture_space(size_px):
     part, uvs = head_part(), head_uvs()
     values = np.concatenate([part.rest[part.mesh.quads], part.mesh.corner_uvs], axis=2)
     halves = ([0, 1, 2], [0, 2, 3])
-    planes, covered = _rasterise(np.concatenate([uvs[:, h] for h in halves]),
+    planes, covered = rasterise(np.concatenate([uvs[:, h] for h in halves]),
                                  np.concatenate([values[:, h] for h in halves]), size_px)
     nearest = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
     order = np.cumsum(covered).reshape(covered.shape) - 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import soft_boxes
+from .lighting import EVEN_SKY, LUMINANCE, kelvin_to_linear
 from .identity import VARIATIONS_PER_IDENTITY, floats, generator
 
 # First seed of each split, and the surroundings that only it sees: photographed ones, and numbers of `soft_boxes.py`.
@@ -20,11 +21,23 @@ SPLITS = (
     ("validation", 900_000, ("courtyard",), range(48, 56)),
     ("test", 1_000_000, ("studio", "sunset"), range(0)),
 )
-SOFT_BOX_SHARE = 0.35          # of the scenes in a split that has soft boxes
+# Surroundings of the asset packs that only validation or test see; training has the others. Pictures of one place stay
+# together: names of the npm package begin with `pmndrs_`.
+KEPT_SURROUNDINGS = {
+    "validation": ("leadenhall_market", "christmas_photo_studio_07", "pmndrs_lobby", "pmndrs_esplanade"),
+    "test": ("brown_photostudio_01", "brown_photostudio_02", "brown_photostudio_06", "studio_small_05", "rainforest_trail",
+             "thatch_chapel", "pmndrs_studio", "pmndrs_sunset", "pmndrs_venice", "pmndrs_sky"),
+}
+NPM_PREFIX = "pmndrs_"
+SOFT_BOX_SHARE = 0.25          # of the scenes in a split that has soft boxes
 # Ranges of light, background and display, which training reads as well.
 LOOKS = tomllib.loads(Path(__file__).with_name("looks.toml").read_text(encoding="utf-8"))
 LIGHT, BACKGROUND, DISPLAY = LOOKS["light"], LOOKS["background"], LOOKS["display"]
 ANTI_ALIASING = {"msaa_4x": 0.6, "smaa": 0.1, "taa": 0.1, "fxaa": 0.1, "none": 0.1}
+APP_KINDS = ("sun", "point")   # what most apps have, under ambient light or surroundings
+AMBIENT_SHARE = 0.75           # of sun and point light: under ambient light instead of surroundings
+# Of hair cards, with multisampling and without: coverage needs it.
+CARD_ALPHA = {True: {"mask": 0.2, "alpha_to_coverage": 0.65, "blend": 0.15}, False: {"mask": 0.85, "blend": 0.15}}
 NEAREST_M = 0.3                # from the camera to the face
 CLIP_STEP_DEG = (1.5, 3.0)     # a turning head, for each frame
 
@@ -38,6 +51,11 @@ class Rendering:
     anti_aliasing: str
     shadow_map_px: int
     shadow_filter: str
+    shadows: bool = True
+    ssao: bool = False             # screen-space ambient occlusion
+    contact_shadows: bool = False
+    sharpening: bool = False       # contrast-adaptive
+    card_alpha: str = "mask"       # of hair cards: mask, alpha_to_coverage or blend
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,7 @@ class Variation:
     key_azimuth_deg: float
     key_elevation_deg: float
     key_diameter_m: float
+    point_distance_m: float
     key_linear: tuple          # colour of luminance one
     fill_linear: tuple
     rim_linear: tuple
@@ -94,14 +113,14 @@ def _mixture(draw):
               "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper")
     units = {}
     for name in draw.choice(both + single, int(draw.integers(2, 6)), replace=False):
-        weight = float(draw.uniform(0.1, 0.5)) * (0.5 if name.startswith("jaw") else 1.0)
+        weight = float(draw.uniform(0.05, 0.35)) * (0.5 if name.startswith("jaw") else 1.0)
         units |= _pair(name, weight, weight * float(draw.uniform(0.6, 1.0))) if name in both else {str(name): weight}
     return units
 
 
 def draw_expression(draw):
     """From neutral to strong {ARKit unit: weight}."""
-    w = float(draw.uniform(0.15, 0.85))
+    w = float(draw.uniform(0.1, 0.65))
     side = float(draw.uniform(0.8, 1.0))
     kind = str(draw.choice(["neutral", "neutral", "neutral", "smile", "smile", "laugh", "brow", "frown", "surprise",
                             "squint", "press", "aa", "oh", "ee", "mixture", "mixture", "mixture"]))
@@ -126,31 +145,48 @@ def draw_expression(draw):
     return {name: float(value) for name, value in units.items()}
 
 
-def _rendering(seed):
-    draw, exposure = generator(seed, "rendering"), DISPLAY["exposure_ev"]
-    return Rendering(_choose(draw, DISPLAY["tone_mappings"]),
-                     float(np.clip(draw.normal(0, exposure["deviation"]), -exposure["limit"], exposure["limit"])),
-                     _choose(draw, ANTI_ALIASING), int(draw.choice([1024, 2048, 2048, 4096])),
-                     _choose(draw, {"gaussian": 0.7, "hardware": 0.3}))
+def _rendering(seed, light_kind):
+    draw, extra = generator(seed, "rendering"), generator(seed, "rendering of games")
+    tone_mapping, exposure = _choose(draw, DISPLAY["tone_mappings"]), DISPLAY["exposure_ev"]
+    exposure_ev = float(np.clip(draw.normal(0, exposure["deviation"]), -exposure["limit"], exposure["limit"]))
+    anti_aliasing = _choose(draw, ANTI_ALIASING)
+    # Bevy's screen-space effects and multisampling exclude each other.
+    multisampled = anti_aliasing == "msaa_4x"
+    card_alpha = _choose(extra, CARD_ALPHA[multisampled])
+    return Rendering(
+        tone_mapping, exposure_ev, anti_aliasing, int(draw.choice([1024, 2048, 2048, 4096])),
+        _choose(draw, {"gaussian": 0.7, "hardware": 0.3}),
+        shadows=bool(extra.random() > (0.3 if light_kind in APP_KINDS else 0.06)),
+        ssao=bool(extra.random() < 0.4) and not multisampled,
+        contact_shadows=bool(extra.random() < 0.25) and not multisampled, sharpening=bool(extra.random() < 0.08),
+        card_alpha=card_alpha)
 
 
 def _tint(draw, kelvin, neon):
-    from .lighting import LUMINANCE, kelvin_to_linear
-
     colour = np.array(kelvin_to_linear(kelvin))
     if neon:
         colour = colour * draw.dirichlet([0.7] * 3) + 0.05
     return floats(colour / (colour @ LUMINANCE))
 
 
-def _environment(seed, photographed):
-    """A photographed one, or the name of soft boxes instead."""
-    draw = generator(seed, "soft boxes")
-    _, _, numbers = split_of(seed)
+def surroundings_of(split, packs=()):
+    """Names of the photographed surroundings that a split sees: Blender's, and those of `packs` that are its own."""
+    kept = {name for names in KEPT_SURROUNDINGS.values() for name in names}
+    own = [name for name in packs if name in KEPT_SURROUNDINGS.get(split, ()) or split == "training" and name not in kept]
+    return [*next(blenders for name, _, blenders, _ in SPLITS if name == split), *own]
+
+
+def _environment(seed, kind, packs):
+    """A photographed one, the name of soft boxes instead, or an even sky."""
+    draw = generator(seed, "surroundings")
+    split, _, numbers = split_of(seed)
+    photographed = str(draw.choice(surroundings_of(split, packs)))
+    if kind in APP_KINDS and draw.random() < AMBIENT_SHARE:
+        return EVEN_SKY
     return f"{soft_boxes.PREFIX}{draw.choice(numbers):02}" if numbers and draw.random() < SOFT_BOX_SHARE else photographed
 
 
-def _light(seed):
+def _light(seed, packs):
     draw = generator(seed, "light")
     kind = _choose(draw, LIGHT["kinds"])
     diameter = {"hard": (0.04, 0.12), "soft": (0.8, 1.2)}.get(kind, (0.15, 0.9))
@@ -160,18 +196,20 @@ def _light(seed):
     return dict(
         light_kind=kind, key_azimuth_deg=float(draw.choice([-1, 1]) * draw.uniform(8, 70)),
         key_elevation_deg=float(draw.uniform(-40, -15) if kind == "below" else draw.uniform(5, 55)),
-        key_diameter_m=float(draw.uniform(*diameter)), fill_share=float(draw.uniform(*LIGHT["fill_share"])),
-        rim_ratio=0.0 if kind == "environment" else float(rim),
+        key_diameter_m=float(draw.uniform(*diameter)),
+        point_distance_m=float(np.exp(draw.uniform(np.log(0.5), np.log(3)))),
+        fill_share=float(draw.uniform(*LIGHT["fill_share"])), rim_ratio=0.0 if kind == "environment" else float(rim),
         key_linear=_tint(draw, draw.uniform(*LIGHT["key_kelvin"]), False),
         fill_linear=_tint(draw, draw.uniform(*LIGHT["fill_kelvin"]), neon),
-        rim_linear=_tint(draw, draw.uniform(*LIGHT["fill_kelvin"]), neon),
-        environment=_environment(seed, str(draw.choice(split_of(seed)[1]))),
+        rim_linear=_tint(draw, draw.uniform(*LIGHT["rim_kelvin"]), neon),
+        environment=_environment(seed, kind, packs),
         environment_rotation_deg=float(draw.uniform(0, 360)),
         environment_share=float(draw.uniform(*share)), exposure_jitter=float(draw.uniform(*LIGHT["exposure_jitter"])))
 
 
-def draw_variation(seed):
-    """How this seed's identity is posed, lit and seen."""
+def draw_variation(seed, packs=()):
+    """How this seed's identity is posed, lit and seen; `packs` are names of surroundings besides Blender's."""
+    light = _light(seed, packs)
     camera, background, gaze = (generator(seed, purpose) for purpose in ("camera", "background", "gaze"))
     yaw = float(np.clip(camera.normal(0, 22), -60, 60))
     pitch = float(np.clip(camera.normal(0, 7), -20, 20))
@@ -179,6 +217,8 @@ def draw_variation(seed):
     base = background.uniform(*BACKGROUND["level"]) * background.uniform(*BACKGROUND["tint"], 3)
     frame_m = float(np.clip(0.29 * np.exp(camera.normal(0, 0.38)), 0.1, 0.8))
     lens_mm = float(np.exp(camera.uniform(np.log(32), np.log(150))))
+    # Nobody sees an even sky.
+    kinds = ["gradient"] if light["environment"] == EVEN_SKY else ["gradient", "environment"]
     return Variation(
         seed=seed, expression=draw_expression(generator(seed, "expression")),
         gaze_deg=(float(follow * np.clip(yaw, -28, 28) + (1 - 0.7 * follow) * gaze.normal(0, 6)),
@@ -186,10 +226,10 @@ def draw_variation(seed):
         yaw_deg=yaw, pitch_deg=pitch, roll_deg=float(np.clip(camera.normal(0, 6), -15, 15)),
         lens_mm=max(lens_mm, NEAREST_M * 36 / frame_m), frame_m=frame_m,
         aim_offset_m=floats(np.clip(camera.normal(0, 0.028, 2), -0.055, 0.055)),
-        background_kind=str(background.choice(["gradient", "environment"])),
+        background_kind=str(background.choice(kinds)),
         background_blur_deg=float(background.uniform(2, 10)),
         background_bottom_linear=floats((base * background.uniform(*BACKGROUND["lower_edge"])).clip(0, 1)),
-        background_top_linear=floats(base.clip(0, 1)), rendering=_rendering(seed), **_light(seed))
+        background_top_linear=floats(base.clip(0, 1)), rendering=_rendering(seed, light["light_kind"]), **light)
 
 
 def even_light(variation):
@@ -199,14 +239,14 @@ def even_light(variation):
                    fill_share=0.3, environment_share=0.4)
 
 
-def draw_clip_frame(seed):
+def draw_clip_frame(seed, packs=()):
     """The seed as a frame of a clip: the seeds of an identity show its head turning before a still camera.
 
     Told as a camera that walks around a still head, with the lights and the surroundings; so the geometry is the same
     in every frame.
     """
     frame = seed % VARIATIONS_PER_IDENTITY
-    first = draw_variation(seed - frame)
+    first = draw_variation(seed - frame, packs)
     draw = generator(seed - frame, "clip")
     turn = frame * float(draw.choice([-1, 1]) * draw.uniform(*CLIP_STEP_DEG))
     start = float(np.clip(first.yaw_deg, -30, 30))

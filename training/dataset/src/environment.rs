@@ -15,7 +15,7 @@ use bevy::render::render_resource::{
 };
 use half::f16;
 
-use crate::linear_image::{LinearImage, luminance};
+use crate::linear_image::LinearImage;
 
 /// Edge of the sharpest specular level and of its source, in texels.
 const SHARP_PX: usize = 64;
@@ -25,11 +25,6 @@ const COARSE_PX: usize = 32;
 const DIFFUSE_PX: usize = 16;
 /// Number of samples along each axis of a source texel.
 const SUPERSAMPLES: usize = 4;
-
-/// Maximum reflected radiance, in means of the whole environment: windows, lamps and soft boxes keep theirs, which is
-/// most of what shines on skin; the sun does not. Nothing shadows a reflection in Bevy, and at a grazing angle every surface
-/// is a mirror: a sun behind the head would sparkle along nostrils, ears and single hairs. The diffuse map keeps the sun's light.
-const BRIGHTEST_REFLECTION: f32 = 30.0;
 
 /// A texel of a cube map: its direction, its solid angle and its radiance.
 struct Texel {
@@ -46,14 +41,10 @@ pub fn rotation(rotation_deg: f32) -> Quat {
 
 /// Makes the diffuse and the specular cube map of an equirectangular image.
 pub fn filter(image: &LinearImage) -> [Image; 2] {
-    let mut coarse = cube_of(image, COARSE_PX);
-    let mut sharp = cube_of(image, SHARP_PX);
+    let coarse = cube_of(image, COARSE_PX);
+    let sharp = cube_of(image, SHARP_PX);
     let diffuse = texel_directions(DIFFUSE_PX).map(|(normal, _)| convolve(&coarse, |direction| direction.dot(normal)));
     let diffuse: Vec<Vec3> = diffuse.collect();
-    let mean = luminance(convolve(&coarse, |_| 1.0).to_array());
-    for texels in [&mut coarse, &mut sharp] {
-        dim_highlights(texels, mean * BRIGHTEST_REFLECTION);
-    }
     let level_count = SHARP_PX.ilog2() + 1;
     let levels: Vec<Vec<Vec3>> = (0..level_count)
         .map(|level| specular_level(&sharp, &coarse, level, level as f32 / (level_count - 1) as f32))
@@ -92,16 +83,6 @@ fn convolve(source: &[Texel], weight: impl Fn(Vec3) -> f32) -> Vec3 {
         total += part;
     }
     sum / total.max(1e-12)
-}
-
-/// Dims texels that are brighter than `limit`, and keeps their colour.
-fn dim_highlights(texels: &mut [Texel], limit: f32) {
-    for texel in texels {
-        let bright = luminance(texel.radiance.to_array());
-        if bright > limit {
-            texel.radiance *= limit / bright;
-        }
-    }
 }
 
 /// Lists direction and solid angle of each texel, in the order in which a GPU stores a cube.

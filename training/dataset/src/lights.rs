@@ -1,15 +1,19 @@
-//! Blender's disk area lights as Bevy's spot lights of the same radiance units.
+//! Blender's lamps as Bevy's, in the same radiance units: disk area lights as spot lights, point lights and suns as such.
 //!
 //! Every unit here is radiometric, as in Cycles, and the camera's exposure is one: what Bevy calls lumens and candela
 //! are watts and watts per steradian, and a pixel's value is radiance.
 
 use bevy::camera::Exposure;
 use bevy::color::{Color, LinearRgba};
-use bevy::light::SpotLight;
+use bevy::ecs::entity::Entity;
+use bevy::ecs::hierarchy::ChildOf;
+use bevy::ecs::world::World;
+use bevy::light::{CascadeShadowConfigBuilder, DirectionalLight, PointLight, SpotLight};
 use bevy::math::Vec3;
 use bevy::transform::components::Transform;
 
-use crate::scene::AreaLight;
+use crate::rendering::Rendering;
+use crate::scene::{Light, Scene};
 
 /// Range of a light, in metres: far beyond any scene, so that Bevy's range window does not darken it.
 const RANGE_M: f32 = 50.0;
@@ -17,10 +21,18 @@ const RANGE_M: f32 = 50.0;
 const WIDEST_CONE: f32 = 1.2;
 /// Factor by which the cone is wider than the scene.
 const CONE_MARGIN: f32 = 1.1;
-/// Shadow bias towards the light, in metres. Bevy's default of 0.02 m is as large as a nose is high.
-const SHADOW_DEPTH_BIAS_M: f32 = 0.002;
+/// Shadow bias towards the light, in metres, to which a share of a shadow map's texel is added. Bevy's default of 0.02 m is as large as a
+/// nose is high, and light leaks around it; with much less than a texel, surfaces shade themselves in stripes.
+const SHADOW_DEPTH_BIAS_M: f32 = 0.0005;
+/// Share of a shadow map's texel that is added to the shadow bias towards the light.
+const SHADOW_DEPTH_BIAS_TEXELS: f32 = 0.7;
 /// Shadow bias along the normal, in texels of the shadow map.
-const SHADOW_NORMAL_BIAS_TEXELS: f32 = 1.5;
+const SHADOW_NORMAL_BIAS_TEXELS: f32 = 1.0;
+/// Minimum distance behind the face that a sun's shadows reach, in metres: to the shoulders, or to a room.
+const SUN_SHADOW_M: f32 = 0.7;
+/// Share of Bevy's ambient light that a white surface reflects: its approximation of reflection at roughness 1 (`F_AB` in
+/// `pbr_lighting.wgsl`) is 0.468 − 1.04 · 0.015 from every side, where a matte surface reflects all.
+const AMBIENT_REFLECTION: f32 = 0.4524;
 
 /// A sphere around everything that is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +48,92 @@ pub fn unit_exposure() -> Exposure {
     Exposure { ev100: -1.2_f32.log2() }
 }
 
+/// Spawns a lamp of a scene, `gain` times as bright, with the shadows that the scene's rendering asks for.
+pub fn spawn(world: &mut World, stage: Entity, light: &Light, scene: &Scene, bounds: &Bounds, gain: f32) -> Entity {
+    let rendering = &scene.rendering;
+    let face = Vec3::from(scene.face.center);
+    match light.kind.as_str() {
+        "sun" => {
+            let distance_m = face.distance(Vec3::from(scene.camera.position)) + SUN_SHADOW_M.max(bounds.radius_m);
+            let cascades = CascadeShadowConfigBuilder {
+                num_cascades: 1,
+                minimum_distance: scene.camera.near_m,
+                maximum_distance: distance_m,
+                ..Default::default()
+            };
+            let seen_m = 2.0 * distance_m * (scene.camera.fov_y_rad / 2.0).tan();
+            let bias_m = depth_bias_m(seen_m.max(distance_m - scene.camera.near_m), rendering);
+            world.spawn((sun(light, rendering, gain, bias_m), cascades.build(), ChildOf(stage))).id()
+        }
+        "point" => {
+            // A face of the cube is seen at a right angle.
+            let bias_m = depth_bias_m(2.0 * face.distance(Vec3::from(light.position)), rendering);
+            world.spawn((point_light(light, rendering, gain, bias_m), ChildOf(stage))).id()
+        }
+        _ => {
+            let mut lamp = spot_light(light, face, bounds);
+            let width_m = 2.0 * face.distance(Vec3::from(light.position)) * lamp.0.outer_angle.tan();
+            lamp.0.shadow_depth_bias = depth_bias_m(width_m, rendering);
+            lamp.0.intensity *= gain;
+            lamp.0.shadow_maps_enabled = rendering.shadows;
+            lamp.0.contact_shadows_enabled = rendering.contact_shadows;
+            world.spawn((lamp, ChildOf(stage))).id()
+        }
+    }
+}
+
+/// The depth bias for a shadow map that is as wide as this at the face.
+fn depth_bias_m(width_m: f32, rendering: &Rendering) -> f32 {
+    SHADOW_DEPTH_BIAS_M + SHADOW_DEPTH_BIAS_TEXELS * width_m / rendering.shadow_map_px as f32
+}
+
+fn color(light: &Light) -> Color {
+    let [r, g, b] = light.color_linear;
+    Color::LinearRgba(LinearRgba::rgb(r, g, b))
+}
+
+/// Makes the directional light of a sun. Bevy's lux are W/m² here.
+fn sun(light: &Light, rendering: &Rendering, gain: f32, bias_m: f32) -> (DirectionalLight, Transform) {
+    let direction = Vec3::from(light.direction).normalize();
+    let sun = DirectionalLight {
+        color: color(light),
+        illuminance: light.irradiance_w_m2 * gain,
+        shadow_maps_enabled: rendering.shadows,
+        contact_shadows_enabled: rendering.contact_shadows,
+        shadow_depth_bias: bias_m,
+        shadow_normal_bias: SHADOW_NORMAL_BIAS_TEXELS,
+        ..Default::default()
+    };
+    (sun, Transform::default().looking_to(direction, direction.any_orthonormal_vector()))
+}
+
+/// Makes the point light of a small ball. A ball of flux Φ has the radiant intensity Φ / 4π, which is what Bevy makes of lumens.
+fn point_light(light: &Light, rendering: &Rendering, gain: f32, bias_m: f32) -> (PointLight, Transform) {
+    let lamp = PointLight {
+        color: color(light),
+        intensity: light.power_w * gain,
+        range: RANGE_M,
+        shadow_maps_enabled: rendering.shadows,
+        contact_shadows_enabled: rendering.contact_shadows,
+        shadow_depth_bias: bias_m,
+        shadow_normal_bias: SHADOW_NORMAL_BIAS_TEXELS,
+        ..Default::default()
+    };
+    (lamp, Transform::from_translation(light.position.into()))
+}
+
+/// Returns the brightness of ambient light under which a matte surface is as bright as under an even sky of radiance `sky`.
+pub fn ambient_brightness(sky: f32) -> f32 {
+    sky / AMBIENT_REFLECTION
+}
+
 /// Makes the spot light that gives `target` the irradiance of the disk.
 ///
 /// A disk of flux Φ and radius R shines the radiance Φ / (π · πR²); on its axis, at the distance d, that makes the
 /// irradiance Φ / (π (d² + R²)). Bevy's spot light makes lumens / (4π d²). Hence lumens = 4 Φ d² / (d² + R²). The cone
 /// covers the scene with full intensity; the cosine of a disk across a head is within 1 %. Its radius stays 0, as most games
 /// leave it: with a disk's, Bevy's normalisation (Karis 2013) takes half of the highlight on skin away.
-pub fn spot_light(area: &AreaLight, target: Vec3, bounds: &Bounds) -> (SpotLight, Transform) {
+pub fn spot_light(area: &Light, target: Vec3, bounds: &Bounds) -> (SpotLight, Transform) {
     let position = Vec3::from(area.position);
     let direction = Vec3::from(area.direction).normalize();
     let radius_m = area.diameter_m / 2.0;
@@ -52,9 +143,8 @@ pub fn spot_light(area: &AreaLight, target: Vec3, bounds: &Bounds) -> (SpotLight
     let off_axis = direction.angle_between(towards);
     let covered = (bounds.radius_m / towards.length().max(1e-6)).min(1.0).asin();
     let inner_angle = ((off_axis + covered) * CONE_MARGIN).min(WIDEST_CONE);
-    let [r, g, b] = area.color_linear;
     let light = SpotLight {
-        color: Color::LinearRgba(LinearRgba::rgb(r, g, b)),
+        color: color(area),
         intensity,
         range: RANGE_M,
         shadow_maps_enabled: true,
@@ -71,8 +161,8 @@ pub fn spot_light(area: &AreaLight, target: Vec3, bounds: &Bounds) -> (SpotLight
 mod tests {
     use super::*;
 
-    fn disk(diameter_m: f32) -> AreaLight {
-        AreaLight {
+    fn disk(diameter_m: f32) -> Light {
+        Light {
             kind: "area".into(),
             name: "Key".into(),
             position: [0.0, 0.0, 2.0],
@@ -80,6 +170,7 @@ mod tests {
             diameter_m,
             power_w: 10.0,
             color_linear: [1.0; 3],
+            ..Default::default()
         }
     }
 

@@ -9,7 +9,7 @@ use bevy::app::{PluginsState, TerminalCtrlCHandlerPlugin};
 use bevy::asset::RecursiveDependencyLoadState;
 use bevy::gltf::Gltf;
 use bevy::light::cluster::GlobalClusterSettings;
-use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight};
+use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight, PointLightShadowMap};
 use bevy::log::LogPlugin;
 use bevy::prelude::*;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
@@ -32,7 +32,7 @@ use crate::lights::{self, Bounds};
 use crate::linear_image::LinearImage;
 use crate::mipmaps;
 use crate::readback::{self, GBuffer, GBufferReader};
-use crate::rendering::{AntiAliasing, Rendering};
+use crate::rendering::{AntiAliasing, CardAlpha, Rendering};
 use crate::scene::{Background, Gradient, LightGroups, Scene};
 
 /// Filter of the log. The renderer warns that lavapipe is slow, which whoever has no GPU knows.
@@ -43,6 +43,8 @@ static LOGGING: AtomicBool = AtomicBool::new(false);
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Perceptual roughness at which Bevy's diffuse reflection (Burley's) is nearest to Lambert's.
 const LAMBERT_ROUGHNESS: f32 = 0.7;
+/// Maximum width and height of a face of a point light's shadow cube, in texels: it has six faces.
+const MAX_POINT_SHADOW_PX: usize = 2048;
 
 /// The images of one scene.
 pub struct Shot {
@@ -166,7 +168,8 @@ impl Studio {
         for (mut camera, mut seen) in world.query::<(&mut Camera, &mut Visibility)>().iter_mut(world) {
             (camera.is_active, *seen) = (false, Visibility::Hidden);
         }
-        let lamps: Vec<Entity> = world.query_filtered::<Entity, With<SpotLight>>().iter(world).collect();
+        let lamps = world.query_filtered::<Entity, Or<(With<SpotLight>, With<PointLight>, With<DirectionalLight>)>>();
+        let lamps: Vec<Entity> = { lamps }.iter(world).collect();
         lamps.into_iter().for_each(|lamp| {
             world.despawn(lamp);
         });
@@ -175,13 +178,19 @@ impl Studio {
             AntiAliasing::None => AntiAliasing::None,
             _ => AntiAliasing::Msaa4,
         };
-        let rendering = Rendering { anti_aliasing, exposure_ev: 0.0, ..scene.rendering };
+        let rendering = Rendering {
+            anti_aliasing,
+            exposure_ev: 0.0,
+            ssao: false,
+            contact_shadows: false,
+            sharpening: false,
+            ..scene.rendering
+        };
         let scene = Scene { rendering, ..scene.clone() };
         let camera = cameras::spawn_beauty(self.app.world_mut(), stage, &scene, None);
         let mut made = Vec::new();
-        for area in &groups.lights {
-            let light = lights::spot_light(area, Vec3::from(scene.face.center), &bounds);
-            let light = self.app.world_mut().spawn((light, ChildOf(stage))).id();
+        for light in &groups.lights {
+            let light = lights::spawn(self.app.world_mut(), stage, light, &scene, &bounds, 1.0);
             made.push(self.shoot_linear(&camera.target, scene.size_px, path)?);
             self.app.world_mut().despawn(light);
         }
@@ -189,7 +198,7 @@ impl Studio {
         surroundings.environment.strength = groups.environment_strength;
         self.light_from_environment(&surroundings, camera.entity);
         made.push(self.shoot_linear(&camera.target, scene.size_px, path)?);
-        self.app.world_mut().entity_mut(camera.entity).remove::<EnvironmentMapLight>();
+        self.app.world_mut().entity_mut(camera.entity).remove::<(EnvironmentMapLight, AmbientLight)>();
         let white = Gradient { bottom_linear: [1.0; 3], top_linear: [1.0; 3] };
         let dark = Scene { background: Background::Gradient(white), ..scene };
         cameras::spawn_background(self.app.world_mut(), camera.entity, &dark, &Backdrop::Gradient(white));
@@ -253,7 +262,7 @@ impl Studio {
 
     /// Loads environment and geometry, and lights it.
     fn set_up(&mut self, stage: Entity, scene: &Scene, glb: &str) -> Result<(), DatasetError> {
-        if scene.environment.strength > 0.0 {
+        if scene.environment.strength > 0.0 && !scene.environment.ambient {
             self.load_environment(&scene.environment.file)?;
         }
         let gltf = self.load(glb)?;
@@ -264,13 +273,13 @@ impl Studio {
             assets.get(&gltf).and_then(|gltf| gltf.default_scene.clone().or_else(|| gltf.scenes.first().cloned()));
         world.spawn((WorldAssetRoot(root.ok_or_else(no_scene)?), ChildOf(stage)));
         self.wait_for_geometry(glb)?;
-        self.add_mip_levels();
+        self.prepare_materials(&scene.rendering);
         let bounds = self.bounds();
-        self.app.world_mut().resource_mut::<DirectionalLightShadowMap>().size = scene.rendering.shadow_map_px;
-        for area in &scene.lights {
-            let mut light = lights::spot_light(area, Vec3::from(scene.face.center), &bounds);
-            light.0.intensity *= scene.rendering.gain();
-            self.app.world_mut().spawn((light, ChildOf(stage)));
+        let world = self.app.world_mut();
+        world.resource_mut::<DirectionalLightShadowMap>().size = scene.rendering.shadow_map_px;
+        world.resource_mut::<PointLightShadowMap>().size = scene.rendering.shadow_map_px.min(MAX_POINT_SHADOW_PX);
+        for light in &scene.lights {
+            lights::spawn(world, stage, light, scene, &bounds, scene.rendering.gain());
         }
         Ok(())
     }
@@ -321,7 +330,10 @@ impl Studio {
         world.query::<&MeshMaterial3d<StandardMaterial>>().iter(world).map(|material| material.0.clone()).collect()
     }
 
-    fn add_mip_levels(&mut self) {
+    /// Adds mip levels to every texture, and takes masked cards' alpha as coverage where the scene says so.
+    fn prepare_materials(&mut self, rendering: &Rendering) {
+        let coverage =
+            rendering.card_alpha == CardAlpha::AlphaToCoverage && rendering.anti_aliasing == AntiAliasing::Msaa4;
         let handles = self.materials();
         let world = self.app.world_mut();
         world.resource_scope(|world, mut materials: Mut<Assets<StandardMaterial>>| {
@@ -329,6 +341,9 @@ impl Studio {
             for handle in handles {
                 // Taking the material mutably makes Bevy bind the new textures.
                 if let Some(mut material) = materials.get_mut(&handle) {
+                    if coverage && matches!(material.alpha_mode, AlphaMode::Mask(_)) {
+                        material.alpha_mode = AlphaMode::AlphaToCoverage;
+                    }
                     mipmaps::add_to_material(&mut material, &mut images);
                 }
             }
@@ -378,6 +393,11 @@ impl Studio {
     }
 
     fn light_from_environment(&mut self, scene: &Scene, camera: Entity) {
+        if scene.environment.ambient {
+            let brightness = lights::ambient_brightness(scene.environment.strength * scene.rendering.gain());
+            self.app.world_mut().entity_mut(camera).insert(AmbientLight { brightness, ..default() });
+            return;
+        }
         let Some([diffuse_map, specular_map]) = self.environments.get(&scene.environment.file).cloned() else {
             return;
         };

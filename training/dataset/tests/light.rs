@@ -89,6 +89,77 @@ fn an_area_light_gives_the_irradiance_of_its_disk() {
     assert!((found / wanted - 1.0).abs() < 0.05, "Bevy {found}, integrated {wanted}, ratio {}", found / wanted);
 }
 
+/// Returns Bevy's mean radiance over that of a matte sphere under `irradiance`, a function of point and normal.
+fn lambertian_ratio(toy: &Toy, irradiance: impl Fn([f32; 3], [f32; 3]) -> f32) -> f32 {
+    let data = tempfile::tempdir().unwrap();
+    let image = radiance(data.path(), toy);
+    let points = surface(toy);
+    let found: f32 = points.iter().map(|(pixel, ..)| image.pixels[*pixel][1]).sum();
+    let wanted: f32 =
+        points.iter().map(|(_, point, normal)| toy.albedo / std::f32::consts::PI * irradiance(*point, *normal)).sum();
+    found / wanted
+}
+
+fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[test]
+fn a_sun_gives_its_irradiance_and_a_point_light_its_flux_over_the_sphere() {
+    let dark = json!({"file": "environments/sky.exr", "rotation_deg": 0.0, "strength": 0.0});
+    let sun = json!([{"kind": "sun", "name": "Key", "direction": [0.0, -0.6, -0.8], "irradiance_w_m2": 3.0,
+                      "color_linear": [1.0, 1.0, 1.0]}]);
+    let toy = Toy { lights: sun, environment: dark.clone(), ..Toy::default() };
+    let ratio = lambertian_ratio(&toy, |_, normal| 3.0 * dot(normal, [0.0, 0.6, 0.8]).max(0.0));
+    assert!((ratio - 1.0).abs() < 0.05, "sun: Bevy over the integral is {ratio}");
+    let place = [0.3, 0.4, 0.9];
+    let point = json!([{"kind": "point", "name": "Key", "position": place, "diameter_m": 0.05, "power_w": 20.0,
+                        "color_linear": [1.0, 1.0, 1.0]}]);
+    let toy = Toy { lights: point, environment: dark, ..Toy::default() };
+    let ratio = lambertian_ratio(&toy, |at, normal| {
+        let to = [0, 1, 2].map(|axis| place[axis] - at[axis]);
+        let squared = dot(to, to);
+        20.0 / (4.0 * std::f32::consts::PI * squared) * (dot(normal, to) / squared.sqrt()).max(0.0)
+    });
+    assert!((ratio - 1.0).abs() < 0.05, "point light: Bevy over the integral is {ratio}");
+}
+
+#[test]
+fn ambient_light_shines_as_an_even_sky() {
+    let sky = json!({"file": "environments/sky.exr", "rotation_deg": 0.0, "strength": 0.8, "ambient": true});
+    let toy = Toy { albedo: 0.4, environment: sky, ..Toy::default() };
+    let ratio = lambertian_ratio(&toy, |_, _| 0.8 * std::f32::consts::PI);
+    assert!((ratio - 1.0).abs() < 0.03, "ambient light over an even sky is {ratio}");
+}
+
+#[test]
+fn without_shadows_screen_space_effects_and_sharpening_still_draw_the_sphere() {
+    let data = tempfile::tempdir().unwrap();
+    let mut studio = Studio::new(data.path()).unwrap();
+    let toy = Toy::default();
+    let folder = toy.write(data.path());
+    let mut scene = Scene::read(&folder.join("scene.json")).unwrap();
+    let backdrop = Backdrop::read(data.path(), &scene).unwrap();
+    let glb = format!("{SEED:08}/scene.glb");
+    let plain = Rendering { anti_aliasing: AntiAliasing::None, ..Rendering::default() };
+    let effects = [
+        Rendering { ssao: true, ..plain },
+        Rendering { contact_shadows: true, shadows: false, ..plain },
+        Rendering { sharpening: true, ..plain },
+    ];
+    let mut shoot = |rendering| {
+        scene.rendering = rendering;
+        studio.shoot(&scene, &glb, &backdrop, &backdrop.behind(&blank())).unwrap().first
+    };
+    let first = shoot(plain);
+    for rendering in effects {
+        let other = shoot(rendering);
+        let difference: u32 = first.iter().zip(&other).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+        let mean = difference as f32 / first.len() as f32;
+        assert!(mean < 12.0, "{rendering:?}: the images differ by {mean} of 255 on average");
+    }
+}
+
 #[test]
 fn a_sphere_in_a_constant_environment_shines_its_albedo() {
     let data = tempfile::tempdir().unwrap();

@@ -20,6 +20,29 @@ pub struct Rendering {
     pub shadow_map_px: usize,
     /// Filter of shadow edges.
     pub shadow_filter: ShadowFilter,
+    /// True if lamps cast shadows.
+    pub shadows: bool,
+    /// True for screen-space ambient occlusion, which has no effect with multisampling.
+    pub ssao: bool,
+    /// True for short screen-space shadows of lamps, which have no effect with multisampling.
+    pub contact_shadows: bool,
+    /// True for contrast-adaptive sharpening of the finished image.
+    pub sharpening: bool,
+    /// Use of the alpha of hair cards.
+    pub card_alpha: CardAlpha,
+}
+
+/// The use of a hair card's alpha.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardAlpha {
+    /// Alpha is cut off: a texel is there or not.
+    #[default]
+    Mask,
+    /// Alpha is the share of a pixel's samples that are covered; without multisampling it is cut off.
+    AlphaToCoverage,
+    /// Alpha blends the card over the image behind it.
+    Blend,
 }
 
 /// A tone mapper of Bevy; these are the ones that games use most.
@@ -97,6 +120,11 @@ impl Default for Rendering {
             anti_aliasing: AntiAliasing::default(),
             shadow_map_px: 1024,
             shadow_filter: ShadowFilter::default(),
+            shadows: true,
+            ssao: false,
+            contact_shadows: false,
+            sharpening: false,
+            card_alpha: CardAlpha::default(),
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::error::FileError;
 use crate::pixels::Size;
 use crate::rendering::Rendering;
 
-/// Versions of `scene.json` that are read. Version 1 has no `rendering`.
-pub const SCENE_FORMATS: std::ops::RangeInclusive<u32> = 1..=2;
+/// Versions of `scene.json` that are read. Version 1 has no `rendering`; versions 1 and 2 have area lights alone.
+pub const SCENE_FORMATS: std::ops::RangeInclusive<u32> = 1..=3;
 /// Range of the images' width and height, in pixels: from a thumbnail to what a GPU surely has.
 const SIZE_LIMITS_PX: std::ops::RangeInclusive<u32> = 8..=8192;
 
@@ -28,8 +28,8 @@ pub struct Scene {
     pub size_px: u32,
     /// Camera that sees the face.
     pub camera: SceneCamera,
-    /// Area lights of the scene.
-    pub lights: Vec<AreaLight>,
+    /// Lamps of the scene.
+    pub lights: Vec<Light>,
     /// Surroundings that light the scene.
     pub environment: Environment,
     /// Background behind the head.
@@ -42,16 +42,29 @@ pub struct Scene {
     /// ARKit expression units that are not at rest, 0–1 each.
     #[serde(default)]
     pub expression: BTreeMap<String, f32>,
+    /// Split that the scene's people and surroundings belong to; empty in scenes that do not say.
+    #[serde(default)]
+    pub split: String,
+    /// Source of the head: `own` for head_studio's heads, `game:<file>` for an imported one. Default `own`.
+    #[serde(default = "own")]
+    pub source: String,
+    /// Kind of light, as head_studio names it; empty in scenes that do not say.
+    #[serde(default)]
+    pub light_kind: String,
     /// Light of the scene's light groups, where it has them.
     #[serde(default)]
     pub light_groups: Option<LightGroups>,
+}
+
+fn own() -> String {
+    "own".into()
 }
 
 /// Even, white light, traced one source at a time to `group_<name>.exr`, linear Rec.709 RGB over black.
 #[derive(Clone, Debug, Deserialize)]
 pub struct LightGroups {
     /// Lamps, one group each.
-    pub lights: Vec<AreaLight>,
+    pub lights: Vec<Light>,
     /// Factor on the radiance of the scene's environment, the last group.
     pub environment_strength: f32,
     /// Irradiance of each group on a surface that faces its source, W/m²; `Environment` is the surroundings.
@@ -81,21 +94,25 @@ pub struct SceneCamera {
     pub near_m: f32,
 }
 
-/// A disk that shines from one side, as Blender's disk area light does.
-#[derive(Clone, Debug, Deserialize)]
-pub struct AreaLight {
-    /// Kind of the light; `area` is the only kind.
+/// A lamp. Numbers that its kind does not have are 0.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Light {
+    /// Kind of the light. `area` is a disk that shines from one side, as Blender's disk area light does; `point` is a small
+    /// ball; `sun` gives the same irradiance everywhere.
     pub kind: String,
     /// Name for messages.
     pub name: String,
-    /// Position of the centre, in metres.
+    /// Position of the centre, in metres; a sun has none.
     pub position: [f32; 3],
-    /// Direction in which the light shines, a unit vector.
+    /// Direction in which the light shines, a unit vector; a point light has none.
     pub direction: [f32; 3],
-    /// Diameter, in metres.
+    /// Diameter, in metres; a sun has none.
     pub diameter_m: f32,
-    /// Radiant flux, in watts.
+    /// Radiant flux, in watts; a sun has none.
     pub power_w: f32,
+    /// Irradiance on a surface that faces the light, in W/m²; only a sun has it.
+    pub irradiance_w_m2: f32,
     /// Colour, whose channels may exceed 1.
     pub color_linear: [f32; 3],
 }
@@ -109,6 +126,9 @@ pub struct Environment {
     pub rotation_deg: f32,
     /// Factor on the image's radiance; 0 switches the surroundings off.
     pub strength: f32,
+    /// True for an even sky: the first image has white ambient light of this radiance instead of the image. Default false.
+    #[serde(default)]
+    pub ambient: bool,
 }
 
 /// The background behind the head.
@@ -181,7 +201,7 @@ impl Scene {
         };
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         let camera = &self.camera;
-        check(SCENE_FORMATS.contains(&self.format), "format", self.format.to_string(), "1 or 2")?;
+        check(SCENE_FORMATS.contains(&self.format), "format", self.format.to_string(), "1 to 3")?;
         check(SIZE_LIMITS_PX.contains(&self.size_px), "size_px", self.size_px.to_string(), "8 to 8192")?;
         check(finite(&camera.position), "camera.position", format!("{:?}", camera.position), "finite numbers")?;
         // A rotation of another length would scale the picture.
@@ -195,14 +215,19 @@ impl Scene {
         let groups = self.light_groups.iter();
         for light in self.lights.iter().chain(groups.clone().flat_map(|groups| &groups.lights)) {
             let field = |name: &str| format!("lights[{}].{name}", light.name);
-            check(light.kind == "area", &field("kind"), light.kind.clone(), "\"area\"")?;
+            let known = ["area", "point", "sun"].contains(&light.kind.as_str());
+            check(known, &field("kind"), light.kind.clone(), "\"area\", \"point\" or \"sun\"")?;
             check(finite(&light.position), &field("position"), format!("{:?}", light.position), "finite numbers")?;
             let length = light.direction.iter().map(|part| part * part).sum::<f32>();
             let found = format!("{:?}", light.direction);
-            check((length - 1.0).abs() < 1e-2, &field("direction"), found, "a unit vector")?;
+            let fine = light.kind == "point" || (length - 1.0).abs() < 1e-2;
+            check(fine, &field("direction"), found, "a unit vector")?;
             let sizes = [light.diameter_m, light.power_w];
             let fine = finite(&sizes) && sizes.iter().all(|value| *value >= 0.0);
             check(fine, &field("diameter_m, power_w"), format!("{sizes:?}"), "0 or more")?;
+            let irradiance = light.irradiance_w_m2;
+            let fine = irradiance.is_finite() && irradiance >= 0.0;
+            check(fine, &field("irradiance_w_m2"), irradiance.to_string(), "0 or more")?;
             let colour = &light.color_linear;
             let fine = finite(colour) && colour.iter().all(|value| *value >= 0.0);
             check(fine, &field("color_linear"), format!("{colour:?}"), "0 or more")?;

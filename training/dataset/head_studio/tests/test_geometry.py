@@ -65,7 +65,7 @@ class Formulas(unittest.TestCase):
         draw = np.random.default_rng(2)
         points = np.cumsum(draw.normal(0, 0.001, (50, 6, 3)), axis=1)
         up = np.tile([0, 1.0, 0], (50, 1))
-        positions, normals, triangles = strands.ribbons(points, up, np.full(50, 1e-4), draw.normal(0, 0.5, 50))
+        positions, normals, triangles = strands.ribbons(points, up[:, None], np.full(50, 1e-4), draw.normal(0, 0.5, 50))
         self.assertEqual(len(positions), 600)
         np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1)
         self.assertGreater(normals[:, 1].mean(), 0.5)

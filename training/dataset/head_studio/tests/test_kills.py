@@ -17,8 +17,10 @@ import numpy as np
 from PIL import Image
 
 from head_studio import export, gltf, library, pairs, storage
+from head_studio.assets import Assets
 from head_studio.exr import read_exr, write_exr
 from head_studio.identity import draw_identity
+from head_studio.look import draw_look
 
 KILLS, RENDER_KILLS = 30, 2
 TEXTURE_PX, SIZE_PX = 64, 96
@@ -28,14 +30,16 @@ HERE = Path(__file__).resolve().parents[2]
 
 def bake(out, number):
     """What a seed writes, through the functions that write it: skin maps, and the files of a scene without a scene."""
-    textures = library.identity_textures(out, draw_identity(number), TEXTURE_PX)
+    identity = draw_identity(number)
+    textures = library.identity_textures(out, identity, draw_look(identity, Assets()), TEXTURE_PX)
     folder = pairs.seed_folder(out, number)
     if storage.is_finished(folder, pairs.FILES):
         return
     folder.mkdir(exist_ok=True)
     triangle = np.eye(3)
     with storage.replacing(folder / "scene.glb") as path:
-        material = export.skin_material(textures, draw_identity(number))
+        material = gltf.Material("Skin", colour_image=export.encode_image(export.to_srgb(textures.albedo_linear)),
+                                 normal_image=export.encode_image(textures.normal * 0.5 + 0.5))
         gltf.write_glb(path, [gltf.Mesh("Head", triangle, triangle, np.array([[0, 1, 2]]), material)])
     storage.write_json(folder / "scene.json", {"size_px": SIZE_PX, "samples": 1})
     image = np.random.default_rng(number).random((SIZE_PX, SIZE_PX, 4))

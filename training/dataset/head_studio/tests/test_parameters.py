@@ -6,9 +6,10 @@ import unittest
 import numpy as np
 
 from head_studio.identity import as_json, draw_identity, generator, identity_of, slider_weights
-from head_studio.lighting import irradiance, light_face
+from head_studio.lighting import EVEN_SKY, light_face
 from head_studio import soft_boxes
-from head_studio.variation import SPLITS, draw_clip_frame, draw_variation, even_light, split_of
+from head_studio.wear import draw_wear
+from head_studio.variation import APP_KINDS, SPLITS, draw_clip_frame, draw_variation, even_light, split_of
 
 SLIDERS = ("eyes/l-eye-scale", "eyes/r-eye-scale", "nose/nose-hump", "head/head-age")
 
@@ -44,7 +45,7 @@ class Parameters(unittest.TestCase):
             self.assertTrue(-1 <= variation.rendering.exposure_ev <= 1)
 
     def test_no_split_sees_the_surroundings_of_another(self):
-        seen = {name: {draw_variation(first + k).environment for k in range(600)} for name, first, *_ in SPLITS}
+        seen = {name: {draw_variation(first + k).environment for k in range(600)} - {EVEN_SKY} for name, first, *_ in SPLITS}
         for name, _, photographed, numbers in SPLITS:
             boxes = {f"soft_boxes_{number:02}" for number in numbers}
             self.assertTrue(seen[name] <= {*photographed, *boxes} and seen[name] >= set(photographed), name)
@@ -76,6 +77,29 @@ class Parameters(unittest.TestCase):
         for name in ("expression", "gaze_deg", "key_azimuth_deg", "frame_m", "rendering", "background_top_linear"):
             self.assertTrue(all(getattr(frame, name) == getattr(frames[0], name) for frame in frames), name)
 
+    def test_apps_light_with_a_sun_or_a_point_light_mostly_under_ambient_light(self):
+        drawn = [draw_variation(seed) for seed in range(500)]
+        apps = [one for one in drawn if one.light_kind in APP_KINDS]
+        self.assertTrue(0.2 < len(apps) / len(drawn) < 0.4)
+        self.assertTrue(0.6 < np.mean([one.environment == EVEN_SKY for one in apps]) < 0.9)
+        self.assertTrue(all(one.background_kind == "gradient" for one in drawn if one.environment == EVEN_SKY))
+        self.assertTrue(any(not one.rendering.shadows for one in apps) and any(one.rendering.shadows for one in apps))
+
+    def test_screen_space_effects_and_multisampling_exclude_each_other(self):
+        renderings = [draw_variation(seed).rendering for seed in range(400)]
+        for rendering in renderings:
+            multisampled = rendering.anti_aliasing == "msaa_4x"
+            self.assertFalse(multisampled and (rendering.ssao or rendering.contact_shadows))
+            self.assertTrue(multisampled or rendering.card_alpha != "alpha_to_coverage")
+        self.assertTrue(any(rendering.ssao for rendering in renderings))
+
+    def test_what_is_worn_is_plain_json_and_rooms_have_lamps_without_cones(self):
+        worn = [draw_wear(seed, draw_variation(seed).light_kind) for seed in range(400)]
+        json.dumps(worn, allow_nan=False)
+        self.assertTrue(all(draw_variation(seed).light_kind in APP_KINDS for seed, one in enumerate(worn) if "room" in one))
+        for kind in ("glasses", "headwear", "hand", "prop", "room"):
+            self.assertTrue(any(kind in one for one in worn), kind)
+
     def test_sliders_do_not_depend_on_which_others_exist(self):
         identity = draw_identity(5)
         alone = slider_weights(identity, SLIDERS[:1])
@@ -93,8 +117,9 @@ class Parameters(unittest.TestCase):
             self.assertEqual([getattr(drawn, name) for name in same], [getattr(even, name) for name in same])
             image = np.ones((8, 16, 3))
             lights, environment = light_face(even, np.zeros(3), image, "sky.exr", 2.0)
-            self.assertEqual([light.name for light in lights], ["Key", "Fill", "Rim"])
-            on_face = irradiance(lights[0]) + irradiance(lights[1]) + 2.0 * even.environment_share
+            names = ["Key"] if drawn.light_kind in APP_KINDS else ["Key", "Fill", "Rim"]
+            self.assertEqual([light.name for light in lights], names)
+            on_face = sum(light.irradiance(np.zeros(3)) for light in lights[:2]) + 2.0 * even.environment_share
             self.assertAlmostEqual(on_face, 2.0)
             self.assertGreater(environment.strength, 0)
 

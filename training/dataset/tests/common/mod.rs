@@ -56,7 +56,7 @@ impl Toy {
             let alpha = f32::from(u8::from(self.covers(x, y)));
             [0.5 * alpha, 0.4 * alpha, 0.3 * alpha, alpha]
         });
-        std::fs::write(folder.join("mask.png"), b"unread").unwrap();
+        image::GrayImage::new(SIZE_PX, SIZE_PX).save(folder.join("mask.png")).unwrap();
         finish(&folder);
         folder
     }

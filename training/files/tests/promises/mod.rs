@@ -21,7 +21,8 @@ pub fn manifest(content: &[u8]) -> bool {
         Ok(scene) => {
             assert!((8..=8192).contains(&scene.size_px));
             assert!(scene.rendering.gain() > 0.0 && scene.rendering.gain().is_finite());
-            assert!(scene.camera.near_m.is_finite() && scene.lights.iter().all(|light| light.power_w.is_finite()));
+            assert!(scene.camera.near_m.is_finite());
+            assert!(scene.lights.iter().all(|light| light.power_w.is_finite() && light.irradiance_w_m2.is_finite()));
             stays_inside(&scene.environment.file);
             true
         }

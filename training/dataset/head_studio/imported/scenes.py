@@ -1,0 +1,88 @@
+"""Makes one seed of an imported head: the same files as `pairs.make_pair`, from the same cameras, lamps and surroundings."""
+
+import json
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import blender, library, lighting, pairs, reference, storage
+from ..assets import Assets
+from ..variation import draw_variation, even_light
+from . import shading
+from .copy import write_copy
+from .figure import pose
+
+FIRST_IDENTITY = 10**9         # beyond every number that a seed of our own people can have
+
+
+@dataclass(frozen=True)
+class GameIdentity:
+    """Whose head it is: a number from the file's name, and the file."""
+
+    number: int
+    file: str
+    sha256: str
+
+
+def identity_of(imported):
+    return GameIdentity(FIRST_IDENTITY + zlib.crc32(imported.path.stem.encode()), imported.path.name, imported.sha256)
+
+
+def source_of(file):
+    """The name that `scene.json` gives a head's file."""
+    return f"game:{Path(file).stem}"
+
+
+def is_made(out, seed, file, size_px, samples, light_groups):
+    """True when the seed is finished, from this very head. One of another head is an error: it is not replaced."""
+    if not pairs.is_made(out, seed, size_px, samples, light_groups):
+        return False
+    folder = pairs.seed_folder(out, seed)
+    found = json.loads((folder / "scene.json").read_text()).get("source", "own")
+    if found != source_of(file):
+        raise storage.UsageError(f"{folder} was made from {found}, not from {source_of(file)}; finished seeds are never "
+                                 "replaced: choose other --seeds or another --out")
+    return True
+
+
+def make_scene(out, seed, imported, size_px, samples, light_groups=False, assets=None):
+    """Makes or re-makes one seed; with `light_groups` so that it can be lit anew, with surroundings from `assets`."""
+    assets = assets or Assets()
+    variation = draw_variation(seed, library.pack_surroundings(assets))
+    folder = pairs.seed_folder(out, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    blender.fresh_scene()
+    environment_file = library.environment_file(out, variation.environment, assets)
+    environment_image = library.environment_image(out / environment_file)
+    figure = pose(imported, variation.expression, variation.gaze_deg)
+    variation = replace(variation, expression=figure.expression)
+    target, albedo = figure.gaze_point(), imported.skin_luminance()
+    camera = lighting.aim_camera(variation, target)
+    light = lambda variation: lighting.light_face(variation, target, environment_image, environment_file,
+                                                  pairs.wanted_irradiance(albedo, variation.exposure_jitter))
+    lights, environment = light(variation)
+    even = light(even_light(variation)) if light_groups else None
+    with storage.replacing(folder / "scene.glb") as path:
+        write_copy(path, figure)
+    background = pairs.background_of(folder, variation, camera, environment, environment_image, size_px)
+    scene = pairs.scene_json(identity_of(imported), figure, variation, camera, lights, environment, background, size_px,
+                             samples)
+    scene |= {"source": source_of(imported.path),
+              "assets": assets.record(library.surroundings_used(assets, variation.environment))}
+    if light_groups:
+        share = even_light(variation).environment_share * pairs.wanted_irradiance(albedo)
+        scene["light_groups"] = pairs.light_groups_json(*even, share, target)
+    storage.write_json(folder / "scene.json", scene)
+    shading.add_figure(figure)
+    reference.add_lights(*(even or (lights, environment)), out / environment_file)
+    blender.set_camera(camera)
+    if light_groups:
+        groups, image = pairs.trace_groups(folder, even, (lights, environment), size_px, samples, seed)
+    else:
+        groups, image = (), reference.render(folder, "reference.exr", size_px, samples, seed, mask_name="mask.png")
+    if not np.isfinite(image).all() or image[..., 3].max() < 0.5:
+        raise RuntimeError("the reference image is empty or not finite")
+    surroundings = ("background.exr",) if background["kind"] == "image" else ()
+    storage.finish(folder, pairs.FILES + surroundings + groups)
