@@ -131,10 +131,10 @@ fn mean(values: impl Iterator<Item = f32>) -> f32 {
     sum / count.max(1) as f32
 }
 
-/// Returns the middle value, or 0 where there is none.
+/// Returns the median; NaN where there is no value.
 fn median(mut values: Vec<f32>) -> f32 {
     values.sort_by(f32::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    values.get(values.len() / 2).copied().unwrap_or(f32::NAN)
 }
 
 /// The figures of many pairs.

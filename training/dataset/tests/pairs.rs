@@ -164,5 +164,5 @@ fn the_command_line_reports_failed_seeds_and_makes_the_others() {
     let (success, text) = run(&["render", "--seeds", "7..8", "--data", folder]);
     assert!(success && text.contains("1 kept"), "{text}");
     let (_, text) = run(&["verify", "--seeds", "7..8", "--data", folder]);
-    assert!(text.contains("1 pairs: mean IoU"), "{text}");
+    assert!(text.contains("1 pairs, mean IoU"), "{text}");
 }
