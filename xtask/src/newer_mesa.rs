@@ -54,16 +54,17 @@ pub fn ensure() -> Result<Option<Vec<(&'static str, PathBuf)>>> {
     let (runner, driver) = (root.join(RUNNER), root.join("lavapipe.json"));
     if !runner.is_file() {
         download(&root, mirror)?;
-        let libraries = root.join("files").join(LIBRARIES);
-        let library = libraries.join("libvulkan_lvp.so");
-        ensure!(library.is_file(), "{} has no {}", PACKAGES[1], library.display());
+        // Both files name what is beside them, so that the build folder can be moved.
+        let library = format!("files/{LIBRARIES}/libvulkan_lvp.so");
+        ensure!(root.join(&library).is_file(), "{} has no {library}", PACKAGES[1]);
         let manifest = serde_json::json!({
             "file_format_version": "1.0.0",
-            "ICD": { "library_path": library, "api_version": "1.3.0" },
+            "ICD": { "library_path": format!("./{library}"), "api_version": "1.3.0" },
         });
         write(&driver, &manifest.to_string())?;
-        let (loader, libraries) = (libraries.join("ld-linux-x86-64.so.2"), libraries.display());
-        write(&runner, &format!("#!/bin/sh\nexec '{}' --library-path '{libraries}' \"$@\"\n", loader.display()))?;
+        let libraries = format!("libraries=\"$(dirname \"$0\")/files/{LIBRARIES}\"");
+        let start = "exec \"$libraries/ld-linux-x86-64.so.2\" --library-path \"$libraries\" \"$@\"";
+        write(&runner, &format!("#!/bin/sh\n{libraries}\n{start}\n"))?;
         run(Command::new("chmod").arg("+x").arg(&runner))?;
     }
     Ok(Some(vec![("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner), ("VK_DRIVER_FILES", driver)]))
