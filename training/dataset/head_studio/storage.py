@@ -77,7 +77,7 @@ def _overlap(a, b):
 
 
 def _lock(stream):
-    """Whether no other process has the lock of this file; this one has it then, until it ends or closes the file."""
+    """True if no other process has the lock of this file; this one has it then, until it ends or closes the file."""
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
@@ -146,7 +146,7 @@ def finish(folder, names):
 
 
 def is_finished(folder, names):
-    """Whether the manifest exists, lists `names`, and every file still matches it."""
+    """True if the manifest exists, lists `names`, and every file still matches it."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         files = manifest["files"]

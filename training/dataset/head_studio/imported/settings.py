@@ -8,6 +8,7 @@
     rotate_deg = [-90.0, 0.0, 0.0]   # about x, then y, then z: brings the head's top to +Y and its face to +Z
     metres_per_unit = 0.01
     eyes = [[0.03, 1.6, 0.1], [-0.03, 1.6, 0.1]]     # centres, after rotation and in metres, where eyes are painted on
+    nodes = ["Hero"]                 # take only these nodes and what is below them: a file of several heads needs it
     [skin]
     scattering_m = 0.0024            # how far red light travels under the skin
     atlas_has_cloth = true           # look for cloth and painted hair in the skin's own texture
@@ -22,11 +23,12 @@ from ..storage import UsageError
 
 @dataclass(frozen=True)
 class Placement:
-    """How the file's space becomes ours; None means found from the geometry."""
+    """The way from the file's space to ours; None means found from the geometry."""
 
     rotate_deg: tuple | None = None
     metres_per_unit: float | None = None
     eyes: tuple | None = None
+    nodes: tuple | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,11 @@ def _placement(path, found):
         if not isinstance(eyes, list) or len(eyes) != 2:
             raise UsageError(f"{path}: placement.eyes is {eyes!r}; expected two points of three numbers")
         made["eyes"] = tuple(_numbers(path, "placement.eyes", eye, 3) for eye in eyes)
+    if "nodes" in found:
+        nodes = found["nodes"]
+        if not isinstance(nodes, list) or not nodes or not all(isinstance(name, str) for name in nodes):
+            raise UsageError(f"{path}: placement.nodes is {nodes!r}; expected a list of names of nodes")
+        made["nodes"] = tuple(nodes)
     return Placement(**made)
 
 

@@ -86,6 +86,28 @@ class Reading(OnFiles):
         skin = next(part for part in head.parts if part.role == "skin").positions
         self.assertAlmostEqual(skin[:, 1].max() - placement.EYES_M[1], 0.105, delta=0.02)
 
+    def test_a_file_with_two_heads_asks_which_one(self):
+        game_head.write_head(self.path)
+
+        def change(document):
+            first = list(document["scenes"][0]["nodes"])
+            document["nodes"] += [dict(document["nodes"][index]) for index in first]
+            second = list(range(len(document["nodes"]) - len(first), len(document["nodes"])))
+            document["nodes"] += [{"name": "Hero", "children": first},
+                                  {"name": "Rival", "children": second, "translation": [0.6, 0.1, 0]}]
+            document["scenes"][0]["nodes"] = [len(document["nodes"]) - 2, len(document["nodes"]) - 1]
+
+        game_head.edit(self.path, change)
+        self.assertRegex(self.refusal(), r"4 eyeballs.*EyeLeft at .*\n  \[placement\]")
+        toml = self.path.with_suffix(".toml")
+        toml.write_text('[placement]\nnodes = ["Rival"]\n')
+        head = import_head(self.path).head
+        self.assertEqual([part.role for part in head.parts], ["skin", "eye", "eye", "teeth", "hair"])
+        self.assert_in_place(head)
+        import_head.cache_clear()
+        toml.write_text('[placement]\nnodes = ["Nobody"]\n')
+        self.assertRegex(self.refusal(), "no node 'Nobody'; found: .*Hero")
+
     def test_cameras_and_lamps_stay_out_of_the_copy(self):
         game_head.write_head(self.path)
 
