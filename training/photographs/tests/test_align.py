@@ -58,6 +58,12 @@ class Align(unittest.TestCase):
         self.assertLess(np.abs(brought_down.astype(float) - expected).mean(), 0.01)
         self.assertGreater(np.abs(crop(noise, eyes).astype(float) - expected).mean(), 5)
 
+    def test_a_face_that_is_larger_than_its_crop_is_averaged_and_not_sampled(self):
+        # Noise of ±74 in the mean over 4 × 4 pixels is one of ±18.
+        noise = np.random.default_rng(1).integers(0, 256, (1024, 1024, 3), np.uint8)
+        face = crop(noise, np.array([[336, 400], [688, 400]], float))
+        self.assertTrue(15 < face[80:140, 80:140].std() < 22, face[80:140, 80:140].std())
+
     def test_nothing_is_enlarged_to_be_compared(self):
         picture, eyes = np.zeros((50, 40, 3), np.uint8), np.array([[10, 10], [30, 10]], float)
         same, same_eyes = shrink(picture, eyes, 25)
