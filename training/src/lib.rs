@@ -19,7 +19,7 @@ mod picture;
 mod run;
 
 pub use data::toy;
-pub use evaluate::{EvaluateError, EvaluateOptions, Report, evaluate};
+pub use evaluate::{EvaluateError, EvaluateOptions, PhotographsOptions, Report, evaluate};
 pub use export::{ExportError, averaged, describe, export, last_averaged};
 pub use networks::Generator;
 pub use run::{Event, Losses, Summary, TrainError, TrainOptions, train};

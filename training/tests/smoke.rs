@@ -48,6 +48,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
         seeds: None,
         clips: None,
         likeness: None,
+        photographs: None,
         overwrite: false,
     };
     let report = evaluate::<Inner>(&options, &device()).unwrap();

@@ -103,7 +103,8 @@ enum Task {
         #[arg(long)]
         as_readme: bool,
     },
-    /// Measures weights as `portrait-train evaluate` does, and distances between face embeddings as well.
+    /// Measures weights as `portrait-train evaluate` does, and distances between face embeddings as well. With `--photographs DIR`
+    /// also distances to photographs.
     Evaluate {
         /// What `portrait-train evaluate` takes.
         #[arg(last = true, required = true)]

@@ -13,7 +13,9 @@ use portrait_files::folder::is_empty;
 use portrait_files::seeds::Seeds;
 use portrait_files::{atomic, weights};
 use portrait_training::backend::{Inner, Training, device, devices};
-use portrait_training::{EvaluateOptions, TrainOptions, averaged, describe, evaluate, last_averaged, toy, train};
+use portrait_training::{
+    EvaluateOptions, PhotographsOptions, TrainOptions, averaged, describe, evaluate, last_averaged, toy, train,
+};
 
 use console::Console;
 
@@ -61,6 +63,12 @@ enum Command {
         /// Python interpreter with training/likeness/requirements.txt: measures distances between face embeddings
         #[arg(long, value_name = "PYTHON")]
         likeness: Option<PathBuf>,
+        /// Folder of photographs of faces from the front: measures how far images are from photographs
+        #[arg(long, value_name = "DIR", requires = "photographs_python")]
+        photographs: Option<PathBuf>,
+        /// Python interpreter with training/photographs/requirements.txt, which `cargo xtask evaluate` passes
+        #[arg(long, value_name = "PYTHON", requires = "photographs")]
+        photographs_python: Option<PathBuf>,
         /// New folder for report.json, report.html and pictures
         #[arg(long)]
         out: PathBuf,
@@ -131,7 +139,18 @@ enum Dtype {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Train { config, data, out, resume } => run_training(&config, &data, &out, resume),
-        Command::Evaluate { weights, data, config, seeds, clips, likeness, out, overwrite } => {
+        Command::Evaluate {
+            weights,
+            data,
+            config,
+            seeds,
+            clips,
+            likeness,
+            photographs,
+            photographs_python,
+            out,
+            overwrite,
+        } => {
             let config = match config {
                 Some(path) => ConfigFile::load(&path)?.config().clone(),
                 None => Config::default(),
@@ -144,6 +163,10 @@ fn main() -> anyhow::Result<()> {
                 seeds,
                 clips,
                 likeness: likeness.as_deref(),
+                photographs: photographs
+                    .as_deref()
+                    .zip(photographs_python.as_deref())
+                    .map(|(folder, python)| PhotographsOptions { folder, python }),
                 overwrite,
             };
             let report = evaluate::<Inner>(&options, &device())?;

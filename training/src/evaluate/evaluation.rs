@@ -17,6 +17,7 @@ use super::likeness::{self, Likeness};
 use super::lut::Lut;
 use super::measured::{BLIND_PAIRS, Measured, spread};
 use super::options::{EvaluateError, EvaluateOptions};
+use super::photographs::{self, Photographs};
 use super::report::{ModelReport, PairReport, Report};
 use super::summary::{Figures, Tone, skin_delta_e, summarize};
 use crate::commit::commit;
@@ -51,9 +52,12 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
         return Err(EvaluateError::Exists { path: options.out.into() });
     }
     let names = names(options)?;
+    // A tool that does not run shall say so now, not in the end.
     if let Some(python) = options.likeness {
-        // A tool that does not run shall say so now, not in the end.
         likeness::measure(python, &names, &[])?;
+    }
+    if let Some(photographs) = &options.photographs {
+        photographs::measure(photographs, &names, &[])?;
     }
     let candidates: Vec<Candidate> =
         names.iter().zip(options.weights).map(|(name, path)| Candidate::load(name, path)).collect::<Result<_, _>>()?;
@@ -88,6 +92,10 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
             pair.likeness = likeness;
         }
     }
+    let photographs = match &options.photographs {
+        Some(photographs) => photographs::measure(photographs, &names, &measured.iter().collect::<Vec<_>>())?,
+        None => BTreeMap::new(),
+    };
     let temporal: Vec<Option<Temporal>> = match &options.clips {
         Some(clips) => {
             let frames = read::load(data, clips, &[planes, vec![Plane::Depth]].concat())?;
@@ -97,7 +105,7 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
         }
         None => vec![None; names.len()],
     };
-    let report = sum_up(options, candidates, (seeds, lut_seeds), each, &temporal);
+    let report = sum_up(options, candidates, (seeds, lut_seeds), each, &temporal, &photographs);
     write(options.out, &report, &measured)?;
     Ok(report)
 }
@@ -167,13 +175,15 @@ fn melanin(scene: &Path) -> Option<f64> {
     scene["identity_parameters"]["melanin"].as_f64()
 }
 
-/// Sums the figures of all pairs up to a report. `temporal` has an entry for each candidate.
+/// Sums the figures of all pairs up to a report. `temporal` has an entry for each candidate, and so has `photographs`, if they
+/// were asked for.
 fn sum_up(
     options: &EvaluateOptions,
     candidates: Vec<Candidate>,
     (seeds, lut_seeds): (Seeds, Seeds),
     each: Vec<PairReport>,
     temporal: &[Option<Temporal>],
+    photographs: &BTreeMap<String, Photographs>,
 ) -> Report {
     let tones: Vec<Option<Tone>> = each.iter().map(|pair| pair.tone).collect();
     let pick = |of: &dyn Fn(&PairReport) -> Figures| each.iter().map(of).collect::<Vec<_>>();
@@ -189,6 +199,7 @@ fn sum_up(
             summary: summarize(&first, &pick(&|pair| pair.models[&name]), &tones),
             temporal: *temporal,
             likeness: options.likeness.map(|_| Likeness::of(&likeness, &name)),
+            photographs: photographs.get(&name).copied(),
         };
         (name, report)
     });

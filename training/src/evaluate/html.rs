@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::likeness::SAME_PERSON;
 use super::measured::{BLIND_PAIRS, Measured, spread};
+use super::photographs::Distance;
 use super::report::Report;
 use super::summary::Summary;
 use crate::measure::Scores;
@@ -44,6 +45,7 @@ pub fn page(report: &Report, measured: &[Measured]) -> String {
         );
     }
     likeness(&mut page, report);
+    photographs(&mut page, report);
     tones(&mut page, report);
     page += "<h2>Pair by pair</h2><p>Each dot is a pair. Below the line, the second image is nearer to the reference than \
              the first.</p>";
@@ -131,6 +133,37 @@ fn likeness(page: &mut String, report: &Report) {
         }
     }
     *page += "</table>";
+}
+
+/// Adds the distances to photographs, if they were measured.
+fn photographs(page: &mut String, report: &Report) {
+    let Some(main) = report.models[&report.default_model].photographs else { return };
+    let counts = main.counts;
+    let _ = write!(
+        page,
+        "<h2>Photographs</h2><p>Distance (KID) of {} faces to {} photographs of other people, in the features of two networks. \
+         0 is as far as photographs are from each other. Not compared: {} faces that were not found, {} that are turned \
+         aside or cut off, and {} photographs.</p><table><tr><th>model<th>features<th>first<th>second<th>reference<th>second ÷ first",
+        counts.pairs, counts.photographs, counts.undetected, counts.turned_or_cut, counts.left_out
+    );
+    let interval = |value: f64, [low, high]: [f64; 2]| format!("<td>{value:.3} ({low:.3}–{high:.3})");
+    let kid = |distance: Distance| interval(distance.kid, distance.kid_interval);
+    for (name, model) in &report.models {
+        for (features, distances) in model.photographs.iter().flat_map(|photographs| photographs.networks()) {
+            let _ = write!(page, "<tr><td>{}<td>{features}", escape(name));
+            let Some(found) = distances else {
+                *page += "<td>–<td>–<td>–<td>–";
+                continue;
+            };
+            *page += &[found.first, found.second, found.reference].map(kid).concat();
+            *page += &found
+                .ratio
+                .kid
+                .zip(found.ratio.kid_interval)
+                .map_or("<td>–".into(), |(kid, ends)| interval(kid, ends));
+        }
+    }
+    *page += "</table><p>In brackets, 95 % intervals by bootstrap over people.</p>";
 }
 
 /// Adds the table of skin tones, if tones are known.

@@ -6,9 +6,12 @@ mod likeness;
 mod lut;
 mod measured;
 mod options;
+mod photographs;
 mod report;
 mod summary;
+mod tool;
 
 pub use evaluation::evaluate;
 pub use options::{EvaluateError, EvaluateOptions};
+pub use photographs::PhotographsOptions;
 pub use report::Report;

@@ -7,7 +7,8 @@ use portrait_files::seeds::Seeds;
 use portrait_files::weights::WeightsFileError;
 use thiserror::Error;
 
-use super::likeness::LikenessError;
+use super::photographs::PhotographsOptions;
+use super::tool::ToolError;
 use crate::data::DatasetError;
 
 /// An evaluation to make.
@@ -27,6 +28,8 @@ pub struct EvaluateOptions<'a> {
     pub clips: Option<Seeds>,
     /// Python interpreter with `training/likeness/requirements.txt`, to measure distances between face embeddings.
     pub likeness: Option<&'a Path>,
+    /// Photographs to measure the distance to.
+    pub photographs: Option<PhotographsOptions<'a>>,
     /// Writes into a folder that has files.
     pub overwrite: bool,
 }
@@ -53,9 +56,9 @@ pub enum EvaluateError {
         /// Path of the folder.
         path: PathBuf,
     },
-    /// Distances between face embeddings cannot be measured.
+    /// Distances between face embeddings, or to photographs, cannot be measured.
     #[error(transparent)]
-    Likeness(#[from] LikenessError),
+    Tool(#[from] ToolError),
     /// A result cannot be written.
     #[error("{path}: {what}")]
     Write {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::likeness::{Likeness, PairLikeness};
+use super::photographs::Photographs;
 use super::summary::{Figures, Summary, Tone};
 use crate::measure::warping::Temporal;
 
@@ -46,6 +47,8 @@ pub struct ModelReport {
     pub temporal: Option<Temporal>,
     /// Distances between face embeddings, if they were asked for.
     pub likeness: Option<Likeness>,
+    /// Distances to photographs, if they were asked for.
+    pub photographs: Option<Photographs>,
 }
 
 /// The figures of an evaluation. [`Report::json`] is the content of `report.json`.
@@ -89,6 +92,7 @@ impl Report {
             "tone_groups": main.tone_groups,
             "temporal": self.models[&self.default_model].temporal,
             "likeness": self.models[&self.default_model].likeness,
+            "photographs": self.models[&self.default_model].photographs,
             "pairs": self.each.len(),
             "identities": self.identities,
             "seeds": self.seeds,
@@ -136,6 +140,9 @@ impl Report {
             );
             if let Some(likeness) = self.models.get(name).and_then(|model| model.likeness) {
                 let _ = writeln!(table, "{:12} {likeness}", "");
+            }
+            if let Some(photographs) = self.models.get(name).and_then(|model| model.photographs) {
+                let _ = writeln!(table, "{:12} {photographs}", "");
             }
         }
         table
