@@ -61,10 +61,7 @@ fn folders_that_only_look_like_seeds_are_told_and_not_read() {
     assert_eq!(load(&workshop.data(), &"0..1000".parse().unwrap(), &[]).unwrap().len(), 24);
     let warnings = warnings_of_run(&workshop, &toy_config(1, 5));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert_says(
-        &warnings[0],
-        &["10 entries", "look like pairs and were not read", "+0000004", "eight digits", "rename"],
-    );
+    assert_says(&warnings[0], &["looks like a pair and was not read, 10 in all", "+0000004", "eight digits", "rename"]);
 }
 
 #[test]

@@ -130,10 +130,10 @@ fn strays(folder: &Path) -> Option<String> {
     let listing = Listing::read(folder).ok()?;
     (!listing.strays.is_empty()).then(|| {
         format!(
-            "{} entries of {} look like pairs and were not read: {}. A pair is a folder named by its seed with eight digits; \
-             rename them, or move them elsewhere",
-            listing.strays.len(),
+            "{} has what looks like a pair and was not read, {} in all: {}. A pair is a folder named by its seed with eight \
+             digits; rename it, or move it elsewhere",
             folder.display(),
+            listing.strays.len(),
             listing.strays_in_words()
         )
     })
