@@ -24,7 +24,7 @@ def read(path):
     """`{"cases": [{"name", "person", "first", "reference", "seconds": {model: picture}}]}`, with paths relative to the file."""
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; expected a manifest") from error
     except ValueError as error:

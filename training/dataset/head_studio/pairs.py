@@ -86,7 +86,7 @@ def is_made(out, seed, size_px, samples, light_groups=False):
     folder = seed_folder(out, seed)
     if not storage.is_finished(folder, FILES):
         return False
-    made = json.loads((folder / "scene.json").read_text())
+    made = json.loads(storage.read_text(folder / "scene.json"))
     if (made["size_px"], made["samples"]) != (size_px, samples):
         raise storage.UsageError(
             f"{folder} was made with --size {made['size_px']} --samples {made['samples']}, not --size {size_px} "

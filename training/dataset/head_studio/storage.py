@@ -124,6 +124,12 @@ def _delete_abandoned(path):
                     other.unlink()
 
 
+def read_text(path):
+    """The text of a JSON or TOML file as any editor writes it: UTF-8 with or without a byte order mark, or UTF-16."""
+    content = Path(path).read_bytes()
+    return content.decode(json.detect_encoding(content))
+
+
 def write_bytes(path, content):
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -148,7 +154,7 @@ def finish(folder, names):
 def is_finished(folder, names):
     """True if the manifest exists, lists `names`, and every file still matches it."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads(read_text(folder / MANIFEST))
         files = manifest["files"]
         return manifest["format"] == FORMAT and set(files) >= set(names) and all(
             _fingerprint(folder / name) == expected for name, expected in files.items())

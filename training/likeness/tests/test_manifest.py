@@ -29,6 +29,11 @@ class Manifests(unittest.TestCase):
         self.assertEqual((case.name, case.person, case.first), ("7", "anna", self.path.parent / "a.png"))
         self.assertEqual(case.seconds, {"toy": self.path.parent / "c.png"})
 
+    def test_an_editor_may_have_saved_it_again(self):
+        for encoding in ("utf-8-sig", "utf-16"):
+            self.path.write_bytes(json.dumps({"cases": [CASE]}).encode(encoding))
+            self.assertEqual(len(manifest.read(self.path)), 1, encoding)
+
     def test_no_cases_are_fine(self):
         self.path.write_text('{"cases": []}')
         self.assertEqual(manifest.read(self.path), [])

@@ -170,6 +170,7 @@ fn main() -> anyhow::Result<()> {
                 overwrite,
             };
             let report = evaluate::<Inner>(&options, &device())?;
+            report.warnings.iter().for_each(|what| println!("warning: {what}"));
             print!("{}", report.table());
             println!("written to {}", out.display());
             Ok(())

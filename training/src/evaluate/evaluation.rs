@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::backend::Backend;
 use portrait_files::folder::{is_empty, seed_folder};
 use portrait_files::manifest::Fingerprint;
+use portrait_files::name::folded;
 use portrait_files::seeds::Seeds;
 use portrait_files::{atomic, bounded, weights};
 use portrait_network::{Model, Plane, Recommended};
@@ -21,7 +22,7 @@ use super::photographs::{self, Photographs};
 use super::report::{ModelReport, PairReport, Report};
 use super::summary::{Figures, Tone, skin_delta_e, summarize};
 use crate::commit::commit;
-use crate::data::{Pair, WeightTable, read};
+use crate::data::{Pair, WeightTable, doubts, read};
 use crate::measure::warping::{Frame, Temporal, warping_error};
 use crate::measure::{compare, second_image};
 use crate::networks::Generator;
@@ -67,6 +68,7 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
     let planes: Vec<Plane> = candidates.iter().flat_map(|found| found.model.graph().spec().inputs.clone()).collect();
     let pairs = read::load(data, &seeds, &planes)?;
     read::check_identities(&train, &pairs)?;
+    let warnings = doubts::doubts(data, &train.iter().chain(&pairs).collect::<Vec<&Pair>>());
 
     // Every image that is measured or shown, made once.
     let table = WeightTable::new(&config.loss.importance, &train);
@@ -105,7 +107,8 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
         }
         None => vec![None; names.len()],
     };
-    let report = sum_up(options, candidates, (seeds, lut_seeds), each, &temporal, &photographs);
+    let report =
+        Report { warnings, ..sum_up(options, candidates, (seeds, lut_seeds), each, &temporal, &photographs) };
     write(options.out, &report, &measured)?;
     Ok(report)
 }
@@ -211,8 +214,9 @@ fn sum_up(
         lut: summarize(&first, &pick(&|pair| pair.lut), &tones),
         seeds,
         lut_seeds,
-        identities: each.iter().map(|pair| &pair.identity).collect::<BTreeSet<_>>().len(),
+        identities: each.iter().map(|pair| folded(&pair.identity)).collect::<BTreeSet<_>>().len(),
         commit: commit(),
+        warnings: Vec::new(),
         each,
     }
 }

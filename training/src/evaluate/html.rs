@@ -36,6 +36,9 @@ pub fn page(report: &Report, measured: &[Measured]) -> String {
         escape(&report.seeds.to_string()),
         escape(&report.lut_seeds.to_string()),
     );
+    for what in &report.warnings {
+        let _ = write!(page, "<p><strong>Warning:</strong> {}.</p>", escape(what));
+    }
     methods(&mut page, report);
     if let Some(still) = report.models[&report.default_model].temporal {
         let _ = write!(

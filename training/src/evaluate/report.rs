@@ -70,6 +70,8 @@ pub struct Report {
     pub identities: usize,
     /// Commit of this program.
     pub commit: String,
+    /// Sentences about what is probably wrong with the pairs.
+    pub warnings: Vec<String>,
     /// Figures of each pair.
     pub each: Vec<PairReport>,
 }
@@ -98,6 +100,7 @@ impl Report {
             "seeds": self.seeds,
             "lut_seeds": self.lut_seeds,
             "commit": self.commit,
+            "warnings": self.warnings,
             "first": self.first,
             "lut": self.lut,
             "models": self.models,

@@ -84,6 +84,13 @@ pub enum Event {
         /// Parameters of the generator.
         parameters: usize,
     },
+    /// Something is probably wrong with the pairs. Training begins nevertheless.
+    Warned {
+        /// Steps done.
+        step: u64,
+        /// Pairs, numbers, and what to do.
+        what: String,
+    },
     /// Some steps are done.
     Step {
         /// Steps done.

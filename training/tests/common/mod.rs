@@ -1,9 +1,11 @@
 //! A toy dataset and run in a temporary folder.
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by test binaries that each use a part")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use image::DynamicImage;
 use portrait_files::config::ConfigFile;
 use portrait_files::seeds::Seeds;
 use portrait_training::backend::{Training, devices};
@@ -100,4 +102,31 @@ pub fn logged_steps(log: &Path) -> Vec<serde_json::Value> {
         assert!(timeless.remove("seconds_per_step").is_some() && timeless.remove("max_steps").is_some());
     }
     steps
+}
+
+/// Checks that a text holds every part.
+#[track_caller]
+pub fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+/// Returns every file below a folder, with its content.
+pub fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(&path).unwrap_or_default());
+        }
+    }
+    found
+}
+
+/// Changes an image in its file.
+pub fn edit(path: &Path, edit: impl Fn(DynamicImage) -> DynamicImage) {
+    edit(image::open(path).unwrap()).save(path).unwrap();
 }

@@ -18,7 +18,7 @@ import tomllib
 from dataclasses import dataclass, field, fields
 
 from ..materials import SUBSURFACE_SCALE_M
-from ..storage import UsageError
+from ..storage import UsageError, read_text
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def read_settings(glb):
     if not path.exists():
         return Settings()
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: is no readable TOML: {error}") from error
     found = _table(path, "tables", Settings, found)

@@ -5,6 +5,7 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
@@ -173,6 +174,13 @@ class Refusing(OnFiles):
         self.path.with_suffix(".toml").write_text('[roles]\n"Part 7" = "cloth"\n')
         self.assertEqual(import_head(self.path).head.parts[-1].role, "cloth")
 
+    def test_a_toml_is_read_as_any_editor_saves_it(self):
+        game_head.write_head(self.path, names={"Skin": "K\u00f6rper"})
+        for encoding in ("utf-8-sig", "utf-16"):
+            self.path.with_suffix(".toml").write_bytes('[roles]\r\n"K\u00f6rper" = "skin"\r\n'.encode(encoding))
+            import_head.cache_clear()
+            self.assert_in_place(import_head(self.path).head)
+
     def test_encoded_content_is_refused_with_the_command_that_decodes_it(self):
         for extension, command in (("EXT_meshopt_compression", "npx @gltf-transform/cli copy "),
                                    ("KHR_draco_mesh_compression", "npx @gltf-transform/cli copy "),
@@ -315,6 +323,13 @@ class Casting(unittest.TestCase):
 
 
 class Scenes(OnFiles):
+    def test_a_head_is_the_same_in_both_unicode_forms_of_its_name(self):
+        from head_studio.imported import scenes
+
+        heads = [SimpleNamespace(path=Path(name), sha256="") for name in ("Zo\u00eb.glb", "elsewhere/Zoe\u0308.glb")]
+        composed, decomposed = ((scenes.source_of(head.path), scenes.identity_of(head).number) for head in heads)
+        self.assertEqual(composed, decomposed)
+
     def test_a_seed_becomes_a_finished_scene_that_names_its_source(self):
         from head_studio.imported import scenes
 
