@@ -140,7 +140,8 @@ impl Plugin for PortraitRealismPlugin {
             .init_resource::<PortraitKernels>()
             .insert_resource(PortraitRealismSupported::no_renderer())
             .init_resource::<extract::faces::ExtractedFaces>()
-            .init_resource::<extract::bounds::MorphReaches>()
+            .init_resource::<extract::measure::MeasuredMeshes>()
+            .init_resource::<extract::parts::JointUsers>()
             .init_resource::<extract::overlays::OverlaidViews>()
             .init_resource::<extract::canvases::Canvases>()
             .init_gpu_resource::<extract::prepasses::HiddenViews>()
@@ -152,8 +153,12 @@ impl Plugin for PortraitRealismPlugin {
             .add_systems(
                 ExtractSchedule,
                 (
-                    extract::faces::extract_faces.run_if(extract::faces::app_has_meshes),
-                    extract::exclusion::extract_exclusions,
+                    (
+                        extract::parts::keep_up_with_meshes,
+                        (extract::faces::extract_faces, extract::exclusion::extract_exclusions),
+                    )
+                        .chain()
+                        .run_if(extract::faces::app_has_meshes),
                     extract::prepasses::extract_prepasses,
                     extract::reports::report_status,
                     extract::reports::report_support.run_if(resource_changed::<PortraitRealismSupported>),

@@ -70,8 +70,8 @@ fn scales() -> impl Iterator<Item = u32> {
 /// The place of a face on screen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FaceBounds {
-    /// Upper left and lower right corner, pixels from the viewport's corner, y down, without margin; cut where the face goes behind the
-    /// camera, and nowhere else.
+    /// Upper left and lower right corner, pixels from the viewport's corner, y down, without margin; cut at the near and the far plane, and
+    /// nowhere else.
     low: Vec2,
     high: Vec2,
     viewport_px: URect,
@@ -181,25 +181,31 @@ pub fn face_region(corners: &[Vec3; 8], clip_from_world: Mat4, viewport_px: URec
     FaceBounds::new(corners, clip_from_world, viewport_px)?.region(MAX_NETWORK_PX)
 }
 
-/// Returns the bounds, in normalised device coordinates, of the part of the box in front of the camera.
+/// Returns the bounds, in normalised device coordinates, of the part of the box between the near and the far plane.
 fn project(corners: &[Vec3; 8], clip_from_world: Mat4) -> Option<(Vec2, Vec2)> {
     let clip = corners.map(|corner| clip_from_world * corner.extend(1.0));
     if clip.iter().any(|corner| !corner.is_finite()) {
         return None;
     }
-    // The plane that the box is cut at, just in front of the camera; relative, since worlds differ in scale.
-    let near = clip.iter().map(|corner| corner.w.abs()).fold(0.0, f32::max) * 1e-3;
+    // In front of the eye as well, relative to the box, since worlds differ in scale.
+    let least = clip.iter().map(|corner| corner.w.abs()).fold(0.0, f32::max) * 1e-3;
+    let distances = |corner: Vec4| [corner.w - least, corner.w - corner.z, corner.z];
     let mut bounds: Option<(Vec2, Vec2)> = None;
-    let mut include = |corner: Vec4| {
-        let point = Vec2::new(corner.x, corner.y) / corner.w;
-        let (min, max) = bounds.unwrap_or((point, point));
-        bounds = Some((min.min(point), max.max(point)));
-    };
-    clip.iter().filter(|corner| corner.w > near).for_each(|&corner| include(corner));
-    for (from, to) in EDGES {
-        let (from, to) = (clip[from], clip[to]);
-        if (from.w > near) != (to.w > near) {
-            include(from.lerp(to, (near - from.w) / (to.w - from.w)));
+    for (from, to) in EDGES.map(|(from, to)| (clip[from], clip[to])) {
+        // The planes do not cross in front of the eye, so what is left of the edges bounds what is left of the box.
+        let (mut start, mut end) = (0.0_f32, 1.0_f32);
+        for (from, to) in distances(from).into_iter().zip(distances(to)) {
+            match (from >= 0.0, to >= 0.0) {
+                (true, true) => {}
+                (true, false) => end = end.min(from / (from - to)),
+                (false, true) => start = start.max(from / (from - to)),
+                (false, false) => end = f32::NEG_INFINITY,
+            }
+        }
+        for corner in [start, end].into_iter().filter(|_| start <= end).map(|at| from.lerp(to, at)) {
+            let point = Vec2::new(corner.x, corner.y) / corner.w;
+            let (min, max) = bounds.unwrap_or((point, point));
+            bounds = Some((min.min(point), max.max(point)));
         }
     }
     bounds.filter(|(min, max)| min.is_finite() && max.is_finite())
@@ -365,7 +371,12 @@ mod tests {
 
     #[test]
     fn orthographic_cameras_work() {
+        // Depths are reversed, as Bevy's are.
         let camera = Mat4::orthographic_rh(-2.0, 2.0, -1.5, 1.5, 100.0, 0.1);
+        for distance in [-5.0, 0.0, 200.0] {
+            let face = face_at(Vec3::new(0.0, 0.0, -distance), 0.09);
+            assert_eq!(face_region(&face, camera, VIEWPORT), None, "{distance} in front of the camera");
+        }
         let region = face_region(&face_at(Vec3::new(0.0, 0.0, -5.0), 0.5), camera, VIEWPORT).unwrap();
         assert!(region.rect_px.width().abs_diff(208) <= 16, "{region:?}");
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use image::RgbImage;
+use serde_json::{Value, json};
 
 /// Width and height of the pictures, pixels.
 const SIZE_PX: (u32, u32) = (160, 128);
@@ -23,6 +24,11 @@ fn picture(example: &str, arguments: &[&str], folder: &Path) -> RgbImage {
 }
 
 fn picture_of(example: &str, arguments: &[&str], size_px: (u32, u32), folder: &Path) -> RgbImage {
+    picture_and_words(example, arguments, size_px, folder).0
+}
+
+/// Returns the picture that an example draws, and what it says.
+fn picture_and_words(example: &str, arguments: &[&str], size_px: (u32, u32), folder: &Path) -> (RgbImage, String) {
     let path = folder.join("picture.png");
     let mut command = example_command(example);
     command.args(arguments).args(["--frames", "2", "--size", &format!("{}x{}", size_px.0, size_px.1), "--overwrite"]);
@@ -36,7 +42,7 @@ fn picture_of(example: &str, arguments: &[&str], size_px: (u32, u32), folder: &P
     println!("{example} {arguments:?}: luma spreads by {spread} of 255, {skin} of it is skin");
     assert!(spread >= MIN_SPREAD, "{example} draws a flat picture: its luma spreads by {spread} of 255");
     assert!(skin >= MIN_SKIN, "{example} shows no face: {skin} of its picture is skin");
-    picture
+    (picture, String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn example_command(example: &str) -> Command {
@@ -152,5 +158,164 @@ fn files_that_hold_no_face_are_refused_with_a_reason() {
     let said = own("assets/heads/demo.glb", &["--face", "Nose"]);
     for part in ["is called Nose", "Head", "TeethUpper"] {
         assert!(said.contains(part), "{part} is not in {said}");
+    }
+}
+
+/// Rings of a head with its neck, and of shoulders in a shirt, from top to bottom: height, half width and half depth, metres.
+const HEAD_RINGS: [[f32; 3]; 8] = [
+    [1.72, 0.01, 0.01],
+    [1.70, 0.06, 0.07],
+    [1.65, 0.08, 0.10],
+    [1.58, 0.085, 0.10],
+    [1.53, 0.06, 0.08],
+    [1.50, 0.05, 0.05],
+    [1.48, 0.05, 0.05],
+    [1.46, 0.06, 0.06],
+];
+const SHIRT_RINGS: [[f32; 3]; 5] =
+    [[1.46, 0.06, 0.06], [1.44, 0.2, 0.1], [1.41, 0.24, 0.11], [1.33, 0.23, 0.12], [1.25, 0.15, 0.12]];
+/// Points around a ring.
+const SEGMENTS: u16 = 24;
+
+/// Writes head and shoulders as one mesh of two materials, skin and a blue shirt; `has_bones` ties what is above the chin to a bone.
+fn write_bust(folder: &Path, has_bones: bool) -> String {
+    let (mut bytes, mut views, mut accessors) = (Vec::<u8>::new(), Vec::<Value>::new(), Vec::<Value>::new());
+    let mut push = |data: Vec<u8>, count: usize, component: u32, kind: &str, bounds: Option<[[f32; 3]; 2]>| {
+        views.push(json!({ "buffer": 0, "byteOffset": bytes.len(), "byteLength": data.len() }));
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        let mut accessor =
+            json!({ "bufferView": views.len() - 1, "count": count, "componentType": component, "type": kind });
+        if let Some([min, max]) = bounds {
+            (accessor["min"], accessor["max"]) = (json!(min), json!(max));
+        }
+        accessors.push(accessor);
+        accessors.len() - 1
+    };
+    let floats = |floats: &[f32]| -> Vec<u8> { floats.iter().flat_map(|it| it.to_le_bytes()).collect() };
+    let mut primitives = Vec::new();
+    for (material, rings) in [&HEAD_RINGS[..], &SHIRT_RINGS[..]].into_iter().enumerate() {
+        let points = rings.iter().flat_map(|ring| (0..SEGMENTS).map(move |at| (ring, at)));
+        let angle = |at: u16| f32::from(at) / f32::from(SEGMENTS) * std::f32::consts::TAU;
+        let place = |([y, x, z], at): (&[f32; 3], u16)| [x * angle(at).sin(), *y, z * angle(at).cos()];
+        let places: Vec<[f32; 3]> = points.clone().map(place).collect();
+        let normals: Vec<[f32; 3]> = points.map(|(_, at)| [angle(at).sin(), 0.0, angle(at).cos()]).collect();
+        let bounds = places.iter().fold([[f32::MAX; 3], [f32::MIN; 3]], |[min, max], place| {
+            [
+                std::array::from_fn(|axis| min[axis].min(place[axis])),
+                std::array::from_fn(|axis| max[axis].max(place[axis])),
+            ]
+        });
+        let (count, last) = (places.len(), rings.len() as u16 - 1);
+        let triangles = (0..last * SEGMENTS).flat_map(|at| {
+            let (ring, next) = (at / SEGMENTS * SEGMENTS, (at + 1) % SEGMENTS);
+            let [a, b] = [ring + at % SEGMENTS, ring + next];
+            [a, a + SEGMENTS, b, b, a + SEGMENTS, b + SEGMENTS]
+        });
+        let indices: Vec<u8> = triangles.flat_map(u16::to_le_bytes).collect();
+        let mut attributes = json!({
+            "POSITION": push(floats(places.as_flattened()), count, 5126, "VEC3", Some(bounds)),
+            "NORMAL": push(floats(normals.as_flattened()), count, 5126, "VEC3", None),
+        });
+        if has_bones {
+            let joint =
+                |place: &[f32; 3]| [if material == 0 && place[1] > 1.51 { 2 } else { material as u8 ^ 1 }, 0, 0, 0];
+            let joints: Vec<u8> = places.iter().flat_map(joint).collect();
+            let weights: Vec<f32> = places.iter().flat_map(|_| [1.0, 0.0, 0.0, 0.0]).collect();
+            attributes["JOINTS_0"] = json!(push(joints, count, 5121, "VEC4", None));
+            attributes["WEIGHTS_0"] = json!(push(floats(&weights), count, 5126, "VEC4", None));
+        }
+        let indices = push(indices.clone(), indices.len() / 2, 5123, "SCALAR", None);
+        primitives.push(json!({ "attributes": attributes, "indices": indices, "material": material }));
+    }
+    let color = |color: [f32; 4]| json!({ "doubleSided": true, "pbrMetallicRoughness": { "baseColorFactor": color, "metallicFactor": 0.0 } });
+    let mut gltf = json!({
+        "asset": { "version": "2.0" },
+        "scene": 0,
+        "scenes": [{ "nodes": [0] }],
+        "nodes": [{ "name": "Bust", "mesh": 0 }],
+        "meshes": [{ "primitives": primitives }],
+        "materials": [color([0.7, 0.42, 0.3, 1.0]), color([0.05, 0.1, 0.7, 1.0])],
+    });
+    if has_bones {
+        // Joint 0 is the chest, 1 the neck and 2 the head.
+        gltf["nodes"] = json!([
+            { "name": "Bust", "children": [1, 2] },
+            { "name": "Body", "mesh": 0, "skin": 0 },
+            { "name": "mixamorig:Spine", "children": [3] },
+            { "name": "mixamorig:Neck", "children": [4] },
+            { "name": "mixamorig:Head" },
+        ]);
+        gltf["skins"] = json!([{ "joints": [2, 3, 4] }]);
+    }
+    (gltf["bufferViews"], gltf["accessors"]) = (json!(views), json!(accessors));
+    gltf["buffers"] = json!([{ "uri": "bust.bin", "byteLength": bytes.len() }]);
+    std::fs::write(folder.join("bust.bin"), bytes).expect("a temporary file");
+    let path = folder.join("bust.gltf");
+    std::fs::write(&path, gltf.to_string()).expect("a temporary file");
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_bust_is_framed_by_its_head_which_is_found_by_shape_or_by_bone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (has_bones, more, says) in [
+        (false, &[][..], "what is above the neck"),
+        (true, &[][..], "the bone mixamorig:Head"),
+        (true, &["--face", "*Head"][..], "the face is mixamorig:Head"),
+    ] {
+        let file = write_bust(folder.path(), has_bones);
+        let arguments = [&[file.as_str()], more].concat();
+        let (on, words) = picture_and_words("bring_your_own", &arguments, SIZE_PX, folder.path());
+        assert!(words.contains(says), "{says} is not in {words}");
+        let off = picture("bring_your_own", &[&arguments[..], &["--off"]].concat(), folder.path());
+        // The head fills the picture, and the shirt is hardly touched.
+        let skin = share(off.pixels().map(|px| is_skin(px.0)));
+        assert!(skin >= 0.15, "{says}: {skin} of the picture is skin");
+        let changed: Vec<[u8; 3]> =
+            off.pixels().zip(on.pixels()).filter(|(off, on)| off != on).map(|(off, _)| off.0).collect();
+        let shirt = share(changed.iter().map(|[r, _, b]| *b > r.saturating_add(40)));
+        assert!(
+            changed.len() > 1_000 && shirt < 0.1,
+            "{says}: {} pixels changed, {shirt} of them shirt",
+            changed.len()
+        );
+    }
+}
+
+#[test]
+fn files_that_bevy_cannot_read_are_refused_in_one_line_with_the_way_out() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let required = |extensions: &[&str]| json!({ "asset": { "version": "2.0" }, "extensionsRequired": extensions });
+    let image =
+        |image: Value| json!({ "asset": { "version": "2.0" }, "images": [image], "textures": [{ "source": 0 }] });
+    let webp = json!({
+        "asset": { "version": "2.0" }, "extensionsUsed": ["EXT_texture_webp"], "images": [{ "uri": "skin.webp" }],
+        "textures": [{ "extensions": { "EXT_texture_webp": { "source": 0 } } }]
+    });
+    for (gltf, parts) in [
+        (required(&["EXT_meshopt_compression"]), &["meshopt", "@gltf-transform/cli cp "][..]),
+        (required(&["KHR_meshopt_compression"]), &["meshopt", "@gltf-transform/cli cp "]),
+        (required(&["KHR_draco_mesh_compression"]), &["Draco", "@gltf-transform/cli cp "]),
+        (required(&["KHR_mesh_quantization", "EXT_meshopt_compression"]), &["meshopt", "quantised", "dequantize "]),
+        (required(&["EXT_texture_webp"]), &["WebP", "png ", "--formats webp"]),
+        (required(&["KHR_texture_basisu"]), &["KTX2", "ktxdecompress "]),
+        (webp, &["WebP"]),
+        (image(json!({ "uri": "skin.WEBP" })), &["WebP"]),
+        (image(json!({ "mimeType": "image/ktx2", "bufferView": 0 })), &["KTX2"]),
+        (required(&["EXT_texture_webp", "KHR_draco_mesh_compression"]), &["Draco", "WebP", "png "]),
+    ] {
+        let text = gltf.to_string();
+        let glb = [&b"glTF"[..], &2_u32.to_le_bytes(), &(20 + text.len() as u32).to_le_bytes()];
+        let glb = [&glb.concat()[..], &(text.len() as u32).to_le_bytes(), b"JSON", text.as_bytes()].concat();
+        for (name, bytes) in [("hero.gltf", text.clone().into_bytes()), ("hero.glb", glb)] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).expect("a temporary file");
+            let out = folder.path().join("picture.png");
+            let path = path.to_string_lossy().into_owned();
+            let said = complaint("bring_your_own", &[&path, "--frames", "1", "--out", &out.to_string_lossy()]);
+            assert!(parts.iter().chain(&[name]).all(|part| said.contains(part)), "{gltf}: {said}");
+            assert_eq!(said.trim().lines().count(), 1, "one line: {said}");
+        }
     }
 }

@@ -135,21 +135,31 @@ pub enum PortraitMaskSpace {
     /// The camera's viewport.
     #[default]
     Screen,
-    /// The face's bounds, seen from the front (along the entity's -Z, as glTF has it): it turns with the face, and lies on it like a
-    /// projected decal. Adds Bevy's `DepthPrepass` to the camera. Faces in a common region share the bounds of the largest.
+    /// The face's bounds, seen from the front: it turns with the face, and lies on it like a projected decal. What looks along the entity's
+    /// +Z is in front, as in glTF. An entity of a glTF file that does not stand upright in it, as where an exporter turned the root of a
+    /// model with Z up, and a joint of a skin have the axes of the file, as they were when the face was first seen; so has what Bevy's
+    /// `GltfConvertCoordinates` turned about. Adds Bevy's `DepthPrepass` to the camera. Faces in a common region share the bounds of the
+    /// largest.
     Face,
 }
 
 /// Protects an entity from being painted over: a helmet, a hand, glasses. Where it is in front of a face, the frame stays as it is.
 ///
-/// It covers the boxes ([`Aabb`]) of the entity and its descendants: a pixel whose surface lies in one of them is left alone.
-/// Surfaces are found by depth, so it adds Bevy's `DepthPrepass` to cameras that enhance faces.
+/// It covers boxes around what the entity and its descendants draw, as [`PortraitFace`] finds them: a pixel whose surface lies in one of
+/// them is left alone. On a joint of a skin, such as a hand's, it covers the vertices that the joint moves. What a camera does not draw it
+/// does not protect there. Surfaces are found by depth, so it adds Bevy's `DepthPrepass` to cameras that enhance faces.
 ///
 /// Surfaces that are nearer to the camera than a face's box by a fifth of the face's radius are left alone even without it, on cameras with
 /// a `DepthPrepass`.
-#[derive(Component, Reflect, Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// What never has bounds, such as particles, is warned about once.
+#[derive(Component, Reflect, Clone, Copy, Debug, Default, PartialEq)]
 #[reflect(Component, Default, Debug, Clone, PartialEq)]
 pub struct PortraitExclude {
+    /// The box that is protected, in the entity's local space. Default: `None`, boxes around what the entity and its descendants draw.
+    ///
+    /// Give it for what has no bounds of its own: particles, or meshes that a shader moves.
+    pub bounds: Option<Aabb>,
     /// Protects everything that is seen through the entity's boxes as well. Set it for what is blended and has no depth: glass, smoke.
     /// Default: `false`.
     pub see_through: bool,
@@ -157,14 +167,20 @@ pub struct PortraitExclude {
 
 /// Marks the entity of a face or head: the part of the frame around it is enhanced.
 ///
-/// A face that is hidden, or on other render layers than the camera, is skipped. A face smaller than 24 pixels on screen fades out, and
-/// faces that overlap are enhanced as one.
+/// The face is what the entity and its descendants draw: their boxes ([`Aabb`]), moved as skins and morph targets move the meshes. On a
+/// joint of a skin, such as the head bone of a character that is one mesh, the face is the vertices of which the joint and the joints below
+/// it hold half of the weights or more.
+///
+/// Each camera sees a face as it draws it: a part that is hidden, or on other render layers than the camera, does not belong to the face
+/// there, and no layers are layer 0, as everywhere in Bevy. Of a face of which a camera draws nothing, or that it looks at from within,
+/// nothing is enhanced. A face smaller than 24 pixels on screen fades out, and faces that overlap are enhanced as one.
+///
+/// A face that never gets bounds, such as that of a joint without vertices, is warned about once.
 #[derive(Component, Reflect, Clone, Debug, Default)]
 #[reflect(Component, Default, Debug, Clone)]
 pub struct PortraitFace {
-    /// The face's box in the entity's local space. Default: `None`, the boxes ([`Aabb`]) of the entity and its
-    /// descendants.
+    /// The face's box in the entity's local space. Default: `None`, the box around what the entity and its descendants draw.
     ///
-    /// Give it for a head that is one mesh with a body, or for a skinned mesh that moves far from its rest pose.
+    /// Give it for a head that is one mesh with a body and has no joint of its own, or for a mesh that a shader moves.
     pub bounds: Option<Aabb>,
 }

@@ -21,7 +21,8 @@ const LISTED_NAMES: usize = 40;
 
 /// Marks the faces of a scene. Add it to the scene's root, beside `WorldAssetRoot`: entities below it get a [`PortraitFace`] as they appear,
 /// also when the scene is loaded again. A face is
-/// - an entity whose [`Name`] is among [`names`](Self::names), or
+/// - an entity whose [`Name`] is among [`names`](Self::names): a mesh, a node with meshes below it, or a bone such as
+///   `mixamorig:Head`, whose face is the vertices that it moves, or
 /// - a glTF node whose extras (in Blender: custom properties of the object, exported with *Include → Custom Properties*)
 ///   hold `"portrait_face": true`, or `"portrait_face": [x, y, z, x, y, z]` with the lower and the upper corner of
 ///   [`PortraitFace::bounds`], in the node's own space as in the file: metres, y up.

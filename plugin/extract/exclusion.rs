@@ -1,15 +1,19 @@
 //! Boxes that must never be painted over, from the main world to the GPU.
 
 use bevy::camera::primitives::Aabb;
-use bevy::camera::visibility::InheritedVisibility;
+use bevy::ecs::entity::EntityHashMap;
 use bevy::ecs::prelude::*;
 use bevy::math::{Affine3A, Mat4, Vec3};
 use bevy::render::Extract;
-use bevy::render::render_resource::{ShaderType, StorageBuffer};
+use bevy::render::render_resource::{Buffer, ShaderType, StorageBuffer};
 use bevy::render::renderer::{RenderDevice, RenderQueue};
-use bevy::transform::components::GlobalTransform;
 
-use crate::api::settings::{PortraitExclude, PortraitRealism};
+use crate::api::settings::PortraitExclude;
+use crate::extract::boundless::Boundless;
+use crate::extract::measure::MeasuredMeshes;
+use crate::extract::parts::{JointUsers, Part, Parts};
+use crate::extract::scene::MainScene;
+use crate::extract::sight::Sight;
 
 /// A box grows by this share of its size on each side: surfaces lie on its sides.
 const PADDING: f32 = 0.02;
@@ -26,7 +30,7 @@ pub struct ExcludedBox {
 }
 
 impl ExcludedBox {
-    /// Makes a box of a mesh's bounds. Returns `None` where the mesh's transform has no inverse.
+    /// Makes a box of bounds and their transform to the world. Returns `None` where the transform has no inverse.
     pub fn new(bounds: &Aabb, world_from_local: &Affine3A, see_through: bool) -> Option<Self> {
         let half = Vec3::from(bounds.half_extents);
         let half = half.max(Vec3::splat(half.max_element() * MIN_EXTENT)) * (1.0 + PADDING);
@@ -36,45 +40,93 @@ impl ExcludedBox {
     }
 }
 
-/// The boxes of this frame, and the same on the GPU.
+/// The boxes of this frame for each camera, and the same on the GPU. Cameras are entities of the main world.
 #[derive(Resource, Default)]
-pub(crate) struct Exclusions {
-    pub boxes: Vec<ExcludedBox>,
-    pub buffer: StorageBuffer<Vec<ExcludedBox>>,
+pub(crate) struct Exclusions(EntityHashMap<ViewExclusions>);
+
+/// The boxes that a camera draws something of.
+#[derive(Default)]
+struct ViewExclusions {
+    boxes: Vec<ExcludedBox>,
+    buffer: StorageBuffer<Vec<ExcludedBox>>,
 }
 
 impl Exclusions {
-    /// Brings the boxes to the GPU. A buffer is made even for none, because the composite stage's layout requires one.
-    pub fn write(&mut self, device: &RenderDevice, queue: &RenderQueue) {
-        if self.buffer.buffer().is_some() && *self.buffer.get() == self.boxes {
+    /// Returns the number of boxes that a camera draws something of.
+    pub fn count(&self, camera: Entity) -> u32 {
+        self.0.get(&camera).map_or(0, |view| view.boxes.len() as u32)
+    }
+
+    /// Brings a camera's boxes to the GPU. A buffer is made even for none, because the composite stage's layout requires one.
+    pub fn write(&mut self, camera: Entity, device: &RenderDevice, queue: &RenderQueue) {
+        let ViewExclusions { boxes, buffer } = self.0.entry(camera).or_default();
+        if buffer.buffer().is_some() && *buffer.get() == *boxes {
             return;
         }
-        self.buffer.set(self.boxes.clone());
-        self.buffer.write_buffer(device, queue);
+        buffer.set(boxes.clone());
+        buffer.write_buffer(device, queue);
+    }
+
+    /// Returns a camera's boxes on the GPU.
+    pub fn buffer(&self, camera: Entity) -> Option<&Buffer> {
+        self.0.get(&camera)?.buffer.buffer()
     }
 }
 
-/// Extracts the boxes of everything visible that is excluded, as long as a camera's effect is on.
+/// Extracts the boxes of everything excluded that a camera draws, as long as a camera's effect is on.
 pub(crate) fn extract_exclusions(
     mut exclusions: ResMut<Exclusions>,
-    cameras: Extract<Query<&PortraitRealism>>,
-    excluded: Extract<Query<(Entity, &PortraitExclude, Option<&InheritedVisibility>)>>,
-    parts: Extract<Query<(&GlobalTransform, &Aabb)>>,
-    children: Extract<Query<&Children>>,
+    excluded: Extract<Query<(Entity, &PortraitExclude)>>,
+    scene: Extract<MainScene>,
+    users: Res<JointUsers>,
+    mut measured: ResMut<MeasuredMeshes>,
+    mut boundless: Local<Boundless>,
 ) {
-    exclusions.boxes.clear();
-    if !cameras.iter().any(PortraitRealism::is_active) {
+    let MainScene { parts, sights, reasons } = &*scene;
+    let viewers = sights.viewers();
+    exclusions.0.retain(|camera, view| {
+        view.boxes.clear();
+        viewers.iter().any(|viewer| viewer.entity == *camera)
+    });
+    boundless.retain(|entity| excluded.contains(entity));
+    if viewers.is_empty() {
         return;
     }
-    for (entity, exclude, visibility) in &excluded {
-        if visibility.is_some_and(|visibility| !visibility.get()) {
+    for (entity, exclude) in &excluded {
+        let marked = parts.of(entity, &users, &mut measured);
+        if exclude.bounds.is_none() && marked.parts.iter().all(|part| part.boxes.is_empty()) {
+            let what = ["PortraitExclude", "it protects nothing"];
+            boundless.warn(entity, &marked, what, parts, &users, reasons);
             continue;
         }
-        let family = std::iter::once(entity).chain(children.iter_descendants(entity));
-        let parts = family.filter_map(|part| parts.get(part).ok());
-        let boxes = parts.filter_map(|(part, bounds)| ExcludedBox::new(bounds, &part.affine(), exclude.see_through));
-        exclusions.boxes.extend(boxes);
+        let by_hand = exclude
+            .bounds
+            .and_then(|bounds| Some(ExcludedBox::new(&bounds, &parts.place(entity)?, exclude.see_through)));
+        let boxes: Vec<_> = marked.parts.iter().map(|part| (part.entity, box_of(part, parts, exclude))).collect();
+        for viewer in &viewers {
+            let is_drawn = |part: Entity| sights.of(viewer, part) == Sight::Drawn;
+            let view = &mut exclusions.0.entry(viewer.entity).or_default().boxes;
+            if exclude.bounds.is_none() {
+                view.extend(boxes.iter().filter(|(part, _)| is_drawn(*part)).filter_map(|(_, excluded)| *excluded));
+            } else if boxes.iter().any(|(part, _)| is_drawn(*part))
+                || boxes.is_empty() && sights.of(viewer, entity) != Sight::Hidden
+            {
+                view.extend(by_hand.flatten());
+            }
+        }
     }
+}
+
+/// Returns one box around a part, turned as the part is.
+fn box_of(part: &Part, parts: &Parts, exclude: &PortraitExclude) -> Option<ExcludedBox> {
+    let (world_from_box, [min, max]) = match part.boxes.as_slice() {
+        [alone] => *alone,
+        _ => {
+            let world_from_part = part.carried.or_else(|| parts.place(part.entity))?;
+            (world_from_part, part.within(world_from_part.inverse())?)
+        }
+    };
+    ExcludedBox::new(&Aabb::from_min_max(min, max), &world_from_box, exclude.see_through)
 }
 
 #[cfg(test)]

@@ -36,7 +36,6 @@ pub(crate) fn prepare_portrait_views(
 ) {
     let _measured = scene.time.measure();
     let state = &mut *state;
-    let excluded = exclusions.boxes.len() as u32;
 
     // 1. Networks that became ready take over; what no camera refers to goes.
     swap_in_successors(state);
@@ -45,29 +44,29 @@ pub(crate) fn prepare_portrait_views(
     state.tiers.begin_frame(|camera| cameras.get(camera).ok().map(|camera| camera.settings.resolution));
 
     // 2. The resolution and the regions of each camera.
-    let mut work = find_all_work(state, &cameras, &scene, excluded > 0, &gpu);
+    let mut work = find_all_work(state, &cameras, &scene, &exclusions, &gpu);
 
     // 3. Room in the networks, and successors for those that run other weights or kernels than they should.
     reserve_networks(state, &work, &mut gpu);
     gpu.warm_up.begin_frame();
-    prepare_successors(state, &work, &scene, excluded, &mut gpu);
+    prepare_successors(state, &work, &scene, &mut gpu);
 
     // 4. Views whose pipelines are not compiled yet, or whose kernels a frame may not use yet, are left as they are.
     work.retain(|work| {
         let Some(network) = state.networks.get(&work.model()) else { return false };
         // Both are asked in any case: neither waits for the other.
-        let is_warm = is_warm(network, work.stage_key(), work, &scene, excluded, &mut gpu);
+        let is_warm = is_warm(network, work.stage_key(), work, &scene, &mut gpu);
         is_runnable(network, work, &mut gpu) && is_warm
     });
     let Gpu { warm_up, device, adapter, pipelines, .. } = &mut gpu;
     warm_up.start(device, adapter, pipelines);
 
     // 5. Uniforms, and with them histories.
-    let regions = write_uniforms(state, &work, excluded, &gpu);
+    let regions = write_uniforms(state, &work, &gpu);
 
     // 6. Memory that the regions of a frame share.
     if !work.is_empty() {
-        exclusions.write(&gpu.device, &gpu.queue);
+        work.iter().for_each(|work| exclusions.write(work.main_entity, &gpu.device, &gpu.queue));
         reserve_shared(state, &work, &regions, &gpu);
     }
 
@@ -78,7 +77,7 @@ pub(crate) fn prepare_portrait_views(
     }
     for (work, regions) in work.iter().zip(regions) {
         let textures = ViewTextures::new(work, &scene, &mut gpu);
-        let Some(boxes) = exclusions.buffer.buffer() else { continue };
+        let Some(boxes) = exclusions.buffer(work.main_entity) else { continue };
         if let Some(mut view) = bind_view(state, work, regions, &textures, boxes, &mut gpu) {
             let regions = work.faces.iter().map(|(region, _)| region);
             view.measured = state.tiers.draw(work.entity, work.main_entity, work.tier, regions);
@@ -115,7 +114,7 @@ fn find_all_work<'a>(
     state: &mut PortraitGpuState,
     cameras: &'a Query<PortraitCamera>,
     scene: &'a SceneInputs,
-    is_excluding: bool,
+    exclusions: &Exclusions,
     gpu: &Gpu,
 ) -> Vec<ViewWork<'a>> {
     let active = cameras.iter().filter(|camera| camera.settings.is_active());
@@ -127,7 +126,8 @@ fn find_all_work<'a>(
         // The weights that run are those of the network that is there, even if newer ones have been uploaded.
         let weights = running.map(Executor::weights).or_else(|| scene.uploaded(model))?.clone();
         let tier = state.tiers.tier(camera.entity, camera.settings.resolution, &gpu.device, &gpu.queue).min(max_tier);
-        find_work(camera, tier, weights, scene, is_excluding, gpu.pipelines.variant.activations)
+        let excluded = exclusions.count(camera.main_entity.id());
+        find_work(camera, tier, weights, scene, excluded, gpu.pipelines.variant.activations)
     });
     work.collect()
 }

@@ -20,13 +20,7 @@ pub(crate) fn swap_in_successors(state: &mut PortraitGpuState) {
 
 /// Makes a successor for each network that runs other weights than were uploaded last, or other kernels than were chosen. The last steps
 /// of compiling its kernels are spread over frames, and the old network goes on meanwhile.
-pub(crate) fn prepare_successors(
-    state: &mut PortraitGpuState,
-    work: &[ViewWork],
-    scene: &SceneInputs,
-    excluded: u32,
-    gpu: &mut Gpu,
-) {
+pub(crate) fn prepare_successors(state: &mut PortraitGpuState, work: &[ViewWork], scene: &SceneInputs, gpu: &mut Gpu) {
     let mut models: Vec<_> = work.iter().map(ViewWork::model).collect();
     models.sort();
     models.dedup();
@@ -60,7 +54,7 @@ pub(crate) fn prepare_successors(
             let key = StageKey { pack: work.pack_key(weights, variant.activations), ..work.stage_key() };
             let pack = gpu.pipeline_cache.compute(&gpu.cache, &gpu.pipelines, ComputeKey::Pack(key.pack));
             readiness = readiness.and(Readiness::of(gpu.cache.get_compute_pipeline_state(pack)));
-            all_warm &= is_warm(&next.network, key, work, scene, excluded, gpu);
+            all_warm &= is_warm(&next.network, key, work, scene, gpu);
         }
         if readiness != Readiness::Ready || !all_warm {
             continue;

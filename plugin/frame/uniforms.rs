@@ -41,12 +41,7 @@ impl PlannedRegion {
 }
 
 /// Writes the uniforms of all regions, view by view.
-pub(crate) fn write_uniforms(
-    state: &mut PortraitGpuState,
-    work: &[ViewWork],
-    excluded: u32,
-    gpu: &Gpu,
-) -> Vec<Vec<PlannedRegion>> {
+pub(crate) fn write_uniforms(state: &mut PortraitGpuState, work: &[ViewWork], gpu: &Gpu) -> Vec<Vec<PlannedRegion>> {
     let PortraitGpuState { networks, shaping, uniforms, .. } = state;
     uniforms.clear();
     let mut next_slot: HashMap<AssetId<PortraitModel>, usize> = HashMap::default();
@@ -68,7 +63,6 @@ pub(crate) fn write_uniforms(
 
             let plan = network.plan();
             let mut uniform = region_uniform(work, region, face, plan);
-            uniform.excluded = excluded;
             uniform.opaque_depths_at = opaque_depths_at;
             opaque_depths_at += region.rect_px.size().element_product();
             let has_base_layer = uniform.base != uniform.detail;
@@ -112,7 +106,7 @@ pub(crate) fn residual_bytes(plan: &Plan, network_px: UVec2) -> u64 {
     plan.residual_layout(network_px).plane_texels() * plan.variant.activations.texel_bytes()
 }
 
-/// Returns a region's uniform without what depends on other regions and other frames: excluded boxes, kept depths and history.
+/// Returns a region's uniform without what depends on other regions and other frames: kept depths and history.
 pub(crate) fn region_uniform(work: &ViewWork, region: &Region, visible: &VisibleFace, plan: &Plan) -> RegionUniform {
     let view_from_world = view_from_world(work.view);
     let face = visible.face;
@@ -151,6 +145,7 @@ pub(crate) fn region_uniform(work: &ViewWork, region: &Region, visible: &Visible
             Some(PortraitMask { space: PortraitMaskSpace::Screen, .. }) => 1,
             Some(PortraitMask { space: PortraitMaskSpace::Face, .. }) => 2,
         },
+        excluded: work.excluded,
         has_depth: work.depths.is_some().into(),
         overlay: match work.overlay {
             None => 0,

@@ -7,18 +7,10 @@ use crate::inference::executor::Executor;
 use crate::kernels::warm_up::StageWarmUp;
 use crate::pipelines::StageKey;
 use crate::select::view_work::{SceneInputs, ViewWork};
-use crate::stages::region_uniform::RegionUniform;
 
 /// Returns whether a frame may use a network's kernels and the view's stages around it, and requests the warm-up of those that it may not
 /// use yet.
-pub(crate) fn is_warm(
-    network: &Executor,
-    key: StageKey,
-    work: &ViewWork,
-    scene: &SceneInputs,
-    excluded: u32,
-    gpu: &mut Gpu,
-) -> bool {
+pub(crate) fn is_warm(network: &Executor, key: StageKey, work: &ViewWork, scene: &SceneInputs, gpu: &mut Gpu) -> bool {
     // Both are asked in any case: neither waits for the other.
     let network_is_warm = gpu.warm_up.network(network);
     if gpu.warm_up.has_stages(key) {
@@ -32,7 +24,7 @@ pub(crate) fn is_warm(
     let textures = ViewTextures::new(work, scene, gpu);
     gpu.warm_up.request_stages(StageWarmUp::new(
         key,
-        RegionUniform { excluded, ..region_uniform(work, region, face, network.plan()) },
+        region_uniform(work, region, face, network.plan()),
         work.normals,
         [&textures.depths, &textures.motion_vectors, &textures.mask.texture_view, &textures.final_depths],
     ));

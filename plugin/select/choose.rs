@@ -76,8 +76,8 @@ mod tests {
     }
 
     fn face() -> ExtractedFace {
-        let bounds = (Vec3::splat(-0.5), Vec3::splat(0.5));
-        ExtractedFace::new(Entity::PLACEHOLDER, bounds, &Default::default(), None)
+        let bounds = [Vec3::splat(-0.5), Vec3::splat(0.5)];
+        ExtractedFace::new(Entity::PLACEHOLDER, bounds, Default::default(), Vec::new())
     }
 
     #[test]

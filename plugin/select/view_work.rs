@@ -1,7 +1,6 @@
 //! The work of a view: its regions, and the textures that the stages read of it.
 
 use bevy::asset::AssetId;
-use bevy::camera::visibility::RenderLayers;
 use bevy::camera::{CameraMainTextureUsages, CompositingSpace, MainPassResolutionOverride};
 use bevy::core_pipeline::prepass::ViewPrepassTextures;
 use bevy::core_pipeline::schedule::Core2d;
@@ -24,7 +23,7 @@ use crate::api::resolution::ResolutionTier;
 use crate::api::settings::{PortraitRealism, clamp_or};
 use crate::diagnostics::CpuTime;
 use crate::extract::canvases::Canvases;
-use crate::extract::faces::ExtractedFaces;
+use crate::extract::faces::{ExtractedFace, ExtractedFaces};
 use crate::extract::overlays::{OverlaidViews, Overlay};
 use crate::extract::prepasses::{HiddenPrepasses, HiddenViews};
 use crate::inference::model::{GpuPortraitModel, PreparedPortraitModel};
@@ -32,6 +31,7 @@ use crate::inference::variant::ActivationFormat;
 use crate::pipelines::StageKey;
 use crate::region::{FaceBounds, Region};
 use crate::select::choose::{VisibleFace, choose};
+use crate::select::view_volume::ViewVolume;
 use crate::stages::pack::PackKey;
 
 /// Distance in front of a face's box, as a share of the face's radius, from which on something counts as in front of the face: noses and
@@ -47,7 +47,6 @@ pub(crate) struct PortraitCamera {
     pub camera: &'static ExtractedCamera,
     pub view: &'static ExtractedView,
     pub usages: &'static CameraMainTextureUsages,
-    pub layers: Option<&'static RenderLayers>,
     pub prepass: Option<&'static ViewPrepassTextures>,
     pub hidden: Option<&'static HiddenPrepasses>,
     pub msaa: &'static Msaa,
@@ -125,6 +124,8 @@ pub(crate) struct ViewWork<'a> {
     /// The depth buffer after everything has been drawn, for views with overlays or with an empty depth.
     pub final_depths: Option<&'a TextureView>,
     pub samples: u32,
+    /// Number of boxes that are excluded in this view.
+    pub excluded: u32,
     pub faces: Vec<(Region, VisibleFace<'a>)>,
 }
 
@@ -178,7 +179,7 @@ pub(crate) fn find_work<'a>(
     tier: ResolutionTier,
     gpu_model: GpuPortraitModel,
     scene: &'a SceneInputs,
-    is_excluding: bool,
+    excluded: u32,
     activations: ActivationFormat,
 ) -> Option<ViewWork<'a>> {
     let PortraitCameraItem { settings, view, .. } = camera;
@@ -198,7 +199,7 @@ pub(crate) fn find_work<'a>(
     // Until then nothing that is excluded can be found.
     let inputs = &gpu_model.model.graph().spec().inputs;
     let (normals, depths, motion_vectors) = (camera.normals(), camera.depths(), camera.motion_vectors());
-    let needs_depth = settings.needs_depth() || is_excluding;
+    let needs_depth = settings.needs_depth() || excluded > 0;
     if !camera.has_prepasses_for(inputs)
         || (needs_depth && depths.is_none())
         || scene.hidden.is_compiling(camera.entity, camera.hidden)
@@ -230,10 +231,11 @@ pub(crate) fn find_work<'a>(
 
     let viewport = view.viewport;
     let viewport_px = URect::new(viewport.x, viewport.y, viewport.x + viewport.z, viewport.y + viewport.w);
-    let faces: Vec<_> = choose(visible_faces(view, viewport_px, camera.layers, &scene.faces), settings.max_faces)
-        .into_iter()
-        .filter_map(|face| Some((face.bounds.region(tier.max_px())?, face)))
-        .collect();
+    let faces: Vec<_> =
+        choose(visible_faces(view, viewport_px, scene.faces.of(camera.main_entity.id())), settings.max_faces)
+            .into_iter()
+            .filter_map(|face| Some((face.bounds.region(tier.max_px())?, face)))
+            .collect();
     let main_pass = camera.main_pass.map(|main_pass| main_pass.0.min(viewport_px.size()));
     let main_pass_px = main_pass.unwrap_or(viewport_px.size()).as_vec2();
     (!faces.is_empty()).then_some(ViewWork {
@@ -253,26 +255,22 @@ pub(crate) fn find_work<'a>(
         empty_depth,
         final_depths,
         samples: camera.msaa.samples(),
+        excluded,
         faces,
     })
 }
 
-/// Returns the faces on the camera's layers that lie in its viewport.
-fn visible_faces<'a>(
-    view: &ExtractedView,
-    viewport_px: URect,
-    layers: Option<&RenderLayers>,
-    faces: &'a ExtractedFaces,
-) -> Vec<VisibleFace<'a>> {
+/// Returns the faces that lie in a view, of those that its camera draws.
+fn visible_faces<'a>(view: &ExtractedView, viewport_px: URect, faces: &'a [ExtractedFace]) -> Vec<VisibleFace<'a>> {
     let view_from_world = view_from_world(view);
     let clip_from_world = view.clip_from_world.unwrap_or_else(|| view.clip_from_view * view_from_world);
-    let layers = layers.unwrap_or_default();
-    let on_layers = faces.0.iter().filter(|face| face.layers.as_ref().is_none_or(|own| own.intersects(layers)));
-    let visible = on_layers.filter_map(|face| {
+    let volume = ViewVolume::new(clip_from_world);
+    let visible = faces.iter().filter_map(|face| {
         let bounds = FaceBounds::new(&face.corners, clip_from_world, viewport_px)?;
+        let shown = face.drawn.iter().map(|corners| volume.shows(corners)).fold(0.0, f32::max);
         let distances = face.corners.iter().map(|&corner| -view_from_world.transform_point3(corner).z);
         let front_distance = distances.fold(f32::MAX, f32::min) - FRONT_MARGIN * face.radius;
-        Some(VisibleFace { bounds, face, front_distance, fade: bounds.fade() })
+        (shown > 0.0).then(|| VisibleFace { bounds, face, front_distance, fade: bounds.fade() * shown })
     });
     visible.collect()
 }

@@ -89,7 +89,7 @@ fn what_is_seen_through_an_excluded_box_is_left_untouched() {
     let (without, ..) = enhance(&mut stage, &settings);
     let glasses = spawn_bar(&mut stage, 0.6, 0.3);
     let exclude = |stage: &mut Stage, see_through| {
-        stage.app.world_mut().entity_mut(glasses).insert(PortraitExclude { see_through });
+        stage.app.world_mut().entity_mut(glasses).insert(PortraitExclude { see_through, ..default() });
         enhance(stage, &settings)
     };
     let (off, _, pixels) = exclude(&mut stage, false);
@@ -112,6 +112,6 @@ fn excluded_behind_the_face_changes_nothing() {
         .app
         .world_mut()
         .entity_mut(bar)
-        .insert((PortraitExclude { see_through: true }, Transform::from_scale(Vec3::new(0.2, 1.0, 1.0))));
+        .insert((PortraitExclude { see_through: true, ..default() }, Transform::from_scale(Vec3::new(0.2, 1.0, 1.0))));
     assert!(stage.frame() == second);
 }

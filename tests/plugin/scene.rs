@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bevy::camera::visibility::NoFrustumCulling;
+use bevy::gltf::GltfLoaderSettings;
 use bevy::mesh::morph::MorphWeights;
 use bevy::prelude::*;
 use bevy_portrait_realism::internals::{Region, box_corners, face_region};
@@ -31,17 +32,21 @@ const TALL: Vec3 = Vec3::new(0.0, 0.6, 0.0);
 /// Shift of the mouth's upper corners by the morph target that opens the mouth.
 const WIDE_OPEN: Vec3 = Vec3::new(0.0, 1.2, 0.0);
 
+/// Triangles of a box whose corners are those of [`box_corners`]; the material has to cull none.
+pub const BOX_INDICES: [u16; 36] =
+    [0, 1, 3, 0, 3, 2, 4, 5, 7, 4, 7, 6, 0, 1, 5, 0, 5, 4, 2, 3, 7, 2, 7, 6, 0, 2, 6, 0, 6, 4, 1, 3, 7, 1, 7, 5];
+
 /// Bytes of a glTF buffer, and the accessors into it.
 #[derive(Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    views: Vec<Value>,
-    accessors: Vec<Value>,
+pub struct Buffer {
+    pub bytes: Vec<u8>,
+    pub views: Vec<Value>,
+    pub accessors: Vec<Value>,
 }
 
 impl Buffer {
     /// Appends an accessor and returns its index.
-    fn push(&mut self, bytes: &[u8], count: usize, component: u32, kind: &str, bounds: Option<[Vec3; 2]>) -> usize {
+    pub fn push(&mut self, bytes: &[u8], count: usize, component: u32, kind: &str, bounds: Option<[Vec3; 2]>) -> usize {
         self.views.push(json!({ "buffer": 0, "byteOffset": self.bytes.len(), "byteLength": bytes.len() }));
         self.bytes.extend_from_slice(bytes);
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
@@ -56,7 +61,7 @@ impl Buffer {
         self.accessors.len() - 1
     }
 
-    fn vectors(&mut self, vectors: &[Vec3]) -> usize {
+    pub fn vectors(&mut self, vectors: &[Vec3]) -> usize {
         let bounds = vectors.iter().fold([Vec3::MAX, Vec3::MIN], |[low, high], it| [low.min(*it), high.max(*it)]);
         let bytes: Vec<u8> = vectors.iter().flat_map(|it| it.to_array()).flat_map(f32::to_le_bytes).collect();
         self.push(&bytes, vectors.len(), 5126, "VEC3", Some(bounds))
@@ -81,11 +86,7 @@ impl Buffer {
             let moves = corners.map(|corner| if corner.y > 0.0 { moved } else { Vec3::ZERO });
             primitive["targets"] = json!([{ "POSITION": self.vectors(&moves) }]);
         }
-        // Both sides of each face: the material culls none.
-        let indices: [u16; 36] = [
-            0, 1, 3, 0, 3, 2, 4, 5, 7, 4, 7, 6, 0, 1, 5, 0, 5, 4, 2, 3, 7, 2, 7, 6, 0, 2, 6, 0, 6, 4, 1, 3, 7, 1, 7, 5,
-        ];
-        let indices: Vec<u8> = indices.iter().flat_map(|index| index.to_le_bytes()).collect();
+        let indices: Vec<u8> = BOX_INDICES.iter().flat_map(|index| index.to_le_bytes()).collect();
         primitive["indices"] = json!(self.push(&indices, 36, 5123, "SCALAR", None));
         json!({ "name": name, "primitives": [primitive] })
     }
@@ -151,60 +152,91 @@ pub fn load(app: &mut App, node: &str) {
     });
 }
 
-struct Scene {
-    app: App,
-    target: Handle<Image>,
-    camera: Entity,
+/// A scene before a camera, and what is needed to see what the effect changes.
+pub struct Scene {
+    pub app: App,
+    pub target: Handle<Image>,
+    pub camera: Entity,
+    pub root: Entity,
     _folder: tempfile::TempDir,
 }
 
 impl Scene {
-    /// Sets up the three lines of the README: the plugin, a camera with the effect, and the scene with a face.
+    /// Sets up the three lines of the README: the plugin, a camera with the effect, and the bust with a face.
     fn new(face: impl Bundle) -> Self {
+        Self::of(&bust(), "Head", |_| {}, face)
+    }
+
+    /// Sets up a scene of this file, which has this node, loaded with changed settings.
+    pub fn of(
+        file: &(Value, Vec<u8>),
+        node: &str,
+        settings: impl Fn(&mut GltfLoaderSettings) + Send + Sync + 'static,
+        face: impl Bundle,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        write(folder.path(), &bust());
+        write(folder.path(), file);
         let mut app = headless(&folder.path().to_string_lossy(), true);
         let target = target(&mut app, SIZE, LDR);
         let camera = spawn_camera(&mut app, &target, Msaa::Off);
         app.world_mut().entity_mut(camera).insert(Transform::from_xyz(0.0, 0.0, DISTANCE_M));
-        let scene = app.world().resource::<AssetServer>().load("bust.gltf#Scene0");
-        app.world_mut().spawn((WorldAssetRoot(scene), face));
+        let assets = app.world().resource::<AssetServer>();
+        let scene = assets.load_builder().with_settings(settings).load("bust.gltf#Scene0");
+        let root = app.world_mut().spawn((WorldAssetRoot(scene), face)).id();
         app.world_mut()
             .spawn((DirectionalLight::default(), Transform::from_xyz(1.0, 2.0, 3.0).looking_at(Vec3::ZERO, Vec3::Y)));
-        load(&mut app, "Head");
-        Self { app, target, camera, _folder: folder }
+        load(&mut app, node);
+        Self { app, target, camera, root, _folder: folder }
     }
 
-    fn place(&mut self, name: &str, transform: Transform) {
+    pub fn place(&mut self, name: &str, transform: Transform) {
         let entity = named(&mut self.app, name);
         self.app.world_mut().entity_mut(entity).insert(transform);
     }
 
-    fn morph(&mut self, name: &str, weight: f32) {
+    pub fn morph(&mut self, name: &str, weight: f32) {
         let entity = named(&mut self.app, name);
         let mut weights = self.app.world_mut().get_mut::<MorphWeights>(entity).expect("morph targets");
         weights.weights_mut()[0] = weight;
     }
 
-    /// Asserts that the effect, which brightens, changes nothing outside of the box's region, and everything inside but the faded edge.
-    fn assert_follows(&mut self, what: &str, [min, max]: [Vec3; 2]) {
+    /// Draws the frame without the effect and the frame with these settings and a network that brightens everything, and returns the pixels
+    /// that differ.
+    pub fn changed_by(&mut self, settings: PortraitRealism) -> Vec<UVec2> {
         self.app.world_mut().entity_mut(self.camera).remove::<PortraitRealism>();
         settle(&mut self.app);
         let first = frame(&mut self.app, &self.target);
         let model = model(&mut self.app, linear_model(&[Plane::Color], vec![0.0; 9], [0.4; 3]));
-        self.app.world_mut().entity_mut(self.camera).insert(PortraitRealism { model, ..default() });
+        self.app.world_mut().entity_mut(self.camera).insert(PortraitRealism { model, ..settings });
         settle(&mut self.app);
-        let changed = changed(&first, &frame(&mut self.app, &self.target), SIZE.x);
-        let camera = self.app.world().get::<Camera>(self.camera).expect("a camera");
-        let clip_from_world = camera.clip_from_view() * Mat4::from_translation(Vec3::new(0.0, 0.0, -DISTANCE_M));
+        changed(&first, &frame(&mut self.app, &self.target), SIZE.x)
+    }
+
+    /// Returns the region that a box has in the camera's view.
+    pub fn region(&self, [min, max]: [Vec3; 2]) -> Region {
+        let camera = self.app.world().entity(self.camera);
+        let place = camera.get::<GlobalTransform>().expect("a place").to_matrix();
+        let camera = camera.get::<Camera>().expect("a camera");
         let viewport = camera.physical_viewport_rect().expect("a viewport");
-        let region: Region = face_region(&box_corners(min, max), clip_from_world, viewport).expect("in view");
+        face_region(&box_corners(min, max), camera.clip_from_view() * place.inverse(), viewport).expect("in view")
+    }
+
+    /// Asserts that the effect, which brightens, changes nothing outside of the box's region, and everything inside but the faded edge.
+    pub fn assert_follows(&mut self, what: &str, bounds: [Vec3; 2]) {
+        let changed = self.changed_by(PortraitRealism::default());
+        let region = self.region(bounds);
         println!("{what}: {:?}, {} pixels changed", region.rect_px, changed.len());
         assert_inside(&region, &changed);
         let (low, high) =
             changed.iter().fold((UVec2::MAX, UVec2::MIN), |(low, high), px| (low.min(*px), high.max(*px + 1)));
-        let short = (low - region.rect_px.min).max_element().max((region.rect_px.max - high).max_element());
-        assert!(short <= 2, "{what}: {low} to {high} has changed of {:?}", region.rect_px);
+        let reaches = low.saturating_sub(region.rect_px.min).max(region.rect_px.max.saturating_sub(high));
+        assert!(reaches.max_element() <= 2, "{what}: {low} to {high} has changed of {:?}", region.rect_px);
+    }
+
+    /// Asserts that the effect changes nothing.
+    pub fn assert_untouched(&mut self, what: &str) {
+        let changed = self.changed_by(PortraitRealism::default());
+        assert!(changed.is_empty(), "{what}: {} pixels changed", changed.len());
     }
 }
 

@@ -1,6 +1,9 @@
 //! Shows your own glTF file: `cargo run --example bring_your_own -- hero.glb --face Head`.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod head;
+mod readable;
 
 use std::path::{Path, PathBuf};
 
@@ -17,23 +20,20 @@ use bevy_portrait_realism::prelude::*;
 use clap::Parser;
 use common::demo::add_mip_levels;
 use common::start::{Example, Options};
+use head::{Corners, Shapes, hull};
 
 /// Share of the view's height that the face fills.
 const FACE_FILLS: f32 = 0.6;
 /// Field of view of a portrait's lens, radians from bottom to top.
 const FOV: f32 = 0.4;
-/// Ratio of height to depth from which on a model is a whole body that stands upright, with the head as its uppermost part.
-const BODY: f32 = 3.0;
-/// Height of a person, in heads.
-const HEADS: f32 = 7.5;
 
 #[derive(Parser)]
 #[command(about = "A face of your own; Space switches the effect, arrow keys turn the camera")]
 struct Cli {
     /// A .glb or .gltf file, of which the first scene is shown
     file: PathBuf,
-    /// Name of the node that is the face; * stands for any characters [default: the whole model, or the head of a model
-    /// that stands upright]
+    /// Name of the node or bone that is the face; * stands for any characters [default: a bone called head, else what is
+    /// above the neck, else the whole model]
     #[arg(long, value_name = "NODE_NAME")]
     face: Option<String>,
     #[command(flatten)]
@@ -64,6 +64,9 @@ fn main() -> Result<()> {
     ensure!(file.is_file(), "there is no file {}", file.display());
     let end = file.extension().map(|end| end.to_ascii_lowercase());
     ensure!(end.is_some_and(|end| end == "glb" || end == "gltf"), "{} is no .glb or .gltf file", file.display());
+    if let Some(obstacles) = readable::obstacles(&file) {
+        bail!("{obstacles}");
+    }
     let path = std::path::absolute(&file)?;
     // Textures and buffers beside the file are found from its own folder.
     let (folder, name) = path.parent().zip(path.file_name()).context("a file in a folder")?;
@@ -88,75 +91,65 @@ fn main() -> Result<()> {
 #[derive(Component)]
 struct Model;
 
-/// The minimum and the maximum corner of a box in the world.
-type Corners = [Vec3; 2];
+/// The face that was found.
+struct Found {
+    /// What it is, for people.
+    what: String,
+    corners: Corners,
+    /// What has to be marked: nothing where the plugin has marked it, a bone, or the whole model with the face's box.
+    mark: Option<Mark>,
+}
+
+enum Mark {
+    Bone(Entity),
+    Corners,
+}
 
 #[derive(SystemParam)]
 struct World3d<'w, 's> {
     root: Single<'w, 's, (Entity, &'static WorldAssetRoot), With<Model>>,
     children: Query<'w, 's, &'static Children>,
-    meshes: Query<'w, 's, (&'static GlobalTransform, &'static Aabb), With<Mesh3d>>,
+    names: Query<'w, 's, &'static Name>,
+    shapes: Shapes<'w, 's>,
     faces: Query<'w, 's, (Entity, &'static PortraitFace, &'static GlobalTransform)>,
     assets: Res<'w, AssetServer>,
 }
 
 impl World3d<'_, '_> {
-    /// Returns the box of the face, and true if the model still has to be marked with it; `None` until the model is there.
-    fn face(&self, wanted: &Wanted) -> Result<Option<(Corners, bool)>> {
+    /// Returns the face; `None` until the model is there.
+    fn face(&self, wanted: &Wanted) -> Result<Option<Found>> {
         let (root, scene) = *self.root;
         let file = wanted.file.display();
         if let LoadState::Failed(error) = self.assets.load_state(&scene.0) {
-            bail!("{file} cannot be loaded: {error}");
+            bail!("{file} cannot be loaded: {}", readable::in_one_line(&error));
         }
         if !self.children.contains(root) {
             return Ok(None);
         }
-        let model = self.around(root).with_context(|| format!("there is no mesh in the first scene of {file}"))?;
+        let shape = self.shapes.head_by_shape(root);
+        let (what, corners) = shape.with_context(|| format!("there is no mesh in the first scene of {file}"))?;
         let Some(name) = &wanted.face else {
-            return Ok(Some((head_of(model), true)));
+            if let Some((bone, name, corners)) = self.shapes.head_bone(root) {
+                return Ok(Some(Found { what: format!("the bone {name}"), corners, mark: Some(Mark::Bone(bone)) }));
+            }
+            return Ok(Some(Found { what: what.into(), corners, mark: Some(Mark::Corners) }));
         };
         // The plugin marked the face when the model appeared.
         let (face, marked, place) =
             self.faces.iter().next().with_context(|| format!("no node of {file} is called {name}; see above"))?;
         let corners = match marked.bounds {
             Some(bounds) => {
-                Some(hull(box_corners(bounds.min().into(), bounds.max().into()).map(|it| place.transform_point(it))))
+                let corners = box_corners(bounds.min().into(), bounds.max().into());
+                hull(corners.map(|corner| place.transform_point(corner)))
             }
-            None => self.around(face),
+            None => self.shapes.around(face),
         };
-        let corners =
-            corners.with_context(|| format!("there is no mesh below {name}: take the node of the head's mesh"))?;
-        Ok(Some((corners, false)))
+        let corners = corners.with_context(|| {
+            format!("{name} has no mesh below it, and moves no vertices as a bone: take the node of the head's mesh, or its bone")
+        })?;
+        let what = self.names.get(face).map_or_else(|_| name.clone(), ToString::to_string);
+        Ok(Some(Found { what, corners, mark: None }))
     }
-
-    /// Returns the box around all meshes of an entity and its descendants.
-    fn around(&self, entity: Entity) -> Option<Corners> {
-        let family = std::iter::once(entity).chain(self.children.iter_descendants(entity));
-        let mut corners = family
-            .filter_map(|part| self.meshes.get(part).ok())
-            .flat_map(|(place, bounds)| {
-                box_corners(bounds.min().into(), bounds.max().into()).map(|corner| place.transform_point(corner))
-            })
-            .peekable();
-        corners.peek()?;
-        Some(hull(corners))
-    }
-}
-
-fn hull(points: impl IntoIterator<Item = Vec3>) -> Corners {
-    let points = points.into_iter();
-    points.fold([Vec3::INFINITY, Vec3::NEG_INFINITY], |[min, max], point| [min.min(point), max.max(point)])
-}
-
-/// Returns the box of a model that is a head, or the box of the head of a model that stands upright.
-fn head_of([min, max]: Corners) -> Corners {
-    let size = max - min;
-    if size.y < BODY * size.z {
-        return [min, max];
-    }
-    let head = size.y / HEADS;
-    let (middle, half) = ((min.x + max.x) / 2.0, head * 0.4);
-    [Vec3::new(middle - half, max.y - head, min.z), Vec3::new(middle + half, max.y, max.z)]
 }
 
 /// Marks the face, and places the camera and the lights, once the model is there.
@@ -171,7 +164,7 @@ fn frame_the_face(
     if !framed.is_empty() {
         return;
     }
-    let ([min, max], mark) = match model.face(&wanted) {
+    let Found { what, corners: [min, max], mark } = match model.face(&wanted) {
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(error) => {
@@ -180,11 +173,20 @@ fn frame_the_face(
             return;
         }
     };
-    if mark {
-        // The root stands at the origin: its space is the world's.
-        commands.entity(model.root.0).insert(PortraitFace { bounds: Some(Aabb::from_min_max(min, max)) });
-    }
     let size = max - min;
+    println!(
+        "the face is {what}: {:.3} × {:.3} × {:.3} units of the file; --face NAME takes another node or bone",
+        size.x, size.y, size.z
+    );
+    match mark {
+        Some(Mark::Bone(bone)) => _ = commands.entity(bone).insert(PortraitFace::default()),
+        // The root stands at the origin: its space is the world's.
+        Some(Mark::Corners) => {
+            let bounds = Some(Aabb::from_min_max(min, max));
+            commands.entity(model.root.0).insert(PortraitFace { bounds });
+        }
+        None => {}
+    }
     let distance = size.y.max(size.x) / FACE_FILLS / 2.0 / (FOV / 2.0).tan() + size.z / 2.0;
     // The file's own cameras look elsewhere.
     cameras.iter_mut().for_each(|mut camera| camera.is_active = false);

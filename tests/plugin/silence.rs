@@ -1,0 +1,104 @@
+//! Faces and exclusions that never get bounds are warned about once.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use bevy::camera::primitives::Aabb;
+use bevy::camera::visibility::NoFrustumCulling;
+use bevy::log::tracing_subscriber::fmt;
+use bevy::mesh::skinning::{SkinnedMesh, SkinnedMeshInverseBindposes};
+use bevy::prelude::*;
+use bevy_portrait_realism::prelude::*;
+
+use crate::common::{headless, settle, spawn_camera, target};
+use crate::stage::{LDR, SIZE};
+use crate::steady::runs_alone;
+
+/// Collects what is logged in this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panics with the log").write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Returns the lines about something, and forgets everything.
+    fn about(&self, name: &str) -> Vec<String> {
+        let mut text = self.0.lock().expect("nobody panics with the log");
+        let lines = String::from_utf8_lossy(&text).lines().filter(|line| line.contains(name)).map(Into::into).collect();
+        text.clear();
+        lines
+    }
+}
+
+#[test]
+fn what_never_gets_bounds_is_warned_about_once_by_name_with_what_to_do() {
+    // Systems log from any thread, so that the log is the whole process's.
+    if !runs_alone("silence::what_never_gets_bounds_is_warned_about_once_by_name_with_what_to_do") {
+        return;
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    fmt().with_writer(move || writer.clone()).with_ansi(false).init();
+    let mut app = headless("assets", true);
+    let target = target(&mut app, SIZE, LDR);
+    let camera = spawn_camera(&mut app, &target, Msaa::Off);
+    app.world_mut().entity_mut(camera).insert(PortraitRealism { model: PortraitModel::FAST, ..default() });
+    let world = app.world_mut();
+    let mesh = world.resource_mut::<Assets<Mesh>>().add(Sphere::new(0.5));
+    let waiting = world.resource::<Assets<Mesh>>().reserve_handle();
+    let place = || (Transform::default(), Visibility::default());
+
+    // A joint that moves no vertices, of a skin whose mesh knows of none.
+    let joint = world.spawn((Name::new("Bone_End"), place(), PortraitFace::default())).id();
+    let inverse_bindposes = world
+        .resource_mut::<Assets<SkinnedMeshInverseBindposes>>()
+        .add(SkinnedMeshInverseBindposes::from(vec![Mat4::IDENTITY]));
+    world.spawn((Mesh3d(mesh.clone()), SkinnedMesh { inverse_bindposes, joints: vec![joint] }));
+    world.spawn((Name::new("Never_Culled"), Mesh3d(mesh.clone()), NoFrustumCulling, PortraitFace::default()));
+    world.spawn((Name::new("Sparks"), place(), PortraitExclude::default()));
+    world.spawn((Name::new("Mist"), place(), PortraitFace::default()));
+    // These have bounds, or will.
+    let by_hand = Some(Aabb::from_min_max(Vec3::ZERO, Vec3::ONE));
+    world.spawn((Name::new("By_Hand"), place(), PortraitExclude { bounds: by_hand, ..default() }));
+    world.spawn((
+        Name::new("Own_Bounds"),
+        Mesh3d(mesh.clone()),
+        NoFrustumCulling,
+        Aabb::default(),
+        PortraitFace::default(),
+    ));
+    world.spawn((Name::new("Plain"), Mesh3d(mesh.clone()), PortraitFace::default()));
+    world.spawn((Name::new("Loading"), Mesh3d(waiting.clone()), PortraitExclude::default()));
+    let scene = world.resource::<AssetServer>().load("nowhere.glb#Scene0");
+    world.spawn((Name::new("Scene_To_Come"), WorldAssetRoot(scene), PortraitFace::default()));
+
+    (0..20).for_each(|_| app.update());
+    settle(&mut app);
+    let expected = [
+        ("Bone_End", "`PortraitFace`", "joint that moves no vertices"),
+        ("Never_Culled", "`PortraitFace`", "`NoFrustumCulling`"),
+        ("Sparks", "`PortraitExclude`", "draws anything"),
+        ("Mist", "`PortraitFace`", "draws anything"),
+    ];
+    let said = log.about("portrait realism");
+    for (name, component, reason) in expected {
+        let lines: Vec<_> = said.iter().filter(|line| line.contains(name)).collect();
+        let bounds = format!("{}::bounds`", component.trim_end_matches('`'));
+        let fits = |line: &str| [component, reason, &bounds].iter().all(|part| line.contains(part));
+        assert!(lines.len() == 1 && fits(lines[0]), "{name}: {lines:?}");
+    }
+    assert_eq!(said.len(), expected.len(), "{said:#?}");
+
+    // A mesh that has been loaded gets bounds; the others are not warned about again.
+    app.world_mut().resource_mut::<Assets<Mesh>>().insert(&waiting, Sphere::new(0.2).into()).expect("its own handle");
+    (0..20).for_each(|_| app.update());
+    assert_eq!(log.about("portrait realism"), [""; 0]);
+}
