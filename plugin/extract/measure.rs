@@ -192,7 +192,7 @@ mod tests {
         let mut measured = MeasuredMeshes::default();
         let mut moves = |weights: &[f32]| measured.boxes(id, &mesh, &Vertices::All)[0].moves(weights);
         assert_near(moves(&[1.0, 0.0, 0.0]), [Vec3::ZERO; 2], "inside");
-        assert_near(moves(&[1.0, 0.5]), [Vec3::ZERO, Vec3::new(0.0, 0.5, 0.0)], "half as far up");
+        assert_near(moves(&[0.0, 0.5]), [Vec3::ZERO, Vec3::new(0.0, 0.5, 0.0)], "half as far up");
         assert_near(moves(&[0.0, 1.0, 0.5]), [Vec3::new(1.5, 0.0, 0.0), Vec3::new(1.5, 1.0, 0.0)], "both");
         assert_near(moves(&[]), [Vec3::ZERO; 2], "none");
         measured.forget([AssetEvent::Modified { id }].iter());
