@@ -13,6 +13,7 @@ mod network;
 mod peers;
 mod plot;
 mod row;
+mod spirv;
 mod table;
 mod turning;
 mod yardstick;
@@ -54,6 +55,9 @@ struct Arguments {
     /// Measures nothing but how still a turning head holds, and draws it into an SVG file.
     #[arg(long)]
     turning: Option<PathBuf>,
+    /// Measures nothing, but writes every convolution kernel of the shipped networks into a folder, as SPIR-V.
+    #[arg(long)]
+    spirv: Option<PathBuf>,
     /// Measures one start with whatever shaders the driver has kept, and prints seconds, nothing else.
     #[arg(long, hide = true)]
     start: Option<Start>,
@@ -77,6 +81,9 @@ fn main() -> Result<()> {
     if let Some(start) = arguments.start {
         frames::measure_start(start)?.iter().for_each(|seconds| println!("{seconds}"));
         return Ok(());
+    }
+    if let Some(folder) = arguments.spirv {
+        return spirv::write(&folder);
     }
     if let Some(path) = arguments.turning {
         return turning_head(&path);
