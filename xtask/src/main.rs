@@ -2,6 +2,7 @@
 //! needs, and then the thing itself.
 
 mod bench;
+mod bench_table;
 mod demo;
 #[cfg(test)]
 mod documents;
@@ -64,6 +65,9 @@ enum Task {
         /// Leave other runtimes out: building and installing them takes a while the first time.
         #[arg(long)]
         no_peers: bool,
+        /// Measure nothing, but print the documents' table of a file that the benchmark has written, here or on another machine.
+        #[arg(long, value_name = "FILE.json")]
+        table: Option<PathBuf>,
         /// What the benchmark takes; `--help` lists it.
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -142,7 +146,8 @@ fn main() -> Result<()> {
         Task::Demo { headless, out } => demo::demo(headless, out),
         Task::Test => suite::test(),
         Task::Lint => lint::lint(),
-        Task::Bench { no_peers, arguments } => bench::bench(no_peers, &arguments),
+        Task::Bench { table: Some(file), .. } => bench_table::print(&file),
+        Task::Bench { no_peers, arguments, .. } => bench::bench(no_peers, &arguments),
         Task::GpuCode { from, layers } => gpu_code::gpu_code(from, layers),
         Task::CompileKernels { folder, answer } => gpu_code::compile_kernels(&folder, &answer),
         Task::Dataset { seeds, stride, out, size, samples, light_groups, clip, assets } => {
