@@ -59,8 +59,8 @@ struct Arguments {
     /// Measures every variant of the kernels that the device runs, and not only its own and the exact one.
     #[arg(long)]
     variants: bool,
-    /// Stops after about so many minutes, with fewer rounds.
-    #[arg(long)]
+    /// Stops after about so many minutes, with fewer rounds. The last of several counts.
+    #[arg(long, overrides_with = "minutes")]
     minutes: Option<f64>,
     /// Measures nothing, but makes a folder that measures on another machine, without a compiler: program, assets and a script.
     #[arg(long)]

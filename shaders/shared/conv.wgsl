@@ -1,7 +1,7 @@
 // Functions that the convolution kernels share: they read pixels and weights, and store sums.
 //
 // Eight output channels are computed together. An index `at` counts blocks of 16 bytes in the weights and texels in the planes.
-// With HALF_PRODUCTS pixels and weights are multiplied in f16, and the products of one plane of four channels are added up in f16.
+// With HALF_PRODUCTS pixels and weights are read as f16, and kernels multiply and at first add up in f16.
 //
 // Kernels without HALF_PRODUCTS make no use of the extension f16, and run on devices that lack it.
 enable f16;
