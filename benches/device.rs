@@ -82,6 +82,14 @@ impl BenchDevice {
         self.world().resource::<PortraitPipelines>().variant
     }
 
+    /// Returns the variants that the device runs, without the ones that stand in.
+    pub fn variants(&self) -> Vec<KernelVariant> {
+        let world = self.world();
+        let fitted = KernelVariant::FAMILY.map(|variant| variant.fitted(world.resource()));
+        let runs = |variant: &KernelVariant| variant.missing_on(world.resource(), world.resource()).is_none();
+        fitted.into_iter().filter(|variant| *variant != KernelVariant::CPU_SMALL).filter(runs).collect()
+    }
+
     /// Makes a network that is ready to run regions of `size_px` pixels with a variant of the kernels.
     pub fn network(&mut self, model: &PortraitModel, size_px: UVec2, variant: KernelVariant) -> Result<Executor> {
         let world = self.app.sub_app_mut(RenderApp).world_mut();

@@ -66,11 +66,11 @@ pub enum Start {
     Stall,
 }
 
-/// Measures all figures of whole frames; what is compared is measured in turn.
-pub fn measure(device: &BenchDevice, rounds: usize) -> Result<Frames> {
-    let mut rows = demo_rows(device, rounds)?;
-    rows.extend(growth_rows(device, rounds)?);
-    let starts = start_rows()?;
+/// Measures all figures of whole frames; what is compared is measured in turn. Once the time `is_over`, what is left is measured once.
+pub fn measure(device: &BenchDevice, rounds: usize, is_over: &dyn Fn() -> bool) -> Result<Frames> {
+    let mut rows = demo_rows(device, rounds, is_over)?;
+    rows.extend(growth_rows(device, rounds, is_over)?);
+    let starts = start_rows(is_over)?;
     let [complete_without, complete, enhanced, frame, longest] = starts.each_ref().map(Row::median_s);
     rows.extend(starts);
     Ok(Frames {
@@ -82,7 +82,7 @@ pub fn measure(device: &BenchDevice, rounds: usize) -> Result<Frames> {
     })
 }
 
-fn demo_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
+fn demo_rows(device: &BenchDevice, rounds: usize, is_over: &dyn Fn() -> bool) -> Result<Vec<Row>> {
     let demo = |plugin| {
         let mut app = start(UVec2::splat(DEMO_PX), plugin, true, demo_scene)?;
         settle(&mut app).map(|()| app)
@@ -96,12 +96,15 @@ fn demo_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
             enable(&mut with, enabled);
             row.seconds.push(frame_s(device, &mut with));
         }
+        if is_over() {
+            break;
+        }
     }
     Ok(rows.into())
 }
 
 /// Measures the effect's own time on larger faces and larger screens, between time stamps of the device.
-fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
+fn growth_rows(device: &BenchDevice, rounds: usize, is_over: &dyn Fn() -> bool) -> Result<Vec<Row>> {
     let faces = FACES_PX.map(|face_px| (format!("effect on a face of {face_px} px"), [1280, 720], face_px));
     let screens = SCREENS_PX.map(|[x, y]| (format!("effect on a screen of {x}×{y}"), [x, y], FACES_PX[0]));
     let mut measured = Vec::new();
@@ -124,6 +127,9 @@ fn growth_rows(device: &BenchDevice, rounds: usize) -> Result<Vec<Row>> {
         for (row, app) in &mut measured {
             frame_s(device, app);
             row.seconds.extend(time_stamped_s(app)?);
+        }
+        if is_over() {
+            break;
         }
     }
     Ok(measured.into_iter().map(|(row, _)| row).collect())
@@ -255,7 +261,7 @@ fn steady_allocations() -> Result<f64> {
 }
 
 /// Measures starts that find no compiled shader.
-fn start_rows() -> Result<[Row; 5]> {
+fn start_rows(is_over: &dyn Fn() -> bool) -> Result<[Row; 5]> {
     let mut rows = [
         "demo's first complete frame, plugin absent",
         "demo's first complete frame, plugin on",
@@ -279,6 +285,9 @@ fn start_rows() -> Result<[Row; 5]> {
         }
         for (row, seconds) in rows.iter_mut().zip(seconds) {
             row.seconds.push(seconds);
+        }
+        if is_over() {
+            break;
         }
     }
     Ok(rows)

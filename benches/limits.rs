@@ -14,8 +14,8 @@ use crate::row::{Row, Work};
 const SUMS: usize = 24;
 /// Number of rounds of four multiply-adds to each sum.
 const LOOPS: u32 = 500;
-/// Number of invocations of the multiply-adds' kernel.
-const FMA_INVOCATIONS: u32 = 64 * 64;
+/// Number of invocations of the multiply-adds' kernel on a CPU, and on a GPU, whose units have to be filled.
+const FMA_INVOCATIONS: [u32; 2] = [64 * 64, 64 << 14];
 /// Size of a copy: more than caches hold, less than the smallest binding limit.
 const COPY_BYTES: u64 = 64 << 20;
 
@@ -38,9 +38,10 @@ fn fma(device: &BenchDevice) -> Contender {
     }
     let sums: Vec<String> = (0..SUMS).map(|sum| format!("sum{sum}")).collect();
     add(format!("}}\nvalues[id.x] = {};\n}}", sums.join(" + ")));
-    let work = Work { multiply_adds: f64::from(FMA_INVOCATIONS * LOOPS * 4) * SUMS as f64, bytes: 0.0 };
-    let bytes = u64::from(FMA_INVOCATIONS + 1) * 4;
-    contender(device, "multiply-adds alone (peak)", &source, &[bytes], [FMA_INVOCATIONS / 64, 1], work)
+    let invocations = FMA_INVOCATIONS[usize::from(!device.on_cpu)];
+    let work = Work { multiply_adds: f64::from(invocations) * f64::from(LOOPS * 4) * SUMS as f64, bytes: 0.0 };
+    let bytes = u64::from(invocations + 1) * 4;
+    contender(device, "multiply-adds alone (peak)", &source, &[bytes], [invocations / 64, 1], work)
 }
 
 fn copy(device: &BenchDevice) -> Contender {

@@ -10,9 +10,11 @@ mod examples;
 mod frames;
 mod limits;
 mod network;
+mod pack;
 mod peers;
 mod plot;
 mod row;
+mod spirv;
 mod table;
 mod turning;
 mod yardstick;
@@ -54,6 +56,18 @@ struct Arguments {
     /// Measures nothing but how still a turning head holds, and draws it into an SVG file.
     #[arg(long)]
     turning: Option<PathBuf>,
+    /// Measures every variant of the kernels that the device runs, and not only its own and the exact one.
+    #[arg(long)]
+    variants: bool,
+    /// Stops after about so many minutes, with fewer rounds. The last of several counts.
+    #[arg(long, overrides_with = "minutes")]
+    minutes: Option<f64>,
+    /// Measures nothing, but makes a folder that measures on another machine, without a compiler: program, assets and a script.
+    #[arg(long)]
+    pack: Option<PathBuf>,
+    /// Measures nothing, but writes every convolution kernel of the shipped networks into a folder, as SPIR-V.
+    #[arg(long)]
+    spirv: Option<PathBuf>,
     /// Measures one start with whatever shaders the driver has kept, and prints seconds, nothing else.
     #[arg(long, hide = true)]
     start: Option<Start>,
@@ -78,12 +92,22 @@ fn main() -> Result<()> {
         frames::measure_start(start)?.iter().for_each(|seconds| println!("{seconds}"));
         return Ok(());
     }
+    if let Some(folder) = arguments.spirv {
+        return spirv::write(&folder);
+    }
+    if let Some(folder) = arguments.pack {
+        return pack::pack(&folder);
+    }
     if let Some(path) = arguments.turning {
         return turning_head(&path);
     }
+    let begun = Instant::now();
+    // The kernels get half of the time.
+    let is_over =
+        |share: f64| arguments.minutes.is_some_and(|minutes| begun.elapsed().as_secs_f64() > 60.0 * minutes * share);
     let mut device = BenchDevice::new()?;
     let mut contenders = limits::contenders(&device);
-    contenders.extend(network::contenders(&mut device, &arguments.sizes, arguments.layers)?);
+    contenders.extend(network::contenders(&mut device, &arguments.sizes, arguments.layers, arguments.variants)?);
     contenders.extend(yardstick::contenders(&mut device)?);
     let mut peers = Peers::start(arguments.peers.as_deref(), &device)?;
     let started = Instant::now();
@@ -97,11 +121,16 @@ fn main() -> Result<()> {
         peers.measure();
         let left_s = started.elapsed().as_secs_f64() / round as f64 * (arguments.rounds - round) as f64;
         eprintln!("round {round} of {}: kernels and peers take {left_s:.0} s more", arguments.rounds);
+        if is_over(0.5) {
+            eprintln!("half of the time is over: frames are next");
+            break;
+        }
     }
     if !arguments.no_frames {
         eprintln!("measuring whole frames");
     }
-    let frames = (!arguments.no_frames).then(|| frames::measure(&device, arguments.rounds)).transpose()?;
+    let frames =
+        (!arguments.no_frames).then(|| frames::measure(&device, arguments.rounds, &|| is_over(1.0))).transpose()?;
     let rows = contenders.into_iter().map(|contender| contender.row).collect();
     let report = Report::new(&device, rows, peers, frames);
     println!("{report}");

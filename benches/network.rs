@@ -14,10 +14,16 @@ use crate::row::{Row, Work};
 /// Number of runs of a layer in one measurement.
 const LAYER_REPEATS: u32 = 10;
 
-/// Makes contenders of both networks at each size, in the device's own variant and in the exact one, and of each layer if wanted.
-pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Result<Vec<Contender>> {
+/// Factor of the number of runs in one measurement on a GPU, where a submission takes as long as a small network.
+const GPU_REPEATS: u32 = 8;
+
+/// Makes contenders of both networks at each size, in the device's own variant and in the exact one, or in all that the device runs, and of
+/// each layer if wanted.
+pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool, variants: bool) -> Result<Vec<Contender>> {
     let mut contenders = Vec::new();
     let own = device.variant();
+    let others = if variants { device.variants() } else { vec![KernelVariant::EXACT] };
+    let others: Vec<_> = others.into_iter().filter(|variant| *variant != own).collect();
     for (name, model) in [("quality", PortraitModel::quality()?), ("fast", PortraitModel::fast()?)] {
         for &side in sizes {
             let size_px = UVec2::splat(side);
@@ -25,10 +31,12 @@ pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Resu
             if layers && side == sizes[sizes.len() / 2] {
                 contenders.extend(layer_contenders(name, &model, &network, size_px));
             }
-            contenders.push(whole(&format!("{name} {side}²"), &model, network, size_px));
-            if own != KernelVariant::EXACT {
-                let network = Rc::new(device.network(&model, size_px, KernelVariant::EXACT)?);
-                contenders.push(whole(&format!("{name} {side}², f32"), &model, network, size_px));
+            let on_cpu = device.on_cpu;
+            contenders.push(whole(&format!("{name} {side}²"), &model, network, size_px, on_cpu));
+            for &variant in &others {
+                let network = Rc::new(device.network(&model, size_px, variant)?);
+                let kernels = if variant == KernelVariant::EXACT { "f32" } else { variant.name() };
+                contenders.push(whole(&format!("{name} {side}², {kernels}"), &model, network, size_px, on_cpu));
             }
         }
     }
@@ -36,9 +44,9 @@ pub fn contenders(device: &mut BenchDevice, sizes: &[u32], layers: bool) -> Resu
 }
 
 /// Makes a contender of a whole network, from its input planes to its residual.
-pub fn whole(name: &str, model: &PortraitModel, network: Rc<Executor>, size_px: UVec2) -> Contender {
+pub fn whole(name: &str, model: &PortraitModel, network: Rc<Executor>, size_px: UVec2, on_cpu: bool) -> Contender {
     let pixels = f64::from(size_px.x * size_px.y);
-    let repeats = (512 * 512 / (size_px.x * size_px.y)).clamp(1, 4);
+    let repeats = (512 * 512 / (size_px.x * size_px.y)).clamp(1, 4) * if on_cpu { 1 } else { GPU_REPEATS };
     Contender {
         row: Row::new(name, Work { multiply_adds: model.graph().macs_per_px() * pixels, bytes: 0.0 }),
         repeats,

@@ -27,7 +27,7 @@ pub fn contenders(device: &mut BenchDevice) -> Result<Vec<Contender>> {
         .map(|side| {
             let size_px = UVec2::splat(side);
             let network = Rc::new(device.network(&model, size_px, variant)?);
-            Ok(network::whole(&format!("base-64 U-Net {side}²"), &model, network, size_px))
+            Ok(network::whole(&format!("base-64 U-Net {side}²"), &model, network, size_px, device.on_cpu))
         })
         .collect()
 }

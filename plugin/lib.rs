@@ -87,8 +87,8 @@ pub mod internals {
     pub use crate::inference::executor::Executor;
     pub use crate::inference::layer;
     pub use crate::inference::model::GpuPortraitModel;
-    pub use crate::inference::plan::{Kernel, LayerParams};
-    pub use crate::inference::variant::{ActivationFormat, KernelVariant, TileRows};
+    pub use crate::inference::plan::{CONV_TILE_WIDTH_PX, Kernel, LayerParams, Plan, Step};
+    pub use crate::inference::variant::{ActivationFormat, KernelVariant, MatrixSide};
     pub use crate::inference::weight_layout::WeightFormat;
     pub use crate::kernels::warm_up::WarmUp;
     pub use crate::pipelines::{PortraitPipelineCache, PortraitPipelines, Readiness};

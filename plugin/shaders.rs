@@ -44,16 +44,37 @@ pub const BASE_LAYER: ShaderFile = shader_file!("shaders/stages/base_layer.wgsl"
 pub const SHAPE: ShaderFile = shader_file!("shaders/stages/shape.wgsl");
 /// The composite stage.
 pub const COMPOSITE: ShaderFile = shader_file!("shaders/stages/composite.wgsl");
-/// Convolutions.
+/// Convolutions on GPUs.
 pub const CONV: ShaderFile = shader_file!("shaders/inference/conv.wgsl");
 /// Convolutions by cooperative matrices.
 pub const CONV_MATRIX: ShaderFile = shader_file!("shaders/inference/conv_matrix.wgsl");
-/// Convolutions in loops, which compile in a moment.
+/// Convolutions on software rasterisers.
+pub const CONV_CPU: ShaderFile = shader_file!("shaders/inference/conv_cpu.wgsl");
+/// Convolutions on software rasterisers in loops, which compile in a moment.
 pub const CONV_SMALL: ShaderFile = shader_file!("shaders/inference/conv_small.wgsl");
 /// Space-to-depth and upsampling.
 pub const REARRANGE: ShaderFile = shader_file!("shaders/inference/rearrange.wgsl");
 /// Concatenation and sum.
 pub const JOIN: ShaderFile = shader_file!("shaders/inference/join.wgsl");
+/// The shaders of a plan's steps.
+const LAYERS: [ShaderFile; 6] = [CONV, CONV_MATRIX, CONV_CPU, CONV_SMALL, REARRANGE, JOIN];
+
+/// Returns the place among [`LAYERS`] of the shader of a plan's step.
+fn layer_place(kernel: Kernel, variant: KernelVariant) -> usize {
+    match kernel {
+        Kernel::Conv { .. } if variant.matrices.is_some() => 1,
+        Kernel::Conv { .. } if variant.rows == TileRows::One => 3,
+        Kernel::Conv { .. } if variant.reads_textures => 2,
+        Kernel::Conv { .. } => 0,
+        Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => 4,
+        Kernel::Copy | Kernel::Add | Kernel::Accumulate => 5,
+    }
+}
+
+/// Returns the shader of a plan's step.
+pub fn layer_file(kernel: Kernel, variant: KernelVariant) -> ShaderFile {
+    LAYERS[layer_place(kernel, variant)]
+}
 
 impl ShaderFile {
     fn asset_path(&self) -> String {
@@ -69,11 +90,7 @@ pub struct PortraitShaders {
     pub(crate) base_layer: Handle<Shader>,
     pub(crate) shape: Handle<Shader>,
     pub(crate) composite: Handle<Shader>,
-    conv: Handle<Shader>,
-    conv_matrix: Handle<Shader>,
-    conv_small: Handle<Shader>,
-    rearrange: Handle<Shader>,
-    join: Handle<Shader>,
+    layers: [Handle<Shader>; 6],
     shared: [Handle<Shader>; 6],
 }
 
@@ -93,40 +110,25 @@ impl PortraitShaders {
             base_layer: load(BASE_LAYER),
             shape: load(SHAPE),
             composite: load(COMPOSITE),
-            conv: load(CONV),
-            conv_matrix: load(CONV_MATRIX),
-            conv_small: load(CONV_SMALL),
-            rearrange: load(REARRANGE),
-            join: load(JOIN),
+            layers: LAYERS.map(load),
         }
     }
 
     /// Returns the shader of a plan's step.
     pub(crate) fn layer(&self, kernel: Kernel, variant: KernelVariant) -> &Handle<Shader> {
-        match kernel {
-            Kernel::Conv { .. } if variant.matrices.is_some() => &self.conv_matrix,
-            Kernel::Conv { .. } if variant.rows == TileRows::One => &self.conv_small,
-            Kernel::Conv { .. } => &self.conv,
-            Kernel::SpaceToDepth | Kernel::PixelShuffle | Kernel::Nearest => &self.rearrange,
-            Kernel::Copy | Kernel::Add | Kernel::Accumulate => &self.join,
-        }
+        &self.layers[layer_place(kernel, variant)]
     }
 
     /// Returns all shaders, for a pipeline cache that Bevy does not fill.
     pub(crate) fn all(&self) -> impl Iterator<Item = (AssetId<Shader>, Shader)> {
-        let kernels = [
+        let stages = [
             (&self.keep_depth, KEEP_DEPTH),
             (&self.pack, PACK),
             (&self.base_layer, BASE_LAYER),
             (&self.shape, SHAPE),
             (&self.composite, COMPOSITE),
-            (&self.conv, CONV),
-            (&self.conv_matrix, CONV_MATRIX),
-            (&self.conv_small, CONV_SMALL),
-            (&self.rearrange, REARRANGE),
-            (&self.join, JOIN),
         ];
-        let files = self.shared.iter().zip(SHARED).chain(kernels);
+        let files = self.shared.iter().zip(SHARED).chain(self.layers.iter().zip(LAYERS)).chain(stages);
         files.map(|(handle, file)| (handle.id(), Shader::from_wgsl(file.source, file.asset_path())))
     }
 }

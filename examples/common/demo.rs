@@ -47,9 +47,11 @@ pub struct DemoHead {
     pub late_s: f32,
 }
 
-/// Returns the folder of the demo's files.
+/// Returns the folder of the demo's files: beside the program where it was packed, else in the checkout.
 pub fn assets_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("assets")));
+    let packed = beside.filter(|folder| folder.join("heads").is_dir());
+    packed.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"))
 }
 
 /// Reads the demo's files, and adds the systems that move every head by [`DemoClock`].

@@ -8,8 +8,8 @@ use bevy::render::diagnostic::{DiagnosticsRecorder, RecordDiagnostics};
 use bevy::render::render_resource::encase::UniformBuffer;
 use bevy::render::render_resource::{
     BindGroup, BindGroupEntries, Buffer, BufferBinding, BufferDescriptor, BufferUsages, CachedComputePipelineId,
-    CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, PipelineCache, ShaderType, Texture,
-    TextureViewDescriptor,
+    CommandEncoder, ComputePass, ComputePassDescriptor, ComputePipeline, DynamicBindGroupEntries, PipelineCache,
+    ShaderType, Texture, TextureViewDescriptor,
 };
 use bevy::render::renderer::{RenderDevice, RenderQueue};
 
@@ -67,6 +67,12 @@ impl Executor {
         {
             return None;
         }
+        let weights = match plan.variant.matrices {
+            Some(_) => {
+                gpu.matrices.as_ref().filter(|(variant, _)| *variant == plan.variant).map(|(_, buffer)| buffer)?
+            }
+            None => &gpu.weights,
+        };
         let scratch: Vec<Buffer> = plan
             .buffer_bytes
             .iter()
@@ -96,14 +102,18 @@ impl Executor {
                 let target = scratch[step.target].as_entire_binding();
                 let textures = views.as_ref().zip(gpu.weight_texels.as_ref());
                 match textures.filter(|_| step.kernel.reads_textures(plan.variant)) {
-                    Some(([source, added], weights)) => {
-                        let entries = BindGroupEntries::sequential((params, source, weights, target, added));
+                    Some(([source, added], texels)) => {
+                        let entries = BindGroupEntries::sequential((params, source, texels, target, added));
                         device.create_bind_group(step.span.as_str(), &layout, &entries)
                     }
                     None => {
                         let [source, added] = step.sources.map(|source| scratch[source].as_entire_binding());
-                        let weights = gpu.weights.as_entire_binding();
-                        let entries = BindGroupEntries::sequential((params, source, weights, target, added));
+                        let [weights, biases] = [0; 2].map(|_| weights.as_entire_binding());
+                        let entries = DynamicBindGroupEntries::sequential((params, source, weights, target, added));
+                        let entries = match step.kernel.reads_halves(plan.variant) {
+                            true => entries.extend_sequential((biases,)),
+                            false => entries,
+                        };
                         device.create_bind_group(step.span.as_str(), &layout, &entries)
                     }
                 }

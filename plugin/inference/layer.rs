@@ -11,7 +11,7 @@ use portrait_network::pack::OUT_TILE;
 
 use crate::inference::plan::{Kernel, LayerParams};
 use crate::inference::texels::TEXTURE_WIDTH;
-use crate::inference::variant::{KernelVariant, MatrixSide};
+use crate::inference::variant::{ActivationFormat, KernelVariant, MatrixSide};
 use crate::inference::weight_layout::WeightFormat;
 use crate::shader_defs::{activation_def, define, workgroup_side};
 
@@ -26,7 +26,8 @@ pub struct LayerKey {
     pub weights: WeightFormat,
 }
 
-/// Declares what a step's kernel binds: parameters, source, weights, target, second source.
+/// Declares what a step's kernel binds: parameters, source, weights, target, second source, and the
+/// weights again for the biases where weights are read as f16.
 pub(crate) fn layout(kernel: Kernel, variant: KernelVariant) -> BindGroupLayoutDescriptor {
     let entries = if kernel.reads_textures(variant) {
         DynamicBindGroupLayoutEntries::sequential(
@@ -40,7 +41,7 @@ pub(crate) fn layout(kernel: Kernel, variant: KernelVariant) -> BindGroupLayoutD
             ),
         )
     } else {
-        DynamicBindGroupLayoutEntries::sequential(
+        let entries = DynamicBindGroupLayoutEntries::sequential(
             ShaderStages::COMPUTE,
             (
                 uniform_buffer::<LayerParams>(true),
@@ -49,7 +50,12 @@ pub(crate) fn layout(kernel: Kernel, variant: KernelVariant) -> BindGroupLayoutD
                 storage_buffer_sized(false, None),
                 storage_buffer_read_only_sized(false, None),
             ),
-        )
+        );
+        match kernel.reads_halves(variant) {
+            // Biases are f32 in the same buffer.
+            true => entries.extend_sequential((storage_buffer_read_only_sized(false, None),)),
+            false => entries,
+        }
     };
     BindGroupLayoutDescriptor::new("portrait layer", &entries)
 }
@@ -75,16 +81,15 @@ pub fn shader_defs(key: LayerKey) -> Vec<ShaderDefVal> {
             defs.extend(shuffles.then(|| "SHUFFLES".into()));
             defs.extend(adds.then(|| "ADDS".into()));
             defs.extend(known_planes.map(|planes| define("TARGET_PLANES", planes)));
-            defs.extend(variant.shares_weights.then(|| "SHARED_WEIGHTS".into()));
             if variant.reads_textures {
                 defs.extend(["READS_TEXTURES".into(), define("TEXTURE_WIDTH", TEXTURE_WIDTH)]);
             }
             defs.extend(variant.half_products.then(|| "HALF_PRODUCTS".into()));
-            // The pixels of a 1 × 1 kernel have one reader each: there is nothing to share.
-            defs.extend((variant.shares_pixels && kernel == 3).then(|| "SHARED_PIXELS".into()));
+            let is_half = variant.activations == ActivationFormat::F16;
+            // A block of 16 bytes is two texels, unless they are read as f16.
+            defs.extend((is_half && !variant.half_products).then(|| "BLOCKS_OF_TWO".into()));
             if let Some(side) = variant.matrices.map(MatrixSide::length) {
-                let out_matrices = (tiles * OUT_TILE as u32).div_ceil(side);
-                defs.extend([define("MATRIX", side), define("OUT_MATRICES", out_matrices)]);
+                defs.extend([define("MATRIX", side), define("OUT_MATRICES", tiles * OUT_TILE as u32 / side)]);
             }
         }
         Kernel::SpaceToDepth => defs.push("SPACE_TO_DEPTH".into()),

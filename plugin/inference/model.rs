@@ -16,8 +16,8 @@ use portrait_network::Model;
 use crate::api::model::PortraitModel;
 use crate::api::support::PortraitRealismSupported;
 use crate::inference::texels::{ROW_BYTES, texture_descriptor, texture_height, texture_rows};
-use crate::inference::variant::{KernelVariant, weight_format};
-use crate::inference::weight_layout::{WeightFormat, pack_weights};
+use crate::inference::variant::{KernelVariant, reads_f16};
+use crate::inference::weight_layout::{WeightFormat, pack_matrices, pack_weights};
 
 /// A model on the GPU.
 #[derive(Clone)]
@@ -28,6 +28,8 @@ pub struct GpuPortraitModel {
     pub weights: Buffer,
     /// The weights as texels, where kernels read textures.
     pub weight_texels: Option<TextureView>,
+    /// Weights and biases in the order of `pack_matrices`, where kernels multiply matrices, and the variant that they are for.
+    pub matrices: Option<(KernelVariant, Buffer)>,
     /// How the weights are stored.
     pub weight_format: WeightFormat,
 }
@@ -35,7 +37,8 @@ pub struct GpuPortraitModel {
 impl GpuPortraitModel {
     /// Uploads the weights. `None` where the device cannot bind a buffer of that size.
     pub fn new(model: Arc<Model>, device: &RenderDevice, adapter: &RenderAdapter, queue: &RenderQueue) -> Option<Self> {
-        let weight_format = weight_format(&model, adapter);
+        // The smallest format that holds the weights exactly and that the device reads.
+        let weight_format = if reads_f16(adapter) { WeightFormat::of(&model) } else { WeightFormat::F32 };
         let mut packed = pack_weights(&model, weight_format);
         let bytes: &[u8] = bytemuck::cast_slice(&packed);
         let limit = device.limits().max_storage_buffer_binding_size;
@@ -46,11 +49,19 @@ impl GpuPortraitModel {
             );
             return None;
         }
-        let weights = device.create_buffer_with_data(&BufferInitDescriptor {
-            label: Some("portrait weights"),
-            contents: bytes,
-            usage: BufferUsages::STORAGE,
-        });
+        let upload = |contents: &[u8]| {
+            device.create_buffer_with_data(&BufferInitDescriptor {
+                label: Some("portrait weights"),
+                contents,
+                usage: BufferUsages::STORAGE,
+            })
+        };
+        let weights = upload(bytes);
+        let with_matrices = KernelVariant::MATRICES.fitted(adapter);
+        let matrices = with_matrices
+            .missing_on(device, adapter)
+            .is_none()
+            .then(|| (with_matrices, upload(bytemuck::cast_slice(&pack_matrices(&model, with_matrices)))));
         let weight_texels = KernelVariant::CPU.missing_on(device, adapter).is_none().then(|| {
             let height = texture_height(texture_rows(packed.len() as u64 * 4));
             packed.resize(height as usize * ROW_BYTES as usize / 4, 0);
@@ -59,7 +70,7 @@ impl GpuPortraitModel {
             let texture = device.create_texture_with_data(queue, &descriptor, TextureDataOrder::LayerMajor, bytes);
             texture.create_view(&TextureViewDescriptor::default())
         });
-        Some(Self { model, weights, weight_texels, weight_format })
+        Some(Self { model, weights, weight_texels, matrices, weight_format })
     }
 }
 

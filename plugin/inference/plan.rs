@@ -36,7 +36,7 @@ pub enum Kernel {
         shuffles: bool,
         /// Whether a second tensor is added before the result is stored.
         adds: bool,
-        /// Tiles of eight output channels that one invocation makes.
+        /// Tiles of eight output channels that one invocation makes, or with matrices a workgroup.
         tiles: u32,
         /// Planes of the target, where half of the last tile is empty and a kernel that knows it has less to do.
         known_planes: Option<u32>,
@@ -59,6 +59,11 @@ impl Kernel {
     /// Returns whether its sources and weights are textures.
     pub fn reads_textures(self, variant: KernelVariant) -> bool {
         variant.reads_textures && matches!(self, Self::Conv { .. })
+    }
+
+    /// Returns whether its pixels and weights are read as f16, and its biases apart from the weights.
+    pub fn reads_halves(self, variant: KernelVariant) -> bool {
+        variant.half_products && matches!(self, Self::Conv { .. })
     }
 
     /// Returns whether it reads a second source.
@@ -214,7 +219,7 @@ impl Plan {
         let alignment_px = graph.alignment_px() as u32;
         let capacity_px = pad(capacity_px, alignment_px);
         let mut scratch = Scratch::new(graph, capacity_px, variant.activations);
-        let mut weights = weight_offsets(graph, format).into_iter();
+        let mut weights = weight_offsets(graph, format, variant).into_iter();
         let mut steps = Vec::new();
         let mut output = (scratch.input, 1.0);
         let epilogues = epilogues(graph);
@@ -275,10 +280,10 @@ impl Plan {
                             shuffles: epilogue.shuffles,
                             adds: added.is_some(),
                             tiles,
-                            known_planes: (is_half_empty && tiles == out_tiles).then_some(planes),
+                            known_planes: (is_half_empty && tiles >= out_tiles).then_some(planes),
                         },
                         sources: [first, added.unwrap_or(first)],
-                        tile_groups: out_tiles / tiles,
+                        tile_groups: out_tiles.div_ceil(tiles),
                         weight_at,
                         bias_at,
                         negative_slope: activation.negative_slope(),

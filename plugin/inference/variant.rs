@@ -2,10 +2,9 @@
 
 use bevy::render::render_resource::{DownlevelFlags, WgpuFeatures};
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
+use portrait_network::pack::OUT_TILE;
 use serde::{Deserialize, Serialize};
 use wgpu::{CooperativeMatrixProperties, CooperativeScalarType, DeviceType};
-
-use crate::inference::weight_layout::WeightFormat;
 
 /// Smallest number of invocations of a subgroup that can share weights: each holds the weights of one input channel at one tap.
 const SHARING_LANES: u32 = 8;
@@ -29,16 +28,14 @@ impl ActivationFormat {
     }
 }
 
-/// Rows of pixels that one invocation of a convolution makes.
-///
-/// More rows read each weight and pixel less often, and need more registers and larger images to fill a GPU.
+/// Rows of pixels that one invocation of a convolution makes, or a workgroup of one with matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TileRows {
     /// One row: 32 sums an invocation, in loops; slow, but compiled in a moment.
     One,
     /// Two rows: 64 sums an invocation, for GPUs.
     Two,
-    /// Four rows: 128 sums an invocation, for software rasterisers.
+    /// Four rows: 128 sums an invocation, for software rasterisers; or two rows for each of two subgroups.
     Four,
 }
 
@@ -72,6 +69,13 @@ impl MatrixSide {
     }
 }
 
+/// Largest number of matrices of output channels that a subgroup adds up at a time: ten with its two rows of pixels.
+const MAX_OUT_MATRICES: u32 = 5;
+/// Number of subgroups of a workgroup that multiplies matrices.
+const MATRIX_SUBGROUPS: u32 = 2;
+/// Number of storage buffers that a kernel binds which multiplies in f16.
+const HALF_PRODUCTS_BUFFERS: u32 = 5;
+
 /// A member of the family of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,17 +84,11 @@ pub struct KernelVariant {
     pub activations: ActivationFormat,
     /// Rows of pixels that one invocation of a convolution makes.
     pub rows: TileRows,
-    /// Invocations of a convolution's workgroup, a power of two.
+    /// Invocations of a convolution's workgroup, a power of two. AMD's drivers run 64 as one wave, which RDNA 3 needs for its full rate.
     pub workgroup: u32,
-    /// Lets each lane of a subgroup read its share of the weights and hand it to the others, instead of all reading all. It needs subgroup
-    /// operations and eight lanes or more, and pays where every lane's read is a branch of its own, as on software rasterisers.
-    pub shares_weights: bool,
-    /// Makes products and their sums over four channels in f16, which are then added up in f32. It needs f16 arithmetic, and pays where two
-    /// f16 operations take the time of one in f32, as on most GPUs.
+    /// Makes products and their sums over 32 or 36 channels and taps in f16, which are then added up in f32. It needs f16 arithmetic, and
+    /// pays where two f16 operations take the time of one in f32.
     pub half_products: bool,
-    /// Lets a workgroup read the pixels under its tiles once and keep them for all its invocations. It exists for one row of pixels an
-    /// invocation, and pays where caches are slower than workgroup memory.
-    pub shares_pixels: bool,
     /// Copies pixels and weights into textures and reads them from there, in f16 that is converted by integer arithmetic; results are written
     /// 8 bytes at a time. It needs subgroup operations and 64-bit integers, and pays where buffer access is serialised per lane but texels
     /// are gathered, as on llvmpipe.
@@ -101,83 +99,73 @@ pub struct KernelVariant {
 }
 
 impl KernelVariant {
-    /// The variant that runs on every device, as exact as the reference.
+    /// The variant that runs on every device, as exact as the reference: for GPUs that cannot read f16.
     pub const EXACT: Self = Self {
         activations: ActivationFormat::F32,
         rows: TileRows::Two,
-        workgroup: 32,
-        shares_weights: false,
+        workgroup: 64,
         half_products: false,
-        shares_pixels: false,
         reads_textures: false,
         matrices: None,
     };
     /// The variant for GPUs.
     pub const HALF: Self = Self { activations: ActivationFormat::F16, ..Self::EXACT };
-    /// A variant that is compiled in a moment.
-    pub const SMALL: Self = Self { rows: TileRows::One, ..Self::HALF };
-    const CPU_SMALL: Self = Self { reads_textures: true, ..Self::SMALL };
-    const WIDE_GROUPS: Self = Self { workgroup: 64, ..Self::HALF };
-    const TALL: Self = Self { rows: TileRows::Four, ..Self::HALF };
-    const HALF_PRODUCTS: Self = Self { half_products: true, ..Self::HALF };
-    const TALL_HALF_PRODUCTS: Self = Self { half_products: true, ..Self::TALL };
-    const SHARED_PIXELS: Self = Self { shares_pixels: true, workgroup: 64, ..Self::SMALL };
-    const MATRICES_16: Self = Self { matrices: Some(MatrixSide::Sixteen), workgroup: 128, ..Self::TALL_HALF_PRODUCTS };
-    /// The variant of matrices for subgroups of 64.
-    const MATRICES_16_WIDE: Self = Self { workgroup: 256, ..Self::MATRICES_16 };
-    const MATRICES_8: Self = Self { matrices: Some(MatrixSide::Eight), ..Self::MATRICES_16 };
+    /// The variant for GPUs that multiply f16 at twice the rate of f32, such as AMD's RDNA 2 and Intel's.
+    pub const HALF_PRODUCTS: Self = Self { half_products: true, ..Self::HALF };
+    /// The variant for GPUs with units for matrices, such as NVIDIA's RTX, AMD's RDNA 3 and 4 (16 × 16) and Apple's (8 × 8). Which
+    /// matrices and which subgroups, [`fitted`](Self::fitted) finds out.
+    pub const MATRICES: Self =
+        Self { rows: TileRows::Four, workgroup: 128, matrices: Some(MatrixSide::Sixteen), ..Self::HALF_PRODUCTS };
+    /// The variant that stands in on software rasterisers: compiled in a moment.
+    pub const CPU_SMALL: Self = Self { rows: TileRows::One, workgroup: 32, reads_textures: true, ..Self::HALF };
     /// The variant for software rasterisers. A workgroup is one subgroup: a small image leaves no lane idle.
-    pub const CPU: Self = Self { workgroup: 8, shares_weights: true, reads_textures: true, ..Self::TALL };
-    /// Compiled in a moment on the CPU, the fastest first.
-    pub const STAND_INS: [Self; 2] = [Self::CPU_SMALL, Self::SMALL];
+    pub const CPU: Self = Self { rows: TileRows::Four, workgroup: 8, ..Self::CPU_SMALL };
     /// All members of the family.
-    pub const FAMILY: [Self; 13] = [
-        Self::EXACT,
-        Self::SMALL,
-        Self::HALF,
-        Self::WIDE_GROUPS,
-        Self::TALL,
-        Self::HALF_PRODUCTS,
-        Self::TALL_HALF_PRODUCTS,
-        Self::SHARED_PIXELS,
-        Self::MATRICES_16,
-        Self::MATRICES_16_WIDE,
-        Self::MATRICES_8,
-        Self::CPU_SMALL,
-        Self::CPU,
-    ];
+    pub const FAMILY: [Self; 6] =
+        [Self::EXACT, Self::HALF, Self::HALF_PRODUCTS, Self::MATRICES, Self::CPU_SMALL, Self::CPU];
+
+    /// Returns the name of a member of the family.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self { matrices: Some(_), .. } => "MATRICES",
+            Self { half_products: true, .. } => "HALF_PRODUCTS",
+            Self { reads_textures: true, rows: TileRows::One, .. } => "CPU_SMALL",
+            Self { reads_textures: true, .. } => "CPU",
+            Self { activations: ActivationFormat::F16, .. } => "HALF",
+            Self { activations: ActivationFormat::F32, .. } => "EXACT",
+        }
+    }
+
+    /// Returns it with the matrices that an adapter has and two of the adapter's subgroups; a variant without matrices as it is.
+    pub fn fitted(self, adapter: &RenderAdapter) -> Self {
+        let sides = [MatrixSide::Sixteen, MatrixSide::Eight];
+        match sides.into_iter().find(|side| has_matrices(adapter, *side)).filter(|_| self.matrices.is_some()) {
+            Some(side) => {
+                let workgroup = MATRIX_SUBGROUPS * adapter.get_info().subgroup_max_size.max(1);
+                Self { matrices: Some(side), workgroup, ..self }
+            }
+            None => self,
+        }
+    }
 
     /// Returns the variant that suits a device, as far as can be told without trying.
     pub fn of(device: &RenderDevice, adapter: &RenderAdapter) -> Self {
-        let runs = |variant: &Self| variant.missing_on(device, adapter).is_none();
-        let suits = |variant: &Self| match runs_on_cpu(adapter) {
-            true => variant.rows == TileRows::Four && !variant.half_products,
-            false => *variant == Self::HALF,
-        };
-        Self::FAMILY.into_iter().rev().find(|variant| suits(variant) && runs(variant)).unwrap_or(Self::EXACT)
+        let cpu = runs_on_cpu(adapter).then_some(Self::CPU);
+        let suited = cpu.into_iter().chain([Self::HALF]);
+        suited.into_iter().find(|variant| variant.missing_on(device, adapter).is_none()).unwrap_or(Self::EXACT)
     }
 
     /// Returns the variants that may be the fastest on a device; [`of`](Self::of) is the first. All keep activations in the same format.
     pub fn candidates(device: &RenderDevice, adapter: &RenderAdapter) -> Vec<Self> {
         let own = Self::of(device, adapter);
         let others: &[Self] = match runs_on_cpu(adapter) {
-            // The others take minutes to compile.
+            // The others take long to compile.
             true => &[Self::CPU_SMALL],
-            false => &[
-                Self::WIDE_GROUPS,
-                Self::TALL,
-                Self::SMALL,
-                Self::SHARED_PIXELS,
-                Self::HALF_PRODUCTS,
-                Self::TALL_HALF_PRODUCTS,
-                Self::MATRICES_16,
-                Self::MATRICES_16_WIDE,
-                Self::MATRICES_8,
-            ],
+            false => &[Self::HALF_PRODUCTS, Self::MATRICES],
         };
         let comparable = others
             .iter()
-            .copied()
+            .map(|variant| variant.fitted(adapter))
             .filter(|variant| variant.activations == own.activations && variant.missing_on(device, adapter).is_none());
         std::iter::once(own).chain(comparable).collect()
     }
@@ -188,12 +176,10 @@ impl KernelVariant {
             return Some("reading f16 in shaders");
         }
         let subgroups = device.features().contains(WgpuFeatures::SUBGROUP);
-        if self.shares_weights && (!subgroups || adapter.get_info().subgroup_min_size < SHARING_LANES) {
-            return Some("subgroups of eight invocations or more");
-        }
-        // Only on software rasterisers are the weights in a texture as well.
-        if self.reads_textures && !(subgroups && runs_on_cpu(adapter)) {
-            return Some("a driver that runs on the CPU, with subgroups");
+        // Only on software rasterisers are the weights in a texture as well. Lanes share them in subgroups.
+        let shares = subgroups && adapter.get_info().subgroup_min_size >= SHARING_LANES;
+        if self.reads_textures && !(shares && runs_on_cpu(adapter)) {
+            return Some("a driver that runs on the CPU, with subgroups of eight invocations or more");
         }
         if self.reads_textures && !device.features().contains(WgpuFeatures::SHADER_INT64) {
             return Some("64-bit integers in shaders");
@@ -201,48 +187,42 @@ impl KernelVariant {
         if self.half_products && !device.features().contains(WgpuFeatures::SHADER_F16) {
             return Some("f16 arithmetic in shaders");
         }
+        if self.half_products && device.limits().max_storage_buffers_per_shader_stage < HALF_PRODUCTS_BUFFERS {
+            return Some("five storage buffers in a shader");
+        }
         if device.limits().max_compute_workgroup_storage_size < self.workgroup_bytes() {
             return Some("workgroup memory of that size");
         }
         let matrices = self.matrices?;
-        let side = matrices.length();
-        let needed = CooperativeMatrixProperties {
-            m_size: side,
-            n_size: side,
-            k_size: side,
-            ab_type: CooperativeScalarType::F16,
-            cr_type: CooperativeScalarType::F32,
-            saturating_accumulation: false,
-        };
         if !device.features().contains(WgpuFeatures::EXPERIMENTAL_COOPERATIVE_MATRIX)
-            || !adapter.cooperative_matrix_properties().contains(&needed)
+            || !has_matrices(adapter, matrices)
         {
             return Some(match matrices {
                 MatrixSide::Eight => "cooperative matrices of 8 × 8 f16 with sums in f32",
                 MatrixSide::Sixteen => "cooperative matrices of 16 × 16 f16 with sums in f32",
             });
         }
-        if !subgroups || self.workgroup / adapter.get_info().subgroup_max_size.max(1) < self.rows.px() {
-            return Some("a subgroup for each row of pixels of a workgroup");
+        if !subgroups || self.workgroup / adapter.get_info().subgroup_max_size.max(1) < MATRIX_SUBGROUPS {
+            return Some("two subgroups in a workgroup");
         }
         None
     }
 
     /// Returns the memory that a workgroup of a convolution keeps at most, in bytes.
     pub fn workgroup_bytes(self) -> u32 {
-        match (self.matrices, self.shares_pixels) {
-            (Some(_), _) => 26 << 10,
-            (None, true) => 11 << 10,
-            (None, false) => 0,
-        }
+        if self.matrices.is_some() { 10 << 10 } else { 0 }
     }
 
-    /// Of `out_tiles` tiles of a convolution's output channels, how many one invocation makes, a divisor: each further one
-    /// reads no pixels again, but makes the kernel longer to compile. On a GPU its sums would find no registers.
+    /// Of `out_tiles` tiles of a convolution's output channels, how many one invocation makes, or with matrices a workgroup: each further
+    /// one reads no pixels again, but makes the kernel longer to compile. On a GPU its sums would find no registers. With matrices the last
+    /// workgroup may have more than are left, elsewhere the number is a divisor.
     pub fn tiles(self, kernel: u32, out_tiles: u32) -> u32 {
+        if let Some(side) = self.matrices.map(MatrixSide::length) {
+            let matrices = (out_tiles * OUT_TILE as u32).div_ceil(side);
+            let of_group = matrices.div_ceil(matrices.div_ceil(MAX_OUT_MATRICES).max(1));
+            return of_group * side / OUT_TILE as u32;
+        }
         let choices: &[u32] = match (self.rows, kernel) {
-            // The pixels are read once for all of them; of an odd number the last matrix is half empty.
-            _ if self.matrices.is_some() => &[6, 4, 2, 5, 3],
             (TileRows::One | TileRows::Two, _) => &[],
             (TileRows::Four, 1) => &[4, 2, 3],
             // Six would be 3 % faster on llvmpipe, and take three times as long to compile.
@@ -250,6 +230,20 @@ impl KernelVariant {
         };
         choices.iter().copied().find(|tiles| out_tiles.is_multiple_of(*tiles)).unwrap_or(1)
     }
+}
+
+/// Returns whether an adapter multiplies matrices of f16 of that size and adds up in f32.
+fn has_matrices(adapter: &RenderAdapter, side: MatrixSide) -> bool {
+    let side = side.length();
+    let needed = CooperativeMatrixProperties {
+        m_size: side,
+        n_size: side,
+        k_size: side,
+        ab_type: CooperativeScalarType::F16,
+        cr_type: CooperativeScalarType::F32,
+        saturating_accumulation: false,
+    };
+    adapter.cooperative_matrix_properties().contains(&needed)
 }
 
 /// Returns whether a device is a software rasteriser, as llvmpipe is.
@@ -260,9 +254,4 @@ pub(crate) fn runs_on_cpu(adapter: &RenderAdapter) -> bool {
 /// Returns whether a device unpacks f16 in a shader.
 pub(crate) fn reads_f16(adapter: &RenderAdapter) -> bool {
     adapter.get_downlevel_capabilities().flags.contains(DownlevelFlags::SHADER_F16_IN_F32)
-}
-
-/// Returns the smallest format that holds a model's weights exactly and that a device reads.
-pub(crate) fn weight_format(model: &portrait_network::Model, adapter: &RenderAdapter) -> WeightFormat {
-    if reads_f16(adapter) { WeightFormat::of(model) } else { WeightFormat::F32 }
 }

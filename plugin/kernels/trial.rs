@@ -76,11 +76,11 @@ impl KernelTrial {
                 known.map_or((candidates, memory), |known| (vec![known], None))
             }
         };
-        let stand_in = KernelVariant::STAND_INS
-            .into_iter()
-            .find(|variant| compiles_on_first_use && variant.missing_on(device, adapter).is_none())
-            .filter(|variant| variant.activations == candidates[0].activations);
-        let begin = stand_in.unwrap_or(candidates[0]);
+        let stand_in = KernelVariant::CPU_SMALL;
+        let stands_in = compiles_on_first_use
+            && stand_in.missing_on(device, adapter).is_none()
+            && stand_in.activations == candidates[0].activations;
+        let begin = if stands_in { stand_in } else { candidates[0] };
         if candidates == [begin] {
             return (begin, Self::Done);
         }
@@ -91,11 +91,7 @@ impl KernelTrial {
     /// seconds for more than the lowest.
     pub fn max_tier(&self, running: KernelVariant, chosen: KernelVariant) -> ResolutionTier {
         let stands_in = running != chosen || !matches!(self, Self::Done);
-        if stands_in && KernelVariant::STAND_INS.contains(&running) {
-            ResolutionTier::Low
-        } else {
-            ResolutionTier::High
-        }
+        if stands_in && running == KernelVariant::CPU_SMALL { ResolutionTier::Low } else { ResolutionTier::High }
     }
 }
 

@@ -1,428 +1,209 @@
-// Purpose: convolves with KERNEL x KERNEL (1 or 3) taps, stride STRIDE (1 or 2), zero padding, bias and leaky ReLU. Before anything is
-//          stored, SHUFFLES makes four channels one channel of four pixels, and ADDS adds a tensor.
+// Purpose: convolves on GPUs with KERNEL x KERNEL (1 or 3) taps, stride STRIDE (1 or 2), zero padding, bias and leaky ReLU. Before anything
+//          is stored, SHUFFLES makes four channels one channel of four pixels, and ADDS adds a tensor.
 // Inputs:  planes of four channels; weights in the order of `portrait_network::pack`,
 //          [out tile][in / 4][tap][in lane 0-3][OUT_TILE], f32 or (HALF_WEIGHTS) f16; f32 biases for whole tiles.
 // Outputs: planes of four channels, with their border of zeros.
-// Dispatch: one invocation makes 4 x TILE_ROWS (2 or 4) pixels of OUT_TILES (1 to 4) tiles of OUT_TILE channels; z counts
-//          groups of OUT_TILES.
-// Memory:  for 3 x 3, stride 1, 4 rows and a tile: 36 texels and 1152 (f16: 576) bytes of weights for 4,608 multiply-adds.
-//          Further tiles read their weights only. With SHARED_WEIGHTS a subgroup reads those weights once. With READS_TEXTURES
-//          (f16) pixels, weights and the added tensor are texels of textures with the buffers' contents.
+// Dispatch: one invocation makes 4 x 2 pixels of one tile of OUT_TILE channels; z counts tiles. All invocations of a workgroup read the same
+//          weights.
+// Memory:  for 3 x 3, stride 1: a turn of the loop reads 12 texels and 384 (f16: 192) bytes of weights for 768 multiply-adds.
 //
-// Everything is unrolled by hand: an array that is indexed in a loop would live in memory, not in registers. Two sums of each of four
-// neighbours go through all taps of an input channel: on a CPU those sums, two weights and a row of pixels fit into 16 registers, and a
-// weight is fetched once for four pixels, a pixel once for up to three taps. All eight sums of one pixel at a time take a fifth more time on
-// a CPU.
+// A turn of the loop is one row of the kernel in one plane. Its weights fit into the scalar registers of AMD's GPUs, and its sums and pixels
+// leave registers for eight waves; more at a time would be spilled. In f16, pixels and weights are operands of the multiply-adds as they are.
 enable f16;
 #import portrait::conv::{
-    Eight, Four, ROW_BLOCKS, Row, Sum, biased_row, clear_borders, eight, first_tile, grid_px, layer, load, source_planes, source_start, store, tile_corner,
+    Eight, Four, Pixel, ROW_BLOCKS, Row, Sum, biased_row, clear_borders, eight, first_tile, grid_px, layer, load, source_planes, source_start, store,
+    tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
 
-// The tile below is written for eight channels.
+// The tile below is written for eight channels and two rows of pixels.
 const_assert #{OUT_TILE} == 8;
+const_assert #{TILE_ROWS} == 2;
 
-// Factors of the products: a value of one pixel, and weights of two output channels.
 #ifdef HALF_PRODUCTS
 alias One = f16;
-alias Two = vec2<f16>;
+alias Quad = vec4<f16>;
 #else
 alias One = f32;
-alias Two = vec2<f32>;
+alias Quad = vec4<f32>;
 #endif
 
-// Weights of one input channel for all output channels of the tile.
-#if KERNEL == 3
-const TAPS = 9u;
-struct Channel {
-    upper_left: Eight, upper: Eight, upper_right: Eight,
-    left: Eight, middle: Eight, right: Eight,
-    lower_left: Eight, lower: Eight, lower_right: Eight,
-}
-#else
-const TAPS = 1u;
-struct Channel {
-    middle: Eight,
-}
-#endif
-
-// Weights of the four input channels of a plane.
-struct Channels {
-    x: Channel,
-    y: Channel,
-    z: Channel,
-    w: Channel,
+// Weights of the four input channels of a plane at one tap.
+struct Tap {
+    x: Eight,
+    y: Eight,
+    z: Eight,
+    w: Eight,
 }
 
-#ifdef SHARED_WEIGHTS
-// Returns weights of two taps, one input channel in each of the first eight lanes.
-fn shared_taps(at: u32, lane: u32) -> Eight {
-    return eight(at + lane * ROW_BLOCKS);
+fn tap_at(at: u32) -> Tap {
+    return Tap(eight(at), eight(at + ROW_BLOCKS), eight(at + 2u * ROW_BLOCKS), eight(at + 3u * ROW_BLOCKS));
 }
 
-fn from_lane(shared_rows: Eight, lane: u32) -> Eight {
-    return Eight(subgroupShuffle(shared_rows.low, lane), subgroupShuffle(shared_rows.high, lane));
+// Pixels of the source under four pixels of the tile, at one tap.
+struct Under {
+    a: Pixel,
+    b: Pixel,
+    c: Pixel,
+    d: Pixel,
 }
 
-#if KERNEL == 3
-fn channel_from(x0: Eight, x1: Eight, x2: Eight, x3: Eight, x4: Eight, channel: u32) -> Channel {
-    return Channel(
-        from_lane(x0, channel), from_lane(x0, channel + 4u), from_lane(x1, channel),
-        from_lane(x1, channel + 4u), from_lane(x2, channel), from_lane(x2, channel + 4u),
-        from_lane(x3, channel), from_lane(x3, channel + 4u), from_lane(x4, channel),
-    );
-}
-
-fn weights_at(at: u32, lane: u32) -> Channels {
-    // The last read goes four rows too far, into the next weights or the buffer's padding.
-    let x0 = shared_taps(at, lane);
-    let x1 = shared_taps(at + 8u * ROW_BLOCKS, lane);
-    let x2 = shared_taps(at + 16u * ROW_BLOCKS, lane);
-    let x3 = shared_taps(at + 24u * ROW_BLOCKS, lane);
-    let x4 = shared_taps(at + 32u * ROW_BLOCKS, lane);
-    return Channels(
-        channel_from(x0, x1, x2, x3, x4, 0u), channel_from(x0, x1, x2, x3, x4, 1u),
-        channel_from(x0, x1, x2, x3, x4, 2u), channel_from(x0, x1, x2, x3, x4, 3u),
-    );
-}
-#else
-fn weights_at(at: u32, lane: u32) -> Channels {
-    let x = shared_taps(at, lane);
-    return Channels(Channel(from_lane(x, 0u)), Channel(from_lane(x, 1u)), Channel(from_lane(x, 2u)), Channel(from_lane(x, 3u)));
-}
-#endif
-#else
-fn channel_at(at: u32) -> Channel {
-#if KERNEL == 3
-    return Channel(
-        eight(at), eight(at + 4u * ROW_BLOCKS), eight(at + 8u * ROW_BLOCKS),
-        eight(at + 12u * ROW_BLOCKS), eight(at + 16u * ROW_BLOCKS), eight(at + 20u * ROW_BLOCKS),
-        eight(at + 24u * ROW_BLOCKS), eight(at + 28u * ROW_BLOCKS), eight(at + 32u * ROW_BLOCKS),
-    );
-#else
-    return Channel(eight(at));
-#endif
-}
-
-fn weights_at(at: u32, lane: u32) -> Channels {
-    return Channels(
-        channel_at(at), channel_at(at + ROW_BLOCKS), channel_at(at + 2u * ROW_BLOCKS), channel_at(at + 3u * ROW_BLOCKS),
-    );
-}
-#endif
-
-// Returns the pair 0 to 3 of a tile's eight channels; `pair` is known at compile time.
-fn two_of(all: Eight, pair: u32) -> Two {
-    let four = select(all.low, all.high, pair >= 2u);
-    return select(four.xy, four.zw, (pair & 1u) == 1u);
-}
-
-// One input channel of the pixels under a row of the tile, from the column left of its first pixel on; for a 1 x 1 kernel the four
-// pixels alone.
-struct Line {
-    a: One, b: One, c: One, d: One,
-#if KERNEL == 3
-    e: One, f: One,
-#if STRIDE == 2
-    g: One, h: One, i: One,
-#endif
-#endif
-}
-
-struct Lines {
-    x: Line,
-    y: Line,
-    z: Line,
-    w: Line,
-}
-
-fn line_of(x: Row, channel: u32) -> Line {
-    return Line(
-        x.a.value[channel], x.b.value[channel], x.c.value[channel], x.d.value[channel],
-#if KERNEL == 3
-        x.e.value[channel], x.f.value[channel],
-#if STRIDE == 2
-        x.g.value[channel], x.h.value[channel], x.i.value[channel],
-#endif
-#endif
-    );
-}
-
-// Loads the pixels under a row of the tile, channel by channel, from the even texel `at` on.
-fn load_lines(at: u32) -> Lines {
-    let x = load(at);
-    return Lines(line_of(x, 0u), line_of(x, 1u), line_of(x, 2u), line_of(x, 3u));
-}
-
-// Sums of two output channels of four neighbouring pixels, in the precision of the products.
-struct Part {
-    a: Two,
-    b: Two,
-    c: Two,
-    d: Two,
-}
-
-fn add(part: Part, by: Two, a: One, b: One, c: One, d: One) -> Part {
-    return Part(fma(by, Two(a), part.a), fma(by, Two(b), part.b), fma(by, Two(c), part.c), fma(by, Two(d), part.d));
-}
-
-#if KERNEL == 3
-// Adds the products of one row of the kernel.
-fn add_taps(part: Part, left: Two, middle: Two, right: Two, x: Line) -> Part {
+fn under_left(x: Row) -> Under {
 #if STRIDE == 1
-    let sum = add(add(part, left, x.a, x.b, x.c, x.d), middle, x.b, x.c, x.d, x.e);
-    return add(sum, right, x.c, x.d, x.e, x.f);
+    return Under(x.a, x.b, x.c, x.d);
 #else
-    let sum = add(add(part, left, x.a, x.c, x.e, x.g), middle, x.b, x.d, x.f, x.h);
-    return add(sum, right, x.c, x.e, x.g, x.i);
-#endif
-}
-
-fn add_channel(part: Part, by: Channel, pair: u32, above: Line, beside: Line, below: Line) -> Part {
-    var sum = add_taps(part, two_of(by.upper_left, pair), two_of(by.upper, pair), two_of(by.upper_right, pair), above);
-    sum = add_taps(sum, two_of(by.left, pair), two_of(by.middle, pair), two_of(by.right, pair), beside);
-    return add_taps(sum, two_of(by.lower_left, pair), two_of(by.lower, pair), two_of(by.lower_right, pair), below);
-}
-#else
-fn add_channel(part: Part, by: Channel, pair: u32, above: Line, beside: Line, below: Line) -> Part {
-    return add(part, two_of(by.middle, pair), beside.a, beside.b, beside.c, beside.d);
-}
-#endif
-
-// Sums of two output channels of a row of the tile.
-struct RowSums {
-    a: vec2<f32>,
-    b: vec2<f32>,
-    c: vec2<f32>,
-    d: vec2<f32>,
-}
-
-// `begin` and `end` enclose the products of one plane: with HALF_PRODUCTS these are added up in f16, and then added to the sums in f32.
-#ifdef HALF_PRODUCTS
-fn begin(sum: RowSums) -> Part {
-    return Part(Two(0.0), Two(0.0), Two(0.0), Two(0.0));
-}
-
-fn end(sum: RowSums, part: Part) -> RowSums {
-    return RowSums(
-        sum.a + vec2<f32>(part.a), sum.b + vec2<f32>(part.b), sum.c + vec2<f32>(part.c), sum.d + vec2<f32>(part.d),
-    );
-}
-#else
-fn begin(sum: RowSums) -> Part {
-    return Part(sum.a, sum.b, sum.c, sum.d);
-}
-
-fn end(sum: RowSums, part: Part) -> RowSums {
-    return RowSums(part.a, part.b, part.c, part.d);
-}
-#endif
-
-fn add_row(sum: RowSums, by: Channels, pair: u32, above: Lines, beside: Lines, below: Lines) -> RowSums {
-    var part = add_channel(begin(sum), by.x, pair, above.x, beside.x, below.x);
-    part = add_channel(part, by.y, pair, above.y, beside.y, below.y);
-    part = add_channel(part, by.z, pair, above.z, beside.z, below.z);
-    return end(sum, add_channel(part, by.w, pair, above.w, beside.w, below.w));
-}
-
-// Pixels of one plane of the source under the tile.
-struct Patch {
-    x0: Lines,
-    x1: Lines,
-#if PATCH_ROWS > 2
-    x2: Lines,
-    x3: Lines,
-#endif
-#if PATCH_ROWS > 4
-    x4: Lines,
-#endif
-#if PATCH_ROWS > 5
-    x5: Lines,
-#endif
-#if PATCH_ROWS > 6
-    x6: Lines,
-    x7: Lines,
-    x8: Lines,
-#endif
-}
-
-// Loads the pixels of one plane under the tile, from the even texel `at` on; rows are `row` texels apart.
-fn load_patch(at: u32, row: u32) -> Patch {
-    return Patch(
-        load_lines(at),
-        load_lines(at + row),
-#if PATCH_ROWS > 2
-        load_lines(at + 2u * row),
-        load_lines(at + 3u * row),
-#endif
-#if PATCH_ROWS > 4
-        load_lines(at + 4u * row),
-#endif
-#if PATCH_ROWS > 5
-        load_lines(at + 5u * row),
-#endif
-#if PATCH_ROWS > 6
-        load_lines(at + 6u * row),
-        load_lines(at + 7u * row),
-        load_lines(at + 8u * row),
-#endif
-    );
-}
-
-// Sums of two output channels of the tile.
-struct PairSums {
-    row0: RowSums,
-    row1: RowSums,
-#if TILE_ROWS == 4
-    row2: RowSums,
-    row3: RowSums,
-#endif
-}
-
-// Sums of all eight output channels of the tile.
-struct Sums {
-    pair0: PairSums,
-    pair1: PairSums,
-    pair2: PairSums,
-    pair3: PairSums,
-}
-
-fn biased_pair(bias: vec2<f32>) -> PairSums {
-    let row = RowSums(bias, bias, bias, bias);
-#if TILE_ROWS == 4
-    return PairSums(row, row, row, row);
-#else
-    return PairSums(row, row);
-#endif
-}
-
-fn biased(out_tile: u32) -> Sums {
-    let bias = biased_row(out_tile).a;
-    return Sums(biased_pair(bias.low.xy), biased_pair(bias.low.zw), biased_pair(bias.high.xy), biased_pair(bias.high.zw));
-}
-
-fn convolve_pair(sums: PairSums, x: Patch, by: Channels, pair: u32) -> PairSums {
-    return PairSums(
 #if KERNEL == 1
-        add_row(sums.row0, by, pair, x.x0, x.x0, x.x0),
-        add_row(sums.row1, by, pair, x.x1, x.x1, x.x1),
-#if TILE_ROWS == 4
-        add_row(sums.row2, by, pair, x.x2, x.x2, x.x2),
-        add_row(sums.row3, by, pair, x.x3, x.x3, x.x3),
-#endif
+    return Under(x.a, x.b, x.c, x.d);
 #else
+    return Under(x.a, x.c, x.e, x.g);
+#endif
+#endif
+}
+
+#if KERNEL == 3
+fn under_middle(x: Row) -> Under {
 #if STRIDE == 1
-        add_row(sums.row0, by, pair, x.x0, x.x1, x.x2),
-        add_row(sums.row1, by, pair, x.x1, x.x2, x.x3),
-#if TILE_ROWS == 4
-        add_row(sums.row2, by, pair, x.x2, x.x3, x.x4),
-        add_row(sums.row3, by, pair, x.x3, x.x4, x.x5),
-#endif
+    return Under(x.b, x.c, x.d, x.e);
 #else
-        add_row(sums.row0, by, pair, x.x0, x.x1, x.x2),
-        add_row(sums.row1, by, pair, x.x2, x.x3, x.x4),
-#if TILE_ROWS == 4
-        add_row(sums.row2, by, pair, x.x4, x.x5, x.x6),
-        add_row(sums.row3, by, pair, x.x6, x.x7, x.x8),
+    return Under(x.b, x.d, x.f, x.h);
 #endif
+}
+
+fn under_right(x: Row) -> Under {
+#if STRIDE == 1
+    return Under(x.c, x.d, x.e, x.f);
+#else
+    return Under(x.c, x.e, x.g, x.i);
 #endif
+}
 #endif
+
+// Sums of four neighbouring pixels, in the precision of the products.
+struct Part {
+    a: Eight,
+    b: Eight,
+    c: Eight,
+    d: Eight,
+}
+
+fn multiply(sum: Eight, by: Eight, x: One) -> Eight {
+    return Eight(fma(by.low, Quad(x), sum.low), fma(by.high, Quad(x), sum.high));
+}
+
+fn add_channel(sum: Part, by: Eight, a: One, b: One, c: One, d: One) -> Part {
+    return Part(multiply(sum.a, by, a), multiply(sum.b, by, b), multiply(sum.c, by, c), multiply(sum.d, by, d));
+}
+
+fn add_tap(sum: Part, by: Tap, x: Under) -> Part {
+    var part = add_channel(sum, by.x, x.a.value.x, x.b.value.x, x.c.value.x, x.d.value.x);
+    part = add_channel(part, by.y, x.a.value.y, x.b.value.y, x.c.value.y, x.d.value.y);
+    part = add_channel(part, by.z, x.a.value.z, x.b.value.z, x.c.value.z, x.d.value.z);
+    return add_channel(part, by.w, x.a.value.w, x.b.value.w, x.c.value.w, x.d.value.w);
+}
+
+// Returns the texels between the first turn's row of pixels and another turn's, which is one row of the kernel in one plane.
+fn turn_offset(turn: u32) -> u32 {
+    let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
+    return turn / #{KERNEL}u * plane_texels + turn % #{KERNEL}u * row_texels(layer.source_size_px);
+}
+
+// Blocks of the weights of one tap, and of one turn.
+const TAP_BLOCKS = 4u * ROW_BLOCKS;
+const TURN_BLOCKS = #{KERNEL}u * TAP_BLOCKS;
+
+#ifdef HALF_PRODUCTS
+// Products are added up in f16 over so many turns, 36 or 32 products, and then in f32.
+#if KERNEL == 3
+const TURNS = 3u;
+#else
+const TURNS = 8u;
+#endif
+
+// Adds up the products of the turns from `first` to before `end`, for one row of the tile.
+fn part_of_row(first: u32, end: u32, at: u32, under: u32) -> Part {
+    let none = Eight(Quad(0.0), Quad(0.0));
+    var part = Part(none, none, none, none);
+    for (var turn = first; turn < end; turn += 1u) {
+        let by = at + turn * TURN_BLOCKS;
+        let x = load(under + turn_offset(turn));
+        part = add_tap(part, tap_at(by), under_left(x));
+#if KERNEL == 3
+        part = add_tap(part, tap_at(by + TAP_BLOCKS), under_middle(x));
+        part = add_tap(part, tap_at(by + 2u * TAP_BLOCKS), under_right(x));
+#endif
+    }
+    return part;
+}
+
+fn both(sum: Sum, part: Eight) -> Sum {
+    return Sum(sum.low + vec4<f32>(part.low), sum.high + vec4<f32>(part.high));
+}
+
+fn add_part(sum: Four, part: Part) -> Four {
+    return Four(both(sum.a, part.a), both(sum.b, part.b), both(sum.c, part.c), both(sum.d, part.d));
+}
+#else
+fn part_of(sum: Four) -> Part {
+    return Part(
+        Eight(sum.a.low, sum.a.high), Eight(sum.b.low, sum.b.high), Eight(sum.c.low, sum.c.high), Eight(sum.d.low, sum.d.high),
     );
 }
 
-fn convolve(sums: Sums, x: Patch, at: u32, lane: u32) -> Sums {
-    let by = weights_at(at, lane);
-    return Sums(
-        convolve_pair(sums.pair0, x, by, 0u),
-        convolve_pair(sums.pair1, x, by, 1u),
-        convolve_pair(sums.pair2, x, by, 2u),
-        convolve_pair(sums.pair3, x, by, 3u),
+fn sum_of(part: Part) -> Four {
+    return Four(
+        Sum(part.a.low, part.a.high), Sum(part.b.low, part.b.high), Sum(part.c.low, part.c.high), Sum(part.d.low, part.d.high),
     );
 }
-
-fn store_row(out_tile: u32, corner: vec2<u32>, p: RowSums, q: RowSums, r: RowSums, s: RowSums) {
-    let a = Sum(vec4<f32>(p.a, q.a), vec4<f32>(r.a, s.a));
-    let b = Sum(vec4<f32>(p.b, q.b), vec4<f32>(r.b, s.b));
-    let c = Sum(vec4<f32>(p.c, q.c), vec4<f32>(r.c, s.c));
-    store(out_tile, corner, Four(a, b, c, Sum(vec4<f32>(p.d, q.d), vec4<f32>(r.d, s.d))));
-}
-
-fn finish(out_tile: u32, corner: vec2<u32>, sums: Sums) {
-    let p = sums.pair0;
-    let q = sums.pair1;
-    let r = sums.pair2;
-    let s = sums.pair3;
-    store_row(out_tile, corner, p.row0, q.row0, r.row0, s.row0);
-    store_row(out_tile, corner + vec2<u32>(0u, 1u), p.row1, q.row1, r.row1, s.row1);
-#if TILE_ROWS == 4
-    store_row(out_tile, corner + vec2<u32>(0u, 2u), p.row2, q.row2, r.row2, s.row2);
-    store_row(out_tile, corner + vec2<u32>(0u, 3u), p.row3, q.row3, r.row3, s.row3);
 #endif
-    clear_borders(out_tile, corner);
-}
 
-#ifdef SHARED_WEIGHTS
-@compute @workgroup_size(#{CONV_WORKGROUP}, 1, 1)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-    @builtin(subgroup_invocation_id) invocation: u32,
-) {
-    let lane = invocation & 7u;
-#else
 @compute @workgroup_size(#{CONV_WORKGROUP}, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let lane = 0u;
-#endif
     let corner = tile_corner(group.xy, index);
-    // No lane leaves before its weights are handed on: a lane beyond the image works on the last tile, and stores nothing.
-    let last = (grid_px() - 1u) / vec2<u32>(4u, #{TILE_ROWS}u) * vec2<u32>(4u, #{TILE_ROWS}u);
-    let out_tile = first_tile(group.z);
-    var tile0 = biased(out_tile);
-#if OUT_TILES > 1
-    var tile1 = biased(out_tile + 1u);
-#endif
-#if OUT_TILES > 2
-    var tile2 = biased(out_tile + 2u);
-#endif
-#if OUT_TILES > 3
-    var tile3 = biased(out_tile + 3u);
-#endif
-
-    let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
-#if KERNEL == 3
-    let row = row_texels(layer.source_size_px);
-#else
-    let row = row_texels(layer.source_size_px) * #{STRIDE}u;
-#endif
-    var source_at = source_start(min(corner, last));
-    let plane_weights = TAPS * 4u * ROW_BLOCKS;
-    let tile_weights = layer.source_planes * plane_weights;
-    var at = layer.weight_at + out_tile * tile_weights;
-    for (var plane = 0u; plane < source_planes(); plane += 1u) {
-        let x = load_patch(source_at, row);
-        tile0 = convolve(tile0, x, at, lane);
-#if OUT_TILES > 1
-        tile1 = convolve(tile1, x, at + tile_weights, lane);
-#endif
-#if OUT_TILES > 2
-        tile2 = convolve(tile2, x, at + 2u * tile_weights, lane);
-#endif
-#if OUT_TILES > 3
-        tile3 = convolve(tile3, x, at + 3u * tile_weights, lane);
-#endif
-        source_at += plane_texels;
-        at += plane_weights;
+    // Units skip the half of a wave in which all invocations have left.
+    if any(corner >= grid_px()) {
+        return;
     }
-
-    finish(out_tile, corner, tile0);
-#if OUT_TILES > 1
-    finish(out_tile + 1u, corner, tile1);
+    let out_tile = first_tile(group.z);
+    let turns = source_planes() * #{KERNEL}u;
+    let at = layer.weight_at + out_tile * turns * TURN_BLOCKS;
+    let under = source_start(corner);
+    // From a row of pixels under the tile's upper row to the one under its lower row.
+    let below = row_texels(layer.source_size_px) * #{STRIDE}u;
+#ifdef HALF_PRODUCTS
+    var upper = biased_row(out_tile);
+    var lower = upper;
+    for (var first = 0u; first < turns; first += TURNS) {
+        let end = min(first + TURNS, turns);
+        // One row after the other: the sums of both in f16 would leave too few registers.
+        upper = add_part(upper, part_of_row(first, end, at, under));
+        lower = add_part(lower, part_of_row(first, end, at, under + below));
+    }
+#else
+    var upper_part = part_of(biased_row(out_tile));
+    var lower_part = upper_part;
+    for (var turn = 0u; turn < turns; turn += 1u) {
+        let by = at + turn * TURN_BLOCKS;
+        let place = under + turn_offset(turn);
+        // Tap by tap: the weights of all, as f32, would leave too few scalar registers.
+        let x = load(place);
+        let y = load(place + below);
+        let left = tap_at(by);
+        upper_part = add_tap(upper_part, left, under_left(x));
+        lower_part = add_tap(lower_part, left, under_left(y));
+#if KERNEL == 3
+        let right = tap_at(by + 2u * TAP_BLOCKS);
+        upper_part = add_tap(upper_part, right, under_right(x));
+        lower_part = add_tap(lower_part, right, under_right(y));
+        // With a stride of 2 the pixels under the middle are others. They are read only now, into the registers of those before.
+        let middle = tap_at(by + TAP_BLOCKS);
+        upper_part = add_tap(upper_part, middle, under_middle(load(place)));
+        lower_part = add_tap(lower_part, middle, under_middle(load(place + below)));
 #endif
-#if OUT_TILES > 2
-    finish(out_tile + 2u, corner, tile2);
+    }
+    let upper = sum_of(upper_part);
+    let lower = sum_of(lower_part);
 #endif
-#if OUT_TILES > 3
-    finish(out_tile + 3u, corner, tile3);
-#endif
+    store(out_tile, corner, upper);
+    store(out_tile, corner + vec2<u32>(0u, 1u), lower);
+    clear_borders(out_tile, corner);
 }

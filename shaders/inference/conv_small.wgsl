@@ -1,12 +1,11 @@
 // Purpose: stands in for `conv.wgsl` on software rasterisers until the suited kernels are compiled: its loops compile in a moment.
 // Inputs, outputs: as `conv.wgsl`.
 // Dispatch: one invocation makes 4 x 1 pixels of one tile of OUT_TILE channels; z counts tiles.
-// Memory:  for 3 x 3: 36 texels and 1152 (f16: 576) bytes of weights for 1,152 multiply-adds. With SHARED_PIXELS a workgroup reads each
-//          texel once, and keeps at most 11 KiB (f16).
+// Memory:  for 3 x 3: 36 texels and 1152 (f16: 576) bytes of weights for 1,152 multiply-adds. 
 enable f16;
 #import portrait::conv::{
-    Four, ROW_BLOCKS, Sum, biased_row, clear_borders, eight, first_tile, grid_px, layer, pixel_at, share_pixels, shared_row, shared_start,
-    source_planes, source_start, store, tile_corner,
+    Four, ROW_BLOCKS, Sum, biased_row, clear_borders, eight, first_tile, grid_px, layer, pixel_at, source_planes, source_start, store,
+    tile_corner,
 }
 #import portrait::layout::{row_texels, texel_index}
 
@@ -36,32 +35,17 @@ fn add_channel(sum: Four, at: u32, x: vec4<f32>) -> Four {
 @compute @workgroup_size(#{CONV_WORKGROUP}, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let corner = tile_corner(group.xy, index);
-#ifdef SHARED_PIXELS
-    // No invocation leaves before it has read its share of the pixels; an invocation beyond the image stores nothing.
-    let first_at = source_start(tile_corner(group.xy, 0u));
-    let shared_at = shared_start(index);
-#else
     if any(corner >= grid_px()) {
         return;
     }
     let first_at = source_start(corner);
-#endif
     let out_tile = first_tile(group.z);
     let plane_texels = texel_index(1u, vec2<u32>(0u), layer.source_size_px);
-#ifdef SHARED_PIXELS
-    let row = shared_row();
-#else
     let row = row_texels(layer.source_size_px);
-#endif
     var at = layer.weight_at + out_tile * layer.source_planes * TAPS * 4u * ROW_BLOCKS;
     var sum = biased_row(out_tile);
     for (var plane = 0u; plane < source_planes(); plane += 1u) {
-#ifdef SHARED_PIXELS
-        share_pixels(first_at + plane * plane_texels, row_texels(layer.source_size_px), index);
-        let under = shared_at;
-#else
         let under = first_at + plane * plane_texels;
-#endif
         for (var tap = 0u; tap < TAPS; tap += 1u) {
             let place = under + tap / #{KERNEL}u * row + tap % #{KERNEL}u + FIRST;
             let a = vec4<f32>(pixel_at(place).value);

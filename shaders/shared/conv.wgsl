@@ -1,7 +1,7 @@
 // Functions that the convolution kernels share: they read pixels and weights, and store sums.
 //
 // Eight output channels are computed together. An index `at` counts blocks of 16 bytes in the weights and texels in the planes.
-// With HALF_PRODUCTS pixels and weights are multiplied in f16, and the products of one plane of four channels are added up in f16.
+// With HALF_PRODUCTS pixels and weights are read as f16, and kernels multiply and at first add up in f16.
 //
 // Kernels without HALF_PRODUCTS make no use of the extension f16, and run on devices that lack it.
 enable f16;
@@ -19,8 +19,22 @@ enable f16;
 @group(0) @binding(4) var added: texture_2d<u32>;
 #endif
 #else
+#ifdef HALF_PRODUCTS
+// Pixels and weights are multiplied as they are stored.
+@group(0) @binding(1) var<storage, read> source: array<vec4<f16>>;
+#ifndef MATRIX
+#ifdef HALF_WEIGHTS
+@group(0) @binding(2) var<storage, read> weights: array<vec4<f16>>;
+#else
+@group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
+#endif
+#endif
+// The same buffer as the weights.
+@group(0) @binding(5) var<storage, read> biases: array<vec4<f32>>;
+#else
 @group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+#endif
 #ifdef HALF_ACTIVATIONS
 @group(0) @binding(3) var<storage, read_write> result: array<vec2<u32>>;
 #else
@@ -80,6 +94,7 @@ fn to_half(value: vec4<f32>) -> vec2<u32> {
     return subgroupShuffleXor(low | high, 0u);
 }
 #else
+#ifndef HALF_PRODUCTS
 fn source_block(at: u32) -> vec4<u32> {
     return source[at];
 }
@@ -87,6 +102,7 @@ fn source_block(at: u32) -> vec4<u32> {
 fn weight_block(at: u32) -> vec4<u32> {
     return weights[at];
 }
+#endif
 
 fn from_half(words: vec2<u32>) -> vec4<f32> {
     return half(words);
@@ -149,7 +165,7 @@ struct Four {
     d: Sum,
 }
 
-// Eight channels in the precision of the products: weights, or the sum over one plane.
+// Eight channels in the precision of the products: weights, or sums of products.
 struct Eight {
 #ifdef HALF_PRODUCTS
     low: vec4<f16>,
@@ -160,32 +176,40 @@ struct Eight {
 #endif
 }
 
-fn single(at: u32) -> vec4<f32> {
-    return bitcast<vec4<f32>>(weight_block(at));
-}
-
-// Converts a value to the precision of the products.
+// Returns four biases; `at` counts blocks of 16 bytes.
 #ifdef HALF_PRODUCTS
-fn factor(value: vec4<f32>) -> vec4<f16> {
-    return vec4<f16>(value);
+fn four_biases(at: u32) -> vec4<f32> {
+    return biases[at];
 }
 #else
-fn factor(value: vec4<f32>) -> vec4<f32> {
-    return value;
+fn four_biases(at: u32) -> vec4<f32> {
+    return bitcast<vec4<f32>>(weight_block(at));
 }
 #endif
 
 // Returns the weights of one input channel at one tap, which begin at the buffer's block `at`.
 #ifdef HALF_WEIGHTS
 const ROW_BLOCKS = 1u;
-fn eight(at: u32) -> Eight {
-    let packed = weight_block(at);
-    return Eight(factor(from_half(packed.xy)), factor(from_half(packed.zw)));
-}
 #else
 const ROW_BLOCKS = 2u;
+#endif
+#ifndef MATRIX
 fn eight(at: u32) -> Eight {
-    return Eight(factor(single(at)), factor(single(at + 1u)));
+#ifdef HALF_PRODUCTS
+    // A block holds eight f16 or four f32.
+#ifdef HALF_WEIGHTS
+    return Eight(weights[at * 2u], weights[at * 2u + 1u]);
+#else
+    return Eight(vec4<f16>(weights[at]), vec4<f16>(weights[at + 1u]));
+#endif
+#else
+#ifdef HALF_WEIGHTS
+    let packed = weight_block(at);
+    return Eight(from_half(packed.xy), from_half(packed.zw));
+#else
+    return Eight(bitcast<vec4<f32>>(weight_block(at)), bitcast<vec4<f32>>(weight_block(at + 1u)));
+#endif
+#endif
 }
 #endif
 
@@ -210,91 +234,45 @@ struct Row {
 }
 #else
 struct Row {
-    a: Pixel, b: Pixel, c: Pixel, d: Pixel, e: Pixel, f: Pixel, g: Pixel, h: Pixel, i: Pixel, j: Pixel,
+    a: Pixel, b: Pixel, c: Pixel, d: Pixel, e: Pixel, f: Pixel, g: Pixel, h: Pixel, i: Pixel,
 }
 #endif
 #endif
 
-// A block of the source holds two pixels of a row in f16, one in f32. With SHARED_PIXELS a workgroup reads the pixels of one plane under its
-// tiles once and keeps them for all its invocations; positions then count from the first of the kept pixels.
-#ifdef SHARED_PIXELS
-// The number of texels is largest where all tiles lie below each other.
-const SHARED_TEXELS = (4u * #{STRIDE}u + 2u) * ((#{TILE_ROWS}u * #{CONV_WORKGROUP}u - 1u) * #{STRIDE}u + 3u);
-#ifdef HALF_ACTIVATIONS
-const BLOCK_TEXELS = 2u;
-#else
-const BLOCK_TEXELS = 1u;
-#endif
-var<workgroup> shared_source: array<vec4<u32>, SHARED_TEXELS / BLOCK_TEXELS>;
-
-fn block_at(at: u32) -> vec4<u32> {
-    return shared_source[at];
-}
-
-// Returns the width of the kept pixels, in texels.
-fn shared_row() -> u32 {
-    return layer.tiles_across * 4u * #{STRIDE}u + 2u;
-}
-
-// Returns the position among the kept pixels at which the kernel's first row begins under an invocation's tile.
-fn shared_start(index: u32) -> u32 {
-    let place = tile_place(index) * vec2<u32>(4u, #{TILE_ROWS}u) * #{STRIDE}u;
-    return place.y * shared_row() + place.x;
-}
-
-// Reads the pixels of one plane under the workgroup's tiles; `at` is `source_start` of the first tile in that plane.
-fn share_pixels(at: u32, row: u32, index: u32) {
-    let blocks = shared_row() / BLOCK_TEXELS;
-    let rows = (#{CONV_WORKGROUP}u / layer.tiles_across * #{TILE_ROWS}u - 1u) * #{STRIDE}u + 3u;
-    workgroupBarrier();
-    for (var block = index; block < blocks * rows; block += #{CONV_WORKGROUP}u) {
-        shared_source[block] = source[(at + block / blocks * row) / BLOCK_TEXELS + block % blocks];
-    }
-    workgroupBarrier();
+// A block of the source holds two pixels of a row in f16, one in f32.
+#ifdef HALF_PRODUCTS
+fn pixel_at(at: u32) -> Pixel {
+    return Pixel(source[at]);
 }
 #else
-fn block_at(at: u32) -> vec4<u32> {
-    return source_block(at);
-}
-#endif
-
 #ifdef HALF_ACTIVATIONS
 fn pixel(words: vec2<u32>) -> Pixel {
-    return Pixel(factor(from_half(words)));
+    return Pixel(from_half(words));
 }
 
 // Returns the pixel at the texel `at`.
 fn pixel_at(at: u32) -> Pixel {
-    let block = block_at(at / 2u);
+    let block = source_block(at / 2u);
     return pixel(select(block.xy, block.zw, at % 2u == 1u));
 }
 #else
 fn pixel_at(at: u32) -> Pixel {
-    return Pixel(factor(bitcast<vec4<f32>>(block_at(at))));
+    return Pixel(bitcast<vec4<f32>>(source_block(at)));
 }
 #endif
-
-#if KERNEL == 1
-// `left_of` and `right_of` return the two pixels of a block.
-#ifdef HALF_ACTIVATIONS
-fn left_of(block: u32) -> Pixel {
-    return pixel(block_at(block).xy);
-}
-
-fn right_of(block: u32) -> Pixel {
-    return pixel(block_at(block).zw);
-}
-#else
-fn left_of(block: u32) -> Pixel {
-    return pixel_at(block * 2u);
-}
-
-fn right_of(block: u32) -> Pixel {
-    return pixel_at(block * 2u + 1u);
-}
 #endif
 
 // Loads the pixels under a row of the tile, from the even texel `at` on.
+#ifdef BLOCKS_OF_TWO
+#if KERNEL == 1
+fn left_of(block: u32) -> Pixel {
+    return pixel(source_block(block).xy);
+}
+
+fn right_of(block: u32) -> Pixel {
+    return pixel(source_block(block).zw);
+}
+
 fn load(at: u32) -> Row {
     let block = at / 2u;
 #if STRIDE == 1
@@ -304,26 +282,30 @@ fn load(at: u32) -> Row {
 #endif
 }
 #else
-// Loads the pixels under a row of the tile, from the even texel `at` on.
 fn load(at: u32) -> Row {
-#ifdef HALF_ACTIVATIONS
-    let ab = block_at(at / 2u);
-    let cd = block_at(at / 2u + 1u);
-    let ef = block_at(at / 2u + 2u);
+    let ab = source_block(at / 2u);
+    let cd = source_block(at / 2u + 1u);
+    let ef = source_block(at / 2u + 2u);
 #if STRIDE == 1
     return Row(pixel(ab.xy), pixel(ab.zw), pixel(cd.xy), pixel(cd.zw), pixel(ef.xy), pixel(ef.zw));
 #else
-    let gh = block_at(at / 2u + 3u);
-    let ij = block_at(at / 2u + 4u);
+    let gh = source_block(at / 2u + 3u);
+    let ij = source_block(at / 2u + 4u);
     return Row(pixel(ab.xy), pixel(ab.zw), pixel(cd.xy), pixel(cd.zw), pixel(ef.xy), pixel(ef.zw), pixel(gh.xy), pixel(gh.zw),
-        pixel(ij.xy), pixel(ij.zw));
+        pixel(ij.xy));
 #endif
+}
+#endif
+#else
+fn load(at: u32) -> Row {
+#if KERNEL == 1
+    return Row(pixel_at(at + 1u), pixel_at(at + 1u + #{STRIDE}u), pixel_at(at + 1u + 2u * #{STRIDE}u), pixel_at(at + 1u + 3u * #{STRIDE}u));
 #else
 #if STRIDE == 1
     return Row(pixel_at(at), pixel_at(at + 1u), pixel_at(at + 2u), pixel_at(at + 3u), pixel_at(at + 4u), pixel_at(at + 5u));
 #else
     return Row(pixel_at(at), pixel_at(at + 1u), pixel_at(at + 2u), pixel_at(at + 3u), pixel_at(at + 4u), pixel_at(at + 5u),
-        pixel_at(at + 6u), pixel_at(at + 7u), pixel_at(at + 8u), pixel_at(at + 9u));
+        pixel_at(at + 6u), pixel_at(at + 7u), pixel_at(at + 8u));
 #endif
 #endif
 }
@@ -369,7 +351,7 @@ fn source_start(corner: vec2<u32>) -> u32 {
 }
 
 fn biased_row(out_tile: u32) -> Four {
-    let bias = Sum(single(layer.bias_at + out_tile * 2u), single(layer.bias_at + out_tile * 2u + 1u));
+    let bias = Sum(four_biases(layer.bias_at + out_tile * 2u), four_biases(layer.bias_at + out_tile * 2u + 1u));
     return Four(bias, bias, bias, bias);
 }
 

@@ -86,7 +86,7 @@ fn stand_in(app: &App) -> Option<KernelVariant> {
     let world = render_world(app);
     let is_slow = world.resource::<RenderAdapter>().get_info().device_type == DeviceType::Cpu;
     let runs = |variant: &KernelVariant| variant.missing_on(world.resource(), world.resource()).is_none();
-    KernelVariant::STAND_INS.into_iter().filter(|_| is_slow).find(runs)
+    Some(KernelVariant::CPU_SMALL).filter(|_| is_slow).filter(runs)
 }
 
 #[test]

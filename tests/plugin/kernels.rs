@@ -205,6 +205,7 @@ fn variants(app: &mut App, with_matrices: bool) -> Vec<KernelVariant> {
     KernelVariant::FAMILY
         .into_iter()
         .filter(|variant| variant.matrices.is_some() == with_matrices)
+        .map(|variant| variant.fitted(world.resource()))
         .filter(runs)
         .collect()
 }
@@ -316,7 +317,7 @@ fn a_device_that_lacks_something_runs_other_kernels() {
 fn random_networks_match_the_reference_at_random_sizes() {
     let app = RefCell::new(headless("assets", true));
     app.borrow_mut().update();
-    for variant in [KernelVariant::EXACT, KernelVariant::SMALL] {
+    for variant in [KernelVariant::EXACT, KernelVariant::CPU_SMALL] {
         choose(&mut app.borrow_mut(), variant);
         let config = ProptestConfig { cases: RANDOM_NETWORKS, failure_persistence: None, ..ProptestConfig::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));

@@ -3,6 +3,7 @@
 
 mod churn;
 mod common;
+mod composing;
 mod controls;
 mod counting;
 mod edge_cases;

@@ -1,7 +1,5 @@
 //! Validates every shipped kernel, composed by naga, against the Rust side of its bindings.
 
-use std::collections::HashMap;
-
 use bevy::render::render_resource::{ShaderType, TextureFormat, WgpuLimits};
 use bevy::shader::ShaderDefVal;
 use bevy_portrait_realism::internals::base_layer::{self, BaseLayerKey};
@@ -10,14 +8,15 @@ use bevy_portrait_realism::internals::keep_depth::{self, KeepDepthKey};
 use bevy_portrait_realism::internals::layer::{self, LayerKey};
 use bevy_portrait_realism::internals::pack::{self, PackKey};
 use bevy_portrait_realism::internals::shaders::{
-    BASE_LAYER, COMPOSITE, CONV, CONV_MATRIX, CONV_SMALL, JOIN, KEEP_DEPTH, PACK, REARRANGE, SHAPE, SHARED, ShaderFile,
+    BASE_LAYER, COMPOSITE, CONV_MATRIX, KEEP_DEPTH, PACK, SHAPE, ShaderFile, layer_file,
 };
 use bevy_portrait_realism::internals::shape::{self, ShapeKey};
 use bevy_portrait_realism::internals::{
-    ActivationFormat, Kernel, KernelVariant, LayerParams, RegionUniform, TileRows, WeightFormat,
+    ActivationFormat, Kernel, KernelVariant, LayerParams, MatrixSide, RegionUniform, WeightFormat,
 };
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga_oil::compose::{ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue};
+
+use crate::composing::compose;
 
 /// Capabilities that kernels may use beyond core WGSL, where the device has them: reading f16, sharing within a subgroup, words of 8 bytes.
 const CAPABILITIES: Capabilities =
@@ -27,27 +26,6 @@ const HALF_PRODUCTS: Capabilities = CAPABILITIES.union(Capabilities::SHADER_FLOA
 /// Capabilities of kernels that multiply matrices.
 const MATRICES: Capabilities = HALF_PRODUCTS.union(Capabilities::COOPERATIVE_MATRIX);
 const FORMATS: [ActivationFormat; 2] = [ActivationFormat::F32, ActivationFormat::F16];
-
-fn compose(file: ShaderFile, defs: &[ShaderDefVal], capabilities: Capabilities) -> naga::Module {
-    let mut composer = Composer::default().with_capabilities(capabilities);
-    for library in SHARED {
-        let descriptor =
-            ComposableModuleDescriptor { source: library.source, file_path: library.path, ..Default::default() };
-        composer.add_composable_module(descriptor).expect(library.path);
-    }
-    let shader_defs: HashMap<String, ShaderDefValue> = defs
-        .iter()
-        .map(|def| match def.clone() {
-            ShaderDefVal::Bool(name, value) => (name, ShaderDefValue::Bool(value)),
-            ShaderDefVal::Int(name, value) => (name, ShaderDefValue::Int(value)),
-            ShaderDefVal::UInt(name, value) => (name, ShaderDefValue::UInt(value)),
-        })
-        .collect();
-    let descriptor =
-        NagaModuleDescriptor { source: file.source, file_path: file.path, shader_defs, ..Default::default() };
-    let composed = composer.make_naga_module(descriptor);
-    composed.unwrap_or_else(|error| panic!("{}", error.emit_to_string(&composer)))
-}
 
 /// Validates the module, and returns the size of the struct in uniform binding 0 and the numbers of all bindings.
 fn check(file: ShaderFile, defs: &[ShaderDefVal]) -> (u64, Vec<u32>) {
@@ -63,7 +41,7 @@ fn check_sharing(file: ShaderFile, defs: &[ShaderDefVal], max_shared: u32) -> (u
         _ if multiplies_halves => HALF_PRODUCTS,
         _ => CAPABILITIES,
     };
-    let module = compose(file, defs, capabilities);
+    let module = compose(file, defs, capabilities).unwrap_or_else(|error| panic!("{error}"));
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     validator.validate(&module).unwrap_or_else(|error| panic!("{} {defs:?}: {error:?}", file.path));
     let workgroup_memory =
@@ -89,7 +67,8 @@ fn check_sharing(file: ShaderFile, defs: &[ShaderDefVal], max_shared: u32) -> (u
 #[test]
 fn every_layer_kernel_validates_and_agrees_with_rust() {
     let layer_bytes = LayerParams::min_size().get();
-    let check_layer = |file, kernel, variant, weights, bindings: &[u32]| {
+    let check_layer = |kernel, variant, weights, bindings: &[u32]| {
+        let file = layer_file(kernel, variant);
         let key = LayerKey { kernel, variant, weights };
         assert_eq!(
             check_sharing(file, &layer::shader_defs(key), variant.workgroup_bytes()),
@@ -97,21 +76,19 @@ fn every_layer_kernel_validates_and_agrees_with_rust() {
             "{key:?}"
         );
     };
-    for variant in KernelVariant::FAMILY {
-        let file = match variant {
-            KernelVariant { matrices: Some(_), .. } => CONV_MATRIX,
-            KernelVariant { rows: TileRows::One, .. } => CONV_SMALL,
-            _ => CONV,
-        };
+    let eight = KernelVariant { matrices: Some(MatrixSide::Eight), ..KernelVariant::MATRICES };
+    for variant in KernelVariant::FAMILY.into_iter().chain([eight]) {
         let ends = [(false, false), (true, false), (false, true), (true, true)];
         let shapes = [(1, 1), (1, 2), (3, 1), (3, 2)].into_iter().flat_map(|shape| ends.map(|end| (shape, end)));
         for ((kernel, stride), (shuffles, adds)) in shapes {
-            let bindings: &[u32] = if adds { &[0, 1, 2, 3, 4] } else { &[0, 1, 2, 3] };
+            let mut bindings = vec![0, 1, 2, 3];
+            bindings.extend(adds.then_some(4));
+            bindings.extend(variant.half_products.then_some(5));
             let all = (1..=6).flat_map(|tiles| [false, true].map(|half_empty| (tiles, half_empty)));
             let mut kinds: Vec<(u32, Option<u32>)> = all
                 .map(|(out_tiles, is_half_empty)| {
                     let tiles = variant.tiles(kernel, out_tiles);
-                    (tiles, (is_half_empty && !shuffles && tiles == out_tiles).then_some(out_tiles * 2 - 1))
+                    (tiles, (is_half_empty && !shuffles && tiles >= out_tiles).then_some(out_tiles * 2 - 1))
                 })
                 .collect();
             kinds.sort_unstable();
@@ -121,19 +98,19 @@ fn every_layer_kernel_validates_and_agrees_with_rust() {
                 kinds.into_iter().flat_map(|kind| formats.map(|weights| (kind, weights)))
             {
                 let kernel = Kernel::Conv { kernel, stride, shuffles, adds, tiles, known_planes };
-                check_layer(file, kernel, variant, weights, bindings);
+                check_layer(kernel, variant, weights, &bindings);
             }
         }
     }
     for activations in FORMATS {
         let variant = KernelVariant { activations, ..KernelVariant::EXACT };
         for kernel in [Kernel::SpaceToDepth, Kernel::PixelShuffle, Kernel::Nearest] {
-            check_layer(REARRANGE, kernel, variant, WeightFormat::F32, &[0, 1, 3]);
+            check_layer(kernel, variant, WeightFormat::F32, &[0, 1, 3]);
         }
         for kernel in [Kernel::Copy, Kernel::Accumulate] {
-            check_layer(JOIN, kernel, variant, WeightFormat::F32, &[0, 1, 3]);
+            check_layer(kernel, variant, WeightFormat::F32, &[0, 1, 3]);
         }
-        check_layer(JOIN, Kernel::Add, variant, WeightFormat::F32, &[0, 1, 3, 4]);
+        check_layer(Kernel::Add, variant, WeightFormat::F32, &[0, 1, 3, 4]);
     }
 }
 

@@ -24,7 +24,9 @@ pub fn bench(alone: bool, arguments: &[String]) -> Result<()> {
         benchmark(&[&["--"], &all[..]].concat())
     };
     let mut steps = vec![vulkan::step()];
-    if !alone {
+    // A folder for another machine is packed, and nothing is measured here.
+    let packs = arguments.iter().any(|argument| argument.starts_with("--pack"));
+    if !alone && !packs {
         let set_up = !target_folder().join("peers/peers.json").is_file();
         let step = Step::new("Set up other runtimes", if set_up { 12.0 } else { 0.5 }, set_up_peers);
         steps.push(if set_up { step.downloads(150) } else { step });
@@ -32,6 +34,6 @@ pub fn bench(alone: bool, arguments: &[String]) -> Result<()> {
     let compiled = groups::is_compiled("bevy_pbr");
     let compile = Step::new("Compile the benchmark", if compiled { 0.5 } else { 21.0 }, || benchmark(&["--no-run"]));
     steps.push(if compiled { compile } else { compile.downloads(groups::download("bevy_pbr", 50)) });
-    steps.push(Step::new("Measure", 8.0, measure));
+    steps.push(if packs { Step::new("Pack", 0.1, measure) } else { Step::new("Measure", 8.0, measure) });
     plan::run("cargo xtask bench", steps)
 }

@@ -1,15 +1,17 @@
-//! `cargo xtask demo`, `test`, `lint`, `bench`, `dataset`, `package`, `evaluate` and `reproduce`: everything a fresh machine needs, and
-//! then the thing itself.
+//! `cargo xtask demo`, `test`, `lint`, `bench`, `gpu-code`, `dataset`, `package`, `evaluate` and `reproduce`: everything a fresh machine
+//! needs, and then the thing itself.
 
 mod bench;
+mod bench_table;
 mod demo;
 #[cfg(test)]
 mod documents;
 mod evaluate;
+mod gpu_code;
 mod groups;
 mod head_studio;
 mod lint;
-mod newer_mesa;
+mod other_mesa;
 mod package;
 mod packages;
 mod peers;
@@ -63,9 +65,30 @@ enum Task {
         /// Leave other runtimes out: building and installing them takes a while the first time.
         #[arg(long)]
         no_peers: bool,
+        /// Measure nothing, but print the documents' table of a file that the benchmark has written, here or on another machine.
+        #[arg(long, value_name = "FILE.json")]
+        table: Option<PathBuf>,
         /// What the benchmark takes; `--help` lists it.
         #[arg(last = true)]
         arguments: Vec<String>,
+    },
+    /// Prints what RADV, the compiler of AMD's GPUs, makes of the kernels, without such a GPU: registers, spills, instructions of the loop
+    /// and the share of the peak that they allow. Needs Debian on x86-64.
+    GpuCode {
+        /// Folder of kernels that were written before, instead of writing them anew.
+        #[arg(long)]
+        from: Option<PathBuf>,
+        /// Print the share of the peak of each layer as well.
+        #[arg(long)]
+        layers: bool,
+    },
+    /// Compiles the kernels of a folder in this process, whose loader `gpu-code` has chosen.
+    #[command(hide = true)]
+    CompileKernels {
+        /// The folder.
+        folder: PathBuf,
+        /// File for what came of them.
+        answer: PathBuf,
     },
     /// Makes a data set: heads and references with Blender, then first images with Bevy. Resumes where it stopped.
     Dataset {
@@ -127,7 +150,10 @@ fn main() -> Result<()> {
         Task::Demo { headless, out } => demo::demo(headless, out),
         Task::Test => suite::test(),
         Task::Lint => lint::lint(),
-        Task::Bench { no_peers, arguments } => bench::bench(no_peers, &arguments),
+        Task::Bench { table: Some(file), .. } => bench_table::print(&file),
+        Task::Bench { no_peers, arguments, .. } => bench::bench(no_peers, &arguments),
+        Task::GpuCode { from, layers } => gpu_code::gpu_code(from, layers),
+        Task::CompileKernels { folder, answer } => gpu_code::compile_kernels(&folder, &answer),
         Task::Dataset { import, seeds, stride, out, size, samples, light_groups, clip, assets } => {
             let request =
                 head_studio::Request { import, seeds, stride, out, size, samples, light_groups, clip, assets };

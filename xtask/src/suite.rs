@@ -5,12 +5,14 @@ use anyhow::Result;
 use crate::evaluate::{LIKENESS, PHOTOGRAPHS};
 use crate::groups::{self, BEVY, BURN, ONNX};
 use crate::head_studio::HEAD_STUDIO;
+use crate::other_mesa::LAVAPIPE;
 use crate::plan::{self, Step};
 use crate::run::{cargo, cargo_with};
-use crate::{newer_mesa, package, smoke, vulkan};
+use crate::{gpu_code, package, smoke, vulkan};
 
 /// Sets up what is missing and runs every test.
 pub fn test() -> Result<()> {
+    let [radv, check_gpu_code] = gpu_code::steps();
     let steps = vec![
         vulkan::step(),
         vulkan::validation_step(),
@@ -19,8 +21,10 @@ pub fn test() -> Result<()> {
         PHOTOGRAPHS.step(250),
         compile("the plugin's tests, with Bevy", &BEVY, ("bevy_pbr", 23.0, 60)),
         Step::new("Test plugin, data set and network", 8.0, || cargo_with(&vulkan::validation()?, "test", &BEVY)),
-        newer_mesa::step(),
+        LAVAPIPE.step(),
         Step::new("Test kernels with cooperative matrices", 1.0, test_matrices),
+        radv,
+        check_gpu_code,
         Step::new("Pack the crates and run the README's program", 1.5, || package::package(false)),
         compile("the training's tests, with Burn", &BURN, ("burn_core", 6.0, 30)),
         Step::new("Test training, files and xtask", 4.0, || cargo("test", &BURN)),
@@ -47,12 +51,13 @@ fn compile<'a>(what: &str, packages: &'a [&'a str], cold: (&str, f64, u32)) -> S
 
 /// Tests the kernels that the system's driver may lack the features for.
 fn test_matrices() -> Result<()> {
-    let Some(mut variables) = newer_mesa::ensure()? else {
+    let Some(lavapipe) = LAVAPIPE.ensure()? else {
         println!(
             "Not Debian on x86-64: kernels with cooperative matrices run only if this machine's own driver has them"
         );
         return Ok(());
     };
+    let mut variables = lavapipe.for_cargo();
     variables.push(("PORTRAIT_REQUIRES_MATRICES", "1".into()));
     let test = ["--test", "plugin", "--", "every_variant_with_matrices"];
     cargo_with(&variables, "test", &[&BEVY[..], &test].concat())
