@@ -20,9 +20,9 @@ use crate::api::support::PortraitRealismSupported;
 /// Prepasses that the plugin added to a camera, and takes away again.
 #[derive(Component, Clone, Copy, Default, PartialEq)]
 pub(crate) struct AddedPrepasses {
-    pub normals: bool,
-    pub depth: bool,
-    pub motion: bool,
+    normals: bool,
+    depth: bool,
+    motion: bool,
     /// The weights that they were added for.
     model: Option<AssetId<PortraitModel>>,
 }
@@ -61,8 +61,8 @@ pub(crate) struct EquippedCamera {
 type IsEquipped = Or<(With<PortraitRealism>, With<AddedPrepasses>)>;
 
 /// Adds and removes prepasses, and makes embedded weights an asset when the first camera asks for them. A camera has the prepasses that its
-/// weights and settings read for as long as it is enhanced. What the plugin added is hidden from the rest of the frame
-/// (`extract/prepasses.rs`).
+/// weights and settings read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to be the identical
+/// frame.
 pub(crate) fn equip_cameras(
     mut commands: Commands,
     cameras: Query<EquippedCamera, IsEquipped>,
@@ -99,10 +99,11 @@ pub(crate) fn equip_cameras(
         }
         if needed.normals || needed.depth || needed.motion {
             info_once!(
-                "portrait realism: Bevy draws prepasses for the effect alone. No other part of the frame sees them, but materials are \
-                 drawn once more, and the network sees them as their prepass draws them: a material whose main pass moves or discards \
-                 what its prepass does not needs a `prepass_vertex_shader` or `prepass_fragment_shader` of its own, or \
-                 `enable_prepass` returning `false`. `PortraitModel::FAST` reads no prepass"
+                "portrait realism: Bevy draws prepasses for the effect, which can change a picture outside of the face as well: hair \
+                 cards with `AlphaMode::AlphaToCoverage` under MSAA, and materials whose main pass moves or discards what their prepass \
+                 does not, hide what is behind them; give such a material an `enable_prepass` of false or a prepass shader of its own, \
+                 use `AlphaMode::Mask` for cards, or `PortraitModel::FAST`, which reads no prepass. Cameras of one target need the same \
+                 `Msaa`"
             );
         }
         // The camera may be despawned in the same frame, so every change is one that may fail.

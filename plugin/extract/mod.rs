@@ -8,7 +8,6 @@ pub(crate) mod faces;
 pub(crate) mod measure;
 pub(crate) mod overlays;
 pub(crate) mod parts;
-pub(crate) mod prepasses;
 pub(crate) mod reports;
 pub(crate) mod scene;
 pub(crate) mod scene_roots;

@@ -25,7 +25,6 @@ use crate::diagnostics::CpuTime;
 use crate::extract::canvases::Canvases;
 use crate::extract::faces::{ExtractedFace, ExtractedFaces};
 use crate::extract::overlays::{OverlaidViews, Overlay};
-use crate::extract::prepasses::{HiddenPrepasses, HiddenViews};
 use crate::inference::model::{GpuPortraitModel, PreparedPortraitModel};
 use crate::inference::variant::ActivationFormat;
 use crate::pipelines::StageKey;
@@ -48,7 +47,6 @@ pub(crate) struct PortraitCamera {
     pub view: &'static ExtractedView,
     pub usages: &'static CameraMainTextureUsages,
     pub prepass: Option<&'static ViewPrepassTextures>,
-    pub hidden: Option<&'static HiddenPrepasses>,
     pub msaa: &'static Msaa,
     pub main_pass: Option<&'static MainPassResolutionOverride>,
     pub depth: Option<&'static ViewDepthTexture>,
@@ -61,20 +59,16 @@ impl<'w> PortraitCameraItem<'w, '_> {
             && (!inputs.contains(&Plane::Depth) || self.depths().is_some())
     }
 
-    // A prepass is the camera's own, or it is hidden from everything but the effect.
     fn normals(&self) -> Option<&'w TextureView> {
-        let own = self.prepass.and_then(ViewPrepassTextures::normal_view);
-        own.or_else(|| self.hidden.and_then(HiddenPrepasses::normals))
+        self.prepass.and_then(ViewPrepassTextures::normal_view)
     }
 
     fn depths(&self) -> Option<&'w TextureView> {
-        let own = self.prepass.and_then(ViewPrepassTextures::depth_view);
-        own.or_else(|| self.hidden.and_then(HiddenPrepasses::depths))
+        self.prepass.and_then(ViewPrepassTextures::depth_view)
     }
 
     fn motion_vectors(&self) -> Option<&'w TextureView> {
-        let own = self.prepass.and_then(ViewPrepassTextures::motion_vectors_view);
-        own.or_else(|| self.hidden.and_then(HiddenPrepasses::motion_vectors))
+        self.prepass.and_then(ViewPrepassTextures::motion_vectors_view)
     }
 }
 
@@ -87,7 +81,6 @@ pub(crate) struct SceneInputs<'w> {
     pub fallback: Res<'w, FallbackImage>,
     pub overlaid: Res<'w, OverlaidViews>,
     pub canvases: Res<'w, Canvases>,
-    pub hidden: Res<'w, HiddenViews>,
     pub time: Res<'w, CpuTime>,
 }
 
@@ -195,15 +188,11 @@ pub(crate) fn find_work<'a>(
         error_once!("portrait realism: add `TextureUsages::COPY_SRC` to the camera's `CameraMainTextureUsages`");
         return None;
     }
-    // `equip_cameras` asked for the prepasses, which are drawn from the next frame on, or once Bevy has compiled the materials for them.
-    // Until then nothing that is excluded can be found.
+    // `equip_cameras` asked for the prepasses, which are drawn from the next frame on. Until then nothing that is excluded can be found.
     let inputs = &gpu_model.model.graph().spec().inputs;
     let (normals, depths, motion_vectors) = (camera.normals(), camera.depths(), camera.motion_vectors());
     let needs_depth = settings.needs_depth() || excluded > 0;
-    if !camera.has_prepasses_for(inputs)
-        || (needs_depth && depths.is_none())
-        || scene.hidden.is_compiling(camera.entity, camera.hidden)
-    {
+    if !camera.has_prepasses_for(inputs) || (needs_depth && depths.is_none()) {
         return None;
     }
     // Until its image is loaded, a mask covers everything: what it is there to protect stays untouched.

@@ -143,16 +143,23 @@ fn broken_shader_leaves_the_frame_alone_and_a_mended_one_works() {
     let first = stage.first.clone();
     let settings = brighter(&mut stage.app);
     let second = stage.set(settings);
-    let path = "embedded://bevy_portrait_realism/shaders/inference/conv.wgsl";
-    let shader: Handle<Shader> = stage.app.world().resource::<AssetServer>().get_handle(path).expect("it is loaded");
-    let mut shaders = stage.app.world_mut().resource_mut::<Assets<Shader>>();
-    let good = shaders.get(&shader).expect("it is loaded").clone();
-    _ = shaders.insert(&shader, Shader::from_wgsl("this is no shader", "shaders/inference/conv.wgsl"));
+    // Whichever kernel the device is suited for.
+    let broken = ["conv", "conv_cpu", "conv_small"].map(|name| {
+        let path = format!("embedded://bevy_portrait_realism/shaders/inference/{name}.wgsl");
+        let shader: Handle<Shader> =
+            stage.app.world().resource::<AssetServer>().get_handle(path).expect("it is loaded");
+        let mut shaders = stage.app.world_mut().resource_mut::<Assets<Shader>>();
+        let good = shaders.get(&shader).expect("it is loaded").clone();
+        _ = shaders.insert(&shader, Shader::from_wgsl("this is no shader", format!("shaders/inference/{name}.wgsl")));
+        (shader, good)
+    });
     for _ in 0..5 {
         stage.app.update();
     }
     assert!(frame(&mut stage.app, &stage.target) == first);
-    _ = stage.app.world_mut().resource_mut::<Assets<Shader>>().insert(&shader, good);
+    for (shader, good) in broken {
+        _ = stage.app.world_mut().resource_mut::<Assets<Shader>>().insert(&shader, good);
+    }
     assert!(stage.frame() == second);
 }
 

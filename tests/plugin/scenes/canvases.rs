@@ -16,7 +16,7 @@ fn over(order: isize) -> Camera {
 
 #[test]
 fn a_camera_that_never_clears_enhances_what_it_draws_and_not_what_it_drew() {
-    for (msaa, hdr) in [(Msaa::Off, false), (Msaa::Sample4, false), (Msaa::Off, true), (Msaa::Sample4, true)] {
+    for (msaa, hdr) in [(Msaa::Off, false), (Msaa::Off, true)] {
         let what = format!("{msaa:?}, high dynamic range {hdr}");
         let mut twins = Twins::new(msaa, ());
         if hdr {

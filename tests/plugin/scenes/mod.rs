@@ -5,7 +5,5 @@ mod hair;
 mod heads;
 mod materials;
 mod pipelined;
-mod prepasses;
 mod still;
-mod strangers;
 mod transparent;

@@ -81,10 +81,10 @@ fn what_is_transparent_stays_and_what_is_half_transparent_changes_by_half() {
 
 #[test]
 fn a_portrait_in_front_of_another_cameras_picture_leaves_that_picture_alone() {
-    let mut twins = Twins::new(Msaa::Sample4, ());
+    let mut twins = Twins::new(Msaa::Off, ());
     // The scene behind is a camera of its own; the portrait is drawn over it where its alpha is not 0.
     for (at, target) in twins.targets.clone().into_iter().enumerate() {
-        let behind = crate::common::spawn_camera(&mut twins.app, &target, Msaa::Sample4);
+        let behind = crate::common::spawn_camera(&mut twins.app, &target, Msaa::Off);
         let layers = bevy::camera::visibility::RenderLayers::layer(9);
         let clear_color = ClearColorConfig::Custom(Color::srgb(0.5, 0.3, 0.1));
         twins.app.world_mut().entity_mut(behind).insert((Camera { order: -1, clear_color, ..default() }, layers));
