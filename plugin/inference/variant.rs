@@ -151,8 +151,8 @@ impl KernelVariant {
     /// Returns the variant that suits a device, as far as can be told without trying.
     pub fn of(device: &RenderDevice, adapter: &RenderAdapter) -> Self {
         let cpu = runs_on_cpu(adapter).then_some(Self::CPU);
-        let suited = cpu.into_iter().chain([Self::HALF]);
-        suited.into_iter().find(|variant| variant.missing_on(device, adapter).is_none()).unwrap_or(Self::EXACT)
+        let mut suited = cpu.into_iter().chain([Self::HALF]);
+        suited.find(|variant| variant.missing_on(device, adapter).is_none()).unwrap_or(Self::EXACT)
     }
 
     /// Returns the variants that may be the fastest on a device; [`of`](Self::of) is the first. All keep activations in the same format.
