@@ -22,15 +22,15 @@ pub use data::toy;
 pub use evaluate::{EvaluateError, EvaluateOptions, Report, evaluate};
 pub use export::{ExportError, averaged, describe, export, last_averaged};
 pub use networks::Generator;
-pub use run::{Event, Losses, Summary, TrainError, TrainOptions, train};
+pub use run::{Event, Losses, Start, Summary, TrainError, TrainOptions, train};
 
 /// Items that this crate's tests look into. They change without notice.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::data::{Batch, DatasetError, Pair, read};
-    pub use crate::losses::{gradient_penalty, penalty_of};
+    pub use crate::losses::{gradient_penalty, penalty_of, perceptual_loss};
     pub use crate::measure::Validation;
-    pub use crate::networks::{Critic, values};
+    pub use crate::networks::{Critic, MobileNet, MobileNetWeights, values};
     pub use crate::run::checkpoint;
     pub use crate::run::trainer::{Rejection, Trainer};
     pub use crate::run::workers::Worker;

@@ -13,7 +13,9 @@ use portrait_files::folder::is_empty;
 use portrait_files::seeds::Seeds;
 use portrait_files::{atomic, weights};
 use portrait_training::backend::{Inner, Training, device, devices};
-use portrait_training::{EvaluateOptions, TrainOptions, averaged, describe, evaluate, last_averaged, toy, train};
+use portrait_training::{
+    EvaluateOptions, Start, TrainOptions, averaged, describe, evaluate, last_averaged, toy, train,
+};
 
 use console::Console;
 
@@ -40,6 +42,12 @@ enum Command {
         /// Go on from the newest checkpoint in --out
         #[arg(long)]
         resume: bool,
+        /// Start from this weights file, whose layers are those of the config's network, instead of random weights
+        #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+        init: Option<PathBuf>,
+        /// File of features that `cargo xtask perceptual` made, for a config whose loss.perceptual.weight is above 0
+        #[arg(long, value_name = "FILE")]
+        perceptual: Option<PathBuf>,
     },
     /// Measure weights beside the first image and a fitted colour look-up table
     Evaluate {
@@ -130,7 +138,14 @@ enum Dtype {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Train { config, data, out, resume } => run_training(&config, &data, &out, resume),
+        Command::Train { config, data, out, resume, init, perceptual } => {
+            let start = match &init {
+                Some(file) => Start::From(file),
+                None if resume => Start::Resume,
+                None => Start::Random,
+            };
+            run_training(&config, &data, &out, start, perceptual.as_deref())
+        }
         Command::Evaluate { weights, data, config, seeds, clips, likeness, out, overwrite } => {
             let config = match config {
                 Some(path) => ConfigFile::load(&path)?.config().clone(),
@@ -169,7 +184,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-fn run_training(config: &Path, data: &Path, out: &Path, resume: bool) -> anyhow::Result<()> {
+fn run_training(config: &Path, data: &Path, out: &Path, start: Start, perceptual: Option<&Path>) -> anyhow::Result<()> {
     let config = ConfigFile::load(config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
@@ -180,7 +195,7 @@ fn run_training(config: &Path, data: &Path, out: &Path, resume: bool) -> anyhow:
         }
     })
     .context("cannot listen for Ctrl-C")?;
-    let options = TrainOptions { config: &config, data, out, resume, stop: &stop };
+    let options = TrainOptions { config: &config, data, out, start, perceptual, stop: &stop };
     let mut console = Console::new(config.config().run.max_steps);
     let devices = devices(config.config().run.workers);
     let summary = train::<Training>(&options, &devices, &mut |event| console.show(event))?;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use portrait_files::config::ConfigFile;
 use portrait_files::seeds::Seeds;
 use portrait_training::backend::{Training, devices};
-use portrait_training::{Event, Losses, Summary, TrainError, TrainOptions, toy, train};
+use portrait_training::{Event, Losses, Start, Summary, TrainError, TrainOptions, toy, train};
 
 /// The toy config that ships.
 pub const TOY_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/toy.toml");
@@ -50,9 +50,21 @@ impl Workshop {
         resume: bool,
         last: impl Fn(&Event) -> bool,
     ) -> Result<(Summary, Vec<Event>), TrainError> {
+        self.run_from(config, out, if resume { Start::Resume } else { Start::Random }, None, last)
+    }
+
+    /// Trains from a place to begin and with a file of features, and asks the run to stop after the first event for which `last` is true.
+    pub fn run_from(
+        &self,
+        config: &ConfigFile,
+        out: &str,
+        start: Start,
+        perceptual: Option<&Path>,
+        last: impl Fn(&Event) -> bool,
+    ) -> Result<(Summary, Vec<Event>), TrainError> {
         let stop = AtomicBool::new(false);
         let (data, out) = (self.data(), self.path(out));
-        let options = TrainOptions { config, data: &data, out: &out, resume, stop: &stop };
+        let options = TrainOptions { config, data: &data, out: &out, start, perceptual, stop: &stop };
         let mut events = Vec::new();
         let devices = devices(config.config().run.workers);
         let summary = train::<Training>(&options, &devices, &mut |event| {
@@ -72,6 +84,20 @@ pub fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
     steps.collect()
 }
 
+/// Lists the losses of a run with one critic, for comparisons.
+pub fn each(losses: &Losses) -> [f64; 8] {
+    [
+        losses.l1,
+        losses.adversarial,
+        losses.wasserstein,
+        losses.penalty,
+        losses.generator_gradient,
+        losses.critic_gradient,
+        losses.l1_image_gradient,
+        losses.adversarial_image_gradient,
+    ]
+}
+
 /// Makes the toy config with `max_steps` and checkpoints every `checkpoint_every` steps.
 pub fn toy_config(max_steps: u64, checkpoint_every: u64) -> ConfigFile {
     toy_config_with(max_steps, checkpoint_every, &[])
@@ -88,6 +114,13 @@ pub fn toy_config_with(max_steps: u64, checkpoint_every: u64, changes: &[(&str, 
         text = text.replace(&line, &format!("{entry}{value}"));
     }
     ConfigFile::parse(text, TOY_CONFIG.as_ref()).unwrap()
+}
+
+/// Adds a line to a section of a config, such as `scales = 2` to `critic`.
+pub fn with_line(config: &ConfigFile, section: &str, line: &str) -> ConfigFile {
+    let (head, line) = (format!("[{section}]\n"), format!("{line}\n"));
+    assert!(config.text().contains(&head));
+    ConfigFile::parse(config.text().replace(&head, &(head.clone() + &line)), TOY_CONFIG.as_ref()).unwrap()
 }
 
 /// Reads the log's step lines, without what a clock says.
