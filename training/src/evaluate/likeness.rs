@@ -13,6 +13,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::measured::Measured;
+use super::summary::median;
 
 /// Euclidean distance below which dlib's model takes two pictures for one person.
 pub const SAME_PERSON: f64 = 0.6;
@@ -135,14 +136,6 @@ impl fmt::Display for Likeness {
     }
 }
 
-fn median(distances: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = distances.collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    let upper = *sorted.get(middle)?;
-    Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
-}
-
 /// Measures the distances of each pair, in the same order; `None` where no face was found. Without pairs it only tries the tool.
 pub fn measure(
     python: &Path,
@@ -159,8 +152,9 @@ pub fn measure(
         Ok(name)
     };
     let mut cases = Vec::new();
-    for m in measured {
-        let (name, side) = (name(m.pair.seed), m.pair.size_px);
+    let names: Vec<String> = measured.iter().enumerate().map(|(at, m)| name(at, m.pair.seed)).collect();
+    for (name, m) in names.iter().zip(measured) {
+        let side = m.pair.size_px;
         let mut seconds = BTreeMap::new();
         for (index, (model, second)) in models.iter().zip(&m.seconds).enumerate() {
             seconds.insert(model, save(format!("{name}_second_{index}.png"), second, side)?);
@@ -188,33 +182,32 @@ pub fn measure(
         let stderr = String::from_utf8_lossy(&ran.stderr).trim().to_string();
         return Err(LikenessError::Tool { python: python.into(), status: ran.status, stderr });
     }
-    let seeds: Vec<u64> = measured.iter().map(|m| m.pair.seed).collect();
     std::fs::read_to_string(&out)
         .map_err(|error| error.to_string())
-        .and_then(|text| read(&text, &seeds, models))
+        .and_then(|text| read(&text, &names, models))
         .map_err(|what| LikenessError::Output { python: python.into(), what })
 }
 
-fn name(seed: u64) -> String {
-    format!("{seed:08}")
+/// Returns the name of a case. Pairs of several data folders may share a seed.
+fn name(at: usize, seed: u64) -> String {
+    format!("{at:04}_{seed:08}")
 }
 
-/// Reads the tool's output, by seed.
+/// Reads the tool's output, in the order of `names`.
 ///
 /// # Errors
 /// Fails with the value that was expected and the one that was found.
-fn read(text: &str, seeds: &[u64], models: &[String]) -> Result<Vec<Option<PairLikeness>>, String> {
+fn read(text: &str, names: &[String], models: &[String]) -> Result<Vec<Option<PairLikeness>>, String> {
     let mut output: Output = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let mut pair = |&seed: &u64| {
-        let found =
-            output.cases.remove(&name(seed)).ok_or_else(|| format!("seed {seed}: expected a case, found none"))?;
+    let mut pair = |name: &String| {
+        let found = output.cases.remove(name).ok_or_else(|| format!("case {name}: expected one, found none"))?;
         let Some(pair) = &found else { return Ok(None) };
         match models.iter().find(|model| !pair.seconds.contains_key(*model)) {
-            Some(missing) => Err(format!("seed {seed}: expected model {missing}, found {:?}", pair.seconds.keys())),
+            Some(missing) => Err(format!("case {name}: expected model {missing}, found {:?}", pair.seconds.keys())),
             None => Ok(found),
         }
     };
-    seeds.iter().map(&mut pair).collect()
+    names.iter().map(&mut pair).collect()
 }
 
 #[cfg(test)]
@@ -246,10 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn distances_are_read_by_seed_and_null_is_a_pair_without_a_face() {
-        let text = r#"{"cases": {"00000009": null,
-            "00000007": {"first_reference": 0.3, "seconds": {"a": {"first_second": 0.1, "second_reference": 0.2}}}}}"#;
-        assert_eq!(read(text, &[7, 9], &["a".into()]).unwrap(), [pair(0.1, 0.2, 0.3), None]);
+    fn distances_are_read_by_name_and_null_is_a_pair_without_a_face() {
+        let text = r#"{"cases": {"0001_00000009": null,
+            "0000_00000007": {"first_reference": 0.3, "seconds": {"a": {"first_second": 0.1, "second_reference": 0.2}}}}}"#;
+        assert_eq!(read(text, &[name(0, 7), name(1, 9)], &["a".into()]).unwrap(), [pair(0.1, 0.2, 0.3), None]);
         assert_eq!(read(r#"{"cases": {}}"#, &[], &[]).unwrap(), []);
     }
 
@@ -259,15 +252,15 @@ mod tests {
         for (text, part) in [
             ("", "EOF"),
             ("{}", "missing field `cases`"),
-            (r#"{"cases": {}}"#, "seed 7: expected a case, found none"),
-            (r#"{"cases": {"00000007": {"seconds": {}}}}"#, "missing field `first_reference`"),
-            (r#"{"cases": {"00000007": {"first_reference": "far", "seconds": {}}}}"#, "expected f64"),
+            (r#"{"cases": {}}"#, "case 0000_00000007: expected one, found none"),
+            (r#"{"cases": {"0000_00000007": {"seconds": {}}}}"#, "missing field `first_reference`"),
+            (r#"{"cases": {"0000_00000007": {"first_reference": "far", "seconds": {}}}}"#, "expected f64"),
             (
-                r#"{"cases": {"00000007": {"first_reference": 1, "seconds": {"a": {"first_second": 0, "second_reference": 0}}}}}"#,
-                r#"seed 7: expected model b, found ["a"]"#,
+                r#"{"cases": {"0000_00000007": {"first_reference": 1, "seconds": {"a": {"first_second": 0, "second_reference": 0}}}}}"#,
+                r#"case 0000_00000007: expected model b, found ["a"]"#,
             ),
         ] {
-            let what = read(text, &[7], &models).unwrap_err();
+            let what = read(text, &[name(0, 7)], &models).unwrap_err();
             assert!(what.contains(part), "{part:?} is not in: {what}");
         }
     }
