@@ -194,7 +194,7 @@ fn evaluating_damaged_weights_is_an_error() {
     let weights = workshop.path("weights.safetensors");
     std::fs::write(&weights, [1_u8; 64]).unwrap();
     let config = toy_config(1, 1);
-    let (data, out) = (workshop.data(), workshop.path("out"));
+    let (data, out) = ([workshop.data()], workshop.path("out"));
     let options = EvaluateOptions {
         weights: std::slice::from_ref(&weights),
         data: &data,
@@ -214,7 +214,7 @@ fn a_python_tool_that_does_not_run_is_named_before_anything_is_measured() {
     let workshop = Workshop::new();
     let weights = workshop.path("weights.safetensors");
     let config = toy_config(1, 1);
-    let (data, out) = (workshop.data(), workshop.path("out"));
+    let (data, out) = ([workshop.data()], workshop.path("out"));
     let error = |likeness: Option<&Path>, photographs: Option<&Path>| {
         let options = EvaluateOptions {
             weights: std::slice::from_ref(&weights),
@@ -224,7 +224,7 @@ fn a_python_tool_that_does_not_run_is_named_before_anything_is_measured() {
             seeds: None,
             clips: None,
             likeness,
-            photographs: photographs.map(|python| PhotographsOptions { folder: &data, python }),
+            photographs: photographs.map(|python| PhotographsOptions { folder: &data[0], python }),
             overwrite: false,
         };
         evaluate::<Inner>(&options, &device()).unwrap_err()

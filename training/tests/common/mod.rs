@@ -7,7 +7,10 @@ use std::sync::atomic::AtomicBool;
 
 use image::DynamicImage;
 use portrait_files::config::ConfigFile;
+use portrait_files::folder::seed_folder;
 use portrait_files::seeds::Seeds;
+use portrait_files::weights;
+use portrait_network::{Dtype, Model};
 use portrait_training::backend::{Training, devices};
 use portrait_training::{Event, Losses, Summary, TrainError, TrainOptions, toy, train};
 
@@ -63,6 +66,30 @@ impl Workshop {
         })?;
         Ok((summary, events))
     }
+}
+
+/// Saves a network of the toy config with random weights as `random.safetensors`.
+pub fn random_weights(workshop: &Workshop) -> PathBuf {
+    let path = workshop.path("random.safetensors");
+    let model = Model::random(toy_config(1, 1).config().graph().unwrap(), 1);
+    weights::save(&model, &path, Dtype::F32, true).unwrap();
+    path
+}
+
+/// Writes `scene.json` of a toy pair: its source and light, and a camera that sees 0.3 m of a head at the eyes' height.
+pub fn write_scene(data: &Path, seed: u64, source: &str, light_kind: &str) {
+    let scene = serde_json::json!({
+        "source": source,
+        "light_kind": light_kind,
+        "identity_parameters": { "melanin": 0.3 },
+        "camera": {
+            "position": [0.0, 0.0, 1.0],
+            "rotation_xyzw": [0.0, 0.0, 0.0, 1.0],
+            "fov_y_rad": 2.0 * 0.15_f64.atan(),
+        },
+        "face": { "center": [0.0, 0.0, 0.0], "half_extents": [0.1, 0.115, 0.1] },
+    });
+    std::fs::write(seed_folder(data, seed).join("scene.json"), scene.to_string()).unwrap();
 }
 
 /// Picks the losses of every logged step.
