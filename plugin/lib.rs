@@ -54,7 +54,7 @@ use bevy::core_pipeline::core_3d::main_transparent_pass_3d;
 use bevy::core_pipeline::schedule::{Core3d, Core3dSystems};
 use bevy::core_pipeline::tonemapping::tonemapping;
 use bevy::ecs::prelude::*;
-use bevy::pbr::main_transmissive_pass_3d;
+use bevy::pbr::{check_views_need_specialization, main_transmissive_pass_3d};
 use bevy::render::extract_component::ExtractComponentPlugin;
 use bevy::render::render_asset::RenderAssetPlugin;
 use bevy::render::renderer::{RenderAdapter, RenderDevice};
@@ -115,6 +115,7 @@ impl Plugin for PortraitRealismPlugin {
         if !app.world().contains_resource::<AssetServer>() {
             return;
         }
+        app::cameras::hand_over_prepasses(app);
         app.init_asset::<PortraitModel>()
             .init_asset_loader::<PortraitModelLoader>()
             .init_resource::<app::cameras::Resets>()
@@ -141,6 +142,8 @@ impl Plugin for PortraitRealismPlugin {
             .init_resource::<extract::faces::ExtractedFaces>()
             .init_resource::<extract::bounds::MorphReaches>()
             .init_resource::<extract::overlays::OverlaidViews>()
+            .init_resource::<extract::canvases::Canvases>()
+            .init_gpu_resource::<extract::prepasses::HiddenViews>()
             .init_gpu_resource::<extract::exclusion::Exclusions>()
             .init_gpu_resource::<frame::state::PortraitGpuState>()
             .init_gpu_resource::<pipelines::PortraitPipelineCache>()
@@ -151,6 +154,7 @@ impl Plugin for PortraitRealismPlugin {
                 (
                     extract::faces::extract_faces.run_if(extract::faces::app_has_meshes),
                     extract::exclusion::extract_exclusions,
+                    extract::prepasses::extract_prepasses,
                     extract::reports::report_status,
                     extract::reports::report_support.run_if(resource_changed::<PortraitRealismSupported>),
                 ),
@@ -159,13 +163,46 @@ impl Plugin for PortraitRealismPlugin {
                 Render,
                 (
                     app::bevy_0_19::remove_stale_pipelines.in_set(RenderSystems::Prepare),
-                    extract::overlays::find_overlays
+                    (
+                        extract::overlays::find_overlays,
+                        extract::canvases::find_canvases,
+                        extract::prepasses::find_drawn_prepasses,
+                    )
                         .after(RenderSystems::PhaseSort)
                         .before(RenderSystems::PrepareResources),
                     (kernels::trial::run_trial, frame::prepare::prepare_portrait_views)
                         .chain()
                         .in_set(RenderSystems::PrepareBindGroups),
                 )
+                    .run_if(resource_exists::<pipelines::PortraitPipelines>),
+            )
+            .add_systems(
+                Render,
+                (
+                    extract::prepasses::restore_keys
+                        .in_set(RenderSystems::PrepareAssets)
+                        .before(check_views_need_specialization),
+                    extract::prepasses::hide_keys
+                        .in_set(RenderSystems::PrepareAssets)
+                        .after(check_views_need_specialization),
+                    extract::prepasses::hide_components.after(RenderSystems::PrepareViews).before(RenderSystems::Queue),
+                    extract::prepasses::reveal_components.after(RenderSystems::Queue).before(RenderSystems::PhaseSort),
+                    (extract::prepasses::match_samples, extract::prepasses::hide_textures)
+                        .chain()
+                        .after(RenderSystems::PrepareResourcesFlush)
+                        .before(RenderSystems::PrepareBindGroups),
+                    extract::prepasses::reveal_textures
+                        .after(RenderSystems::PrepareBindGroups)
+                        .before(RenderSystems::Render),
+                )
+                    .run_if(resource_exists::<pipelines::PortraitPipelines>),
+            )
+            .add_systems(
+                Core3d,
+                (extract::prepasses::clear_depths, extract::prepasses::forget_prepasses)
+                    .chain()
+                    .after(Core3dSystems::Prepass)
+                    .before(Core3dSystems::MainPass)
                     .run_if(resource_exists::<pipelines::PortraitPipelines>),
             )
             .configure_sets(

@@ -8,7 +8,23 @@ use bevy::reflect::std_traits::ReflectDefault;
 use crate::api::resolution::ResolutionTier;
 
 /// Reports, on a camera with [`PortraitRealism`](crate::PortraitRealism), what the effect does there. The plugin adds it and writes it, one
-/// frame late.
+/// frame late; with Bevy's `PipelinedRenderingPlugin` two.
+///
+/// A program that takes a still waits until [`tier`](Self::tier) is what it asked for. As long as camera and face stay, every frame from
+/// then on has the effect, and so has a screenshot that is asked for then:
+///
+/// ```no_run
+/// use bevy::prelude::*;
+/// use bevy::render::view::screenshot::{Screenshot, save_to_disk};
+/// use bevy_portrait_realism::prelude::*;
+///
+/// fn take_a_still(mut commands: Commands, camera: Single<&PortraitStatus>, mut is_taken: Local<bool>) {
+///     if !*is_taken && camera.tier == Some(ResolutionTier::High) {
+///         commands.spawn(Screenshot::primary_window()).observe(save_to_disk("still.png"));
+///         *is_taken = true;
+///     }
+/// }
+/// ```
 #[derive(Component, Reflect, Clone, Copy, Debug, Default, PartialEq)]
 #[reflect(Component, Default, Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -1,11 +1,15 @@
 //! Equips cameras whose effect is on: with their weights, and with the prepasses that these read.
 
+use bevy::app::App;
 use bevy::asset::{AssetId, Assets};
 use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass, NormalPrepass};
-use bevy::ecs::entity::EntityHashSet;
+use bevy::ecs::archetype::Archetypes;
+use bevy::ecs::component::Components;
+use bevy::ecs::entity::{Entities, EntityHashSet};
 use bevy::ecs::prelude::*;
 use bevy::ecs::query::QueryData;
-use bevy::log::error_once;
+use bevy::ecs::system::SystemParam;
+use bevy::log::{error_once, info_once};
 use portrait_network::Plane;
 
 use crate::api::model::PortraitModel;
@@ -16,11 +20,31 @@ use crate::api::support::PortraitRealismSupported;
 /// Prepasses that the plugin added to a camera, and takes away again.
 #[derive(Component, Clone, Copy, Default, PartialEq)]
 pub(crate) struct AddedPrepasses {
-    normals: bool,
-    depth: bool,
-    motion: bool,
+    pub normals: bool,
+    pub depth: bool,
+    pub motion: bool,
     /// The weights that they were added for.
     model: Option<AssetId<PortraitModel>>,
+}
+
+/// Which components other components of an entity require.
+#[derive(SystemParam)]
+pub(crate) struct Requirements<'w> {
+    entities: &'w Entities,
+    archetypes: &'w Archetypes,
+    components: &'w Components,
+}
+
+impl Requirements<'_> {
+    /// Returns whether another component of the entity requires this one: a prepass that ambient occlusion reads as well is no longer the
+    /// plugin's own.
+    pub fn require<C: Component>(&self, entity: Entity) -> bool {
+        let Some(required) = self.components.component_id::<C>() else { return false };
+        let Some(location) = self.entities.get(entity).ok().flatten() else { return false };
+        let Some(archetype) = self.archetypes.get(location.archetype_id) else { return false };
+        let mut infos = archetype.components().iter().filter_map(|id| self.components.get_info(*id));
+        infos.any(|info| info.required_components().iter_ids().any(|id| id == required))
+    }
 }
 
 /// A camera that has the effect, or had it and still has prepasses of the plugin's.
@@ -37,14 +61,15 @@ pub(crate) struct EquippedCamera {
 type IsEquipped = Or<(With<PortraitRealism>, With<AddedPrepasses>)>;
 
 /// Adds and removes prepasses, and makes embedded weights an asset when the first camera asks for them. A camera has the prepasses that its
-/// weights and settings read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to be the identical
-/// frame.
+/// weights and settings read for as long as it is enhanced. What the plugin added is hidden from the rest of the frame
+/// (`extract/prepasses.rs`).
 pub(crate) fn equip_cameras(
     mut commands: Commands,
     cameras: Query<EquippedCamera, IsEquipped>,
     excluded: Query<(), With<PortraitExclude>>,
     mut models: ResMut<Assets<PortraitModel>>,
     supported: Res<PortraitRealismSupported>,
+    requirements: Requirements,
 ) {
     for camera in cameras {
         let EquippedCameraItem { entity, settings, has_normals, has_depth, has_motion, added } = camera;
@@ -65,24 +90,60 @@ pub(crate) fn equip_cameras(
             needed.motion = settings.keeps_history() && (!has_motion || before.motion);
             needed.model = (needed.normals || needed.depth).then_some(settings.model.id());
         }
-        if needed == before {
+        // The app may have taken away what the plugin had added.
+        let is_complete = [(needed.normals, has_normals), (needed.depth, has_depth), (needed.motion, has_motion)]
+            .into_iter()
+            .all(|(needed, has)| has || !needed);
+        if needed == before && is_complete {
             continue;
+        }
+        if needed.normals || needed.depth || needed.motion {
+            info_once!(
+                "portrait realism: Bevy draws prepasses for the effect alone. No other part of the frame sees them, but materials are \
+                 drawn once more, and the network sees them as their prepass draws them: a material whose main pass moves or discards \
+                 what its prepass does not needs a `prepass_vertex_shader` or `prepass_fragment_shader` of its own, or \
+                 `enable_prepass` returning `false`. `PortraitModel::FAST` reads no prepass"
+            );
         }
         // The camera may be despawned in the same frame, so every change is one that may fail.
         let mut camera = commands.entity(entity);
-        change::<NormalPrepass>(&mut camera, before.normals, needed.normals);
-        change::<DepthPrepass>(&mut camera, before.depth, needed.depth);
-        change::<MotionVectorPrepass>(&mut camera, before.motion, needed.motion);
+        let requires = [
+            requirements.require::<NormalPrepass>(entity),
+            requirements.require::<DepthPrepass>(entity),
+            requirements.require::<MotionVectorPrepass>(entity),
+        ];
+        change::<NormalPrepass>(&mut camera, before.normals && !requires[0], needed.normals, has_normals);
+        change::<DepthPrepass>(&mut camera, before.depth && !requires[1], needed.depth, has_depth);
+        change::<MotionVectorPrepass>(&mut camera, before.motion && !requires[2], needed.motion, has_motion);
         camera.try_insert(needed);
     }
 }
 
-fn change<Prepass: Component + Default>(camera: &mut EntityCommands, before: bool, needed: bool) {
-    match (before, needed) {
-        (false, true) => _ = camera.try_insert(Prepass::default()),
-        (true, false) => _ = camera.try_remove::<Prepass>(),
+fn change<Prepass: Component + Default>(camera: &mut EntityCommands, may_go: bool, needed: bool, has: bool) {
+    match (needed, has) {
+        (true, false) => _ = camera.try_insert(Prepass::default()),
+        (false, true) if may_go => _ = camera.try_remove::<Prepass>(),
         _ => {}
     }
+}
+
+/// Makes a prepass that the app inserts where the plugin has added one the app's own, which stays.
+pub(crate) fn hand_over_prepasses(app: &mut App) {
+    app.add_observer(|inserted: On<Insert, NormalPrepass>, mut cameras: Query<&mut AddedPrepasses>| {
+        if let Ok(mut added) = cameras.get_mut(inserted.entity) {
+            added.normals = false;
+        }
+    })
+    .add_observer(|inserted: On<Insert, DepthPrepass>, mut cameras: Query<&mut AddedPrepasses>| {
+        if let Ok(mut added) = cameras.get_mut(inserted.entity) {
+            added.depth = false;
+        }
+    })
+    .add_observer(|inserted: On<Insert, MotionVectorPrepass>, mut cameras: Query<&mut AddedPrepasses>| {
+        if let Ok(mut added) = cameras.get_mut(inserted.entity) {
+            added.motion = false;
+        }
+    });
 }
 
 /// The cameras whose reset is in the frame that is being drawn.

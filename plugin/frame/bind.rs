@@ -70,7 +70,7 @@ pub(crate) fn bind_view(
     };
     let mut binder = Binder { device: &gpu.device, pipeline_cache: &gpu.cache, bind_groups };
     let pack = pack::bind(key.pack, &resources, &mut binder);
-    let keep_depth = work.final_depths.map(|_| keep_depth::bind(key.keep_depth(), &resources, &mut binder));
+    let keep_depth = work.overlay.map(|_| keep_depth::bind(key.keep_depth(), &resources, &mut binder));
     let regions = planned.into_iter().map(|planned| {
         // Only a region that is shaped has memory for it; others composite the network's residual as it is.
         let buffers = planned.is_shaped().then(|| {

@@ -163,7 +163,7 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[ViewWork], gpu: &mut G
 
 /// Returns whether a view's regions fit the device, and all its shaders are compiled.
 fn is_runnable(network: &Executor, work: &ViewWork, gpu: &mut Gpu) -> bool {
-    if work.final_depths.is_some() && !OpaqueDepths::can_hold(work.pixels(), &gpu.device) {
+    if work.overlay.is_some() && !OpaqueDepths::can_hold(work.pixels(), &gpu.device) {
         error_once!(
             "portrait realism: the depths of {} pixels of faces, over which gizmos may be drawn, are larger than this device \
              can bind: the frame stays as it is",
@@ -187,6 +187,6 @@ fn reserve_shared(state: &mut PortraitGpuState, work: &[ViewWork], regions: &[Ve
     }
     let scaled = work.iter().filter(|work| work.is_scaled()).map(|work| work.tier.max_px());
     Guide::reserve(&mut state.guide, scaled.max().unwrap_or(0), &gpu.device);
-    let overlaid = work.iter().filter(|work| work.final_depths.is_some()).map(ViewWork::pixels);
+    let overlaid = work.iter().filter(|work| work.overlay.is_some()).map(ViewWork::pixels);
     OpaqueDepths::reserve(&mut state.opaque_depths, overlaid.max().unwrap_or(0), &gpu.device);
 }

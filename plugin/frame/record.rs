@@ -1,12 +1,9 @@
 //! The pass: what a camera's frame records on the GPU.
 
 use bevy::ecs::prelude::*;
-use bevy::log::error_once;
 use bevy::math::UVec2;
 use bevy::render::diagnostic::{DiagnosticsRecorder, RecordDiagnostics};
-use bevy::render::render_resource::{
-    BindGroup, CommandEncoder, ComputePassDescriptor, ComputePipeline, PipelineCache, TextureUsages,
-};
+use bevy::render::render_resource::{BindGroup, CommandEncoder, ComputePassDescriptor, ComputePipeline, PipelineCache};
 use bevy::render::renderer::{RenderContext, ViewQuery};
 use bevy::render::view::ViewTarget;
 
@@ -61,10 +58,6 @@ pub(crate) fn portrait_realism(
         return;
     };
     let frame = target.main_texture();
-    if !frame.usage().contains(TextureUsages::COPY_SRC) {
-        error_once!("portrait realism: add `TextureUsages::COPY_SRC` to the camera's `CameraMainTextureUsages`");
-        return;
-    }
     // A target that was resized while this frame was prepared has other textures for one frame.
     let frame_px = UVec2::new(frame.width(), frame.height());
     let fits = portrait.regions.iter().all(|prepared| prepared.region.rect_px.max.cmple(frame_px).all());

@@ -8,6 +8,7 @@ use portrait_network::transfer::{COLOR_CENTER, COLOR_SCALE};
 
 use crate::api::model::PortraitModel;
 use crate::api::settings::{PortraitMask, PortraitMaskSpace, PortraitRealism, clamp_or};
+use crate::extract::overlays::Overlay;
 use crate::frame::gpu::Gpu;
 use crate::frame::state::PortraitGpuState;
 use crate::inference::plan::Plan;
@@ -151,7 +152,12 @@ pub(crate) fn region_uniform(work: &ViewWork, region: &Region, visible: &Visible
             Some(PortraitMask { space: PortraitMaskSpace::Face, .. }) => 2,
         },
         has_depth: work.depths.is_some().into(),
-        is_overlaid: work.final_depths.is_some().into(),
+        overlay: match work.overlay {
+            None => 0,
+            Some(Overlay::Anywhere) => 1,
+            Some(Overlay::OffTheFace) => 2,
+        },
+        empty_depth: work.empty_depth.unwrap_or(-1.0),
         ..RegionUniform::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use bevy::asset::AssetId;
 use bevy::camera::visibility::RenderLayers;
-use bevy::camera::{CompositingSpace, MainPassResolutionOverride};
+use bevy::camera::{CameraMainTextureUsages, CompositingSpace, MainPassResolutionOverride};
 use bevy::core_pipeline::prepass::ViewPrepassTextures;
 use bevy::core_pipeline::schedule::Core2d;
 use bevy::ecs::prelude::*;
@@ -13,7 +13,7 @@ use bevy::log::error_once;
 use bevy::math::{Mat4, URect, Vec2};
 use bevy::render::camera::ExtractedCamera;
 use bevy::render::render_asset::RenderAssets;
-use bevy::render::render_resource::{TextureSampleType, TextureView};
+use bevy::render::render_resource::{TextureSampleType, TextureUsages, TextureView};
 use bevy::render::sync_world::MainEntity;
 use bevy::render::texture::{FallbackImage, GpuImage};
 use bevy::render::view::{ExtractedView, Msaa, ViewDepthTexture};
@@ -23,8 +23,10 @@ use crate::api::model::PortraitModel;
 use crate::api::resolution::ResolutionTier;
 use crate::api::settings::{PortraitRealism, clamp_or};
 use crate::diagnostics::CpuTime;
+use crate::extract::canvases::Canvases;
 use crate::extract::faces::ExtractedFaces;
-use crate::extract::overlays::OverlaidViews;
+use crate::extract::overlays::{OverlaidViews, Overlay};
+use crate::extract::prepasses::{HiddenPrepasses, HiddenViews};
 use crate::inference::model::{GpuPortraitModel, PreparedPortraitModel};
 use crate::inference::variant::ActivationFormat;
 use crate::pipelines::StageKey;
@@ -44,19 +46,36 @@ pub(crate) struct PortraitCamera {
     pub settings: &'static PortraitRealism,
     pub camera: &'static ExtractedCamera,
     pub view: &'static ExtractedView,
+    pub usages: &'static CameraMainTextureUsages,
     pub layers: Option<&'static RenderLayers>,
     pub prepass: Option<&'static ViewPrepassTextures>,
+    pub hidden: Option<&'static HiddenPrepasses>,
     pub msaa: &'static Msaa,
     pub main_pass: Option<&'static MainPassResolutionOverride>,
     pub depth: Option<&'static ViewDepthTexture>,
 }
 
-impl PortraitCameraItem<'_, '_> {
+impl<'w> PortraitCameraItem<'w, '_> {
     /// Returns whether the camera has drawn the prepasses that these planes are made of.
     pub fn has_prepasses_for(&self, inputs: &[Plane]) -> bool {
-        let normals = self.prepass.and_then(ViewPrepassTextures::normal_view);
-        let depths = self.prepass.and_then(ViewPrepassTextures::depth_view);
-        (!inputs.contains(&Plane::Normal) || normals.is_some()) && (!inputs.contains(&Plane::Depth) || depths.is_some())
+        (!inputs.contains(&Plane::Normal) || self.normals().is_some())
+            && (!inputs.contains(&Plane::Depth) || self.depths().is_some())
+    }
+
+    // A prepass is the camera's own, or it is hidden from everything but the effect.
+    fn normals(&self) -> Option<&'w TextureView> {
+        let own = self.prepass.and_then(ViewPrepassTextures::normal_view);
+        own.or_else(|| self.hidden.and_then(HiddenPrepasses::normals))
+    }
+
+    fn depths(&self) -> Option<&'w TextureView> {
+        let own = self.prepass.and_then(ViewPrepassTextures::depth_view);
+        own.or_else(|| self.hidden.and_then(HiddenPrepasses::depths))
+    }
+
+    fn motion_vectors(&self) -> Option<&'w TextureView> {
+        let own = self.prepass.and_then(ViewPrepassTextures::motion_vectors_view);
+        own.or_else(|| self.hidden.and_then(HiddenPrepasses::motion_vectors))
     }
 }
 
@@ -68,6 +87,8 @@ pub(crate) struct SceneInputs<'w> {
     pub images: Res<'w, RenderAssets<GpuImage>>,
     pub fallback: Res<'w, FallbackImage>,
     pub overlaid: Res<'w, OverlaidViews>,
+    pub canvases: Res<'w, Canvases>,
+    pub hidden: Res<'w, HiddenViews>,
     pub time: Res<'w, CpuTime>,
 }
 
@@ -97,7 +118,11 @@ pub(crate) struct ViewWork<'a> {
     pub depths: Option<&'a TextureView>,
     pub motion_vectors: Option<&'a TextureView>,
     pub mask: Option<&'a GpuImage>,
-    /// The depth buffer after everything has been drawn, where an overlay may be drawn over the scene.
+    /// Where an overlay may be drawn over the scene.
+    pub overlay: Option<Overlay>,
+    /// The depth where the camera has drawn nothing, if only what it has drawn itself is enhanced.
+    pub empty_depth: Option<f32>,
+    /// The depth buffer after everything has been drawn, for views with overlays or with an empty depth.
     pub final_depths: Option<&'a TextureView>,
     pub samples: u32,
     pub faces: Vec<(Region, VisibleFace<'a>)>,
@@ -156,7 +181,7 @@ pub(crate) fn find_work<'a>(
     is_excluding: bool,
     activations: ActivationFormat,
 ) -> Option<ViewWork<'a>> {
-    let PortraitCameraItem { settings, view, prepass, .. } = camera;
+    let PortraitCameraItem { settings, view, .. } = camera;
     if camera.camera.schedule == Core2d.intern() {
         error_once!("portrait realism: a 2D camera is left as it is: `PortraitRealism` belongs on a `Camera3d`");
         return None;
@@ -165,13 +190,19 @@ pub(crate) fn find_work<'a>(
         error_once!("portrait realism: a camera with another `CompositingSpace` than `Linear` is left as it is");
         return None;
     }
-    // `equip_cameras` asked for the prepasses, which are drawn from the next frame on. Until then nothing that is excluded can be found.
+    if !camera.usages.0.contains(TextureUsages::COPY_SRC) {
+        error_once!("portrait realism: add `TextureUsages::COPY_SRC` to the camera's `CameraMainTextureUsages`");
+        return None;
+    }
+    // `equip_cameras` asked for the prepasses, which are drawn from the next frame on, or once Bevy has compiled the materials for them.
+    // Until then nothing that is excluded can be found.
     let inputs = &gpu_model.model.graph().spec().inputs;
-    let normals = prepass.and_then(ViewPrepassTextures::normal_view);
-    let depths = prepass.and_then(ViewPrepassTextures::depth_view);
-    let motion_vectors = prepass.and_then(ViewPrepassTextures::motion_vectors_view);
+    let (normals, depths, motion_vectors) = (camera.normals(), camera.depths(), camera.motion_vectors());
     let needs_depth = settings.needs_depth() || is_excluding;
-    if !camera.has_prepasses_for(inputs) || (needs_depth && depths.is_none()) {
+    if !camera.has_prepasses_for(inputs)
+        || (needs_depth && depths.is_none())
+        || scene.hidden.is_compiling(camera.entity, camera.hidden)
+    {
         return None;
     }
     // Until its image is loaded, a mask covers everything: what it is there to protect stays untouched.
@@ -179,8 +210,23 @@ pub(crate) fn find_work<'a>(
         Some(mask) => Some(scene.images.get(&mask.image).filter(|image| can_be_filtered(image))?),
         None => None,
     };
-    let is_overlaid = scene.overlaid.0.contains(&camera.entity);
-    let final_depths = camera.depth.filter(|_| is_overlaid).map(ViewDepthTexture::view);
+    let empty_depth = match scene.canvases.0.get(&camera.entity) {
+        Some(&Some(depth)) => Some(depth),
+        Some(None) => {
+            error_once!(
+                "portrait realism: a camera that clears neither its colours nor its depths is left as it is: nothing tells what it has \
+                 drawn from what was enhanced before. Set `Camera::clear_color` or `Camera3d::depth_load_op`"
+            );
+            return None;
+        }
+        None => None,
+    };
+    let overlay = scene.overlaid.0.get(&camera.entity).copied();
+    let reads_depths = overlay.is_some() || empty_depth.is_some();
+    let final_depths = camera.depth.filter(|_| reads_depths).map(ViewDepthTexture::view);
+    if reads_depths && final_depths.is_none() {
+        return None;
+    }
 
     let viewport = view.viewport;
     let viewport_px = URect::new(viewport.x, viewport.y, viewport.x + viewport.z, viewport.y + viewport.w);
@@ -203,6 +249,8 @@ pub(crate) fn find_work<'a>(
         depths,
         motion_vectors,
         mask,
+        overlay,
+        empty_depth,
         final_depths,
         samples: camera.msaa.samples(),
         faces,

@@ -75,8 +75,11 @@ pub struct RegionUniform {
     pub excluded: u32,
     /// 1 where the camera has a depth prepass.
     pub has_depth: u32,
-    /// 1 where an overlay may have been drawn over the scene since its depths were kept.
-    pub is_overlaid: u32,
+    /// Where an overlay may have been drawn over the scene since its depths were kept: 0 for nowhere, 1 for anywhere, 2 for anywhere off
+    /// the face, whose hair writes depths among what is transparent.
+    pub overlay: u32,
     /// Index of the region's first kept depth.
     pub opaque_depths_at: u32,
+    /// The depth where the camera has drawn nothing, if only what it has drawn itself is enhanced; negative where everything is.
+    pub empty_depth: f32,
 }

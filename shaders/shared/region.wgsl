@@ -74,10 +74,13 @@ struct Region {
     excluded: u32,
     // 1 where the camera has a depth prepass.
     has_depth: u32,
-    // 1 where an overlay may have been drawn over the scene since its depths were kept.
-    is_overlaid: u32,
+    // Where an overlay may have been drawn over the scene since its depths were kept: 0 for nowhere, 1 for anywhere, 2 for anywhere off
+    // the face, whose hair writes depths among what is transparent.
+    overlay: u32,
     // Index of the region's first kept depth.
     opaque_depths_at: u32,
+    // The depth where the camera has drawn nothing, if only what it has drawn itself is enhanced; negative where everything is.
+    empty_depth: f32,
 }
 
 // Returns the place in the prepasses that belongs to a place in the frame; whole numbers lie between pixels.

@@ -1,7 +1,7 @@
 // Purpose: adds the network's residual to the frame, inside the region only.
 // Inputs:  the region copy (linear colour); the residual, one plane, in display-referred sRGB; where the region was scaled down for the
 //          network, the guide: the region's colours as the network saw them.
-// Outputs: the camera's main texture, linear colour; alpha is kept. Pixels of weight 0 are not written at all.
+// Outputs: the camera's main texture, linear colour; alpha is kept, and weighs the change. Pixels of weight 0 are not written at all.
 // Dispatch: a full-screen triangle, cut to the region by the scissor.
 // Memory:  8 to 16 bytes of texture and one texel (scaled: four, and 16 bytes of guide) of residual read, one texel written a pixel.
 #import portrait::cover::cover
@@ -99,9 +99,10 @@ struct Corner {
     @location(0) @interpolate(flat) mask_space: u32,
     @location(1) @interpolate(flat) excluded: u32,
     @location(2) @interpolate(flat) has_depth: u32,
-    @location(3) @interpolate(flat) is_overlaid: u32,
+    @location(3) @interpolate(flat) overlay: u32,
     @location(4) @interpolate(flat) front_distance: f32,
     @location(5) @interpolate(flat) is_scaled: u32,
+    @location(6) @interpolate(flat) empty_depth: f32,
 }
 
 @vertex
@@ -111,9 +112,10 @@ fn vertex(@builtin(vertex_index) index: u32) -> Corner {
     corner.mask_space = region.mask_space;
     corner.excluded = region.excluded;
     corner.has_depth = region.has_depth;
-    corner.is_overlaid = region.is_overlaid;
+    corner.overlay = region.overlay;
     corner.front_distance = region.front_distance;
     corner.is_scaled = u32(region.guide_px.x > 0u);
+    corner.empty_depth = region.empty_depth;
     return corner;
 }
 
@@ -122,8 +124,9 @@ fn region_of(corner: Corner) -> Region {
     seen.mask_space = corner.mask_space;
     seen.excluded = corner.excluded;
     seen.has_depth = corner.has_depth;
-    seen.is_overlaid = corner.is_overlaid;
+    seen.overlay = corner.overlay;
     seen.front_distance = corner.front_distance;
+    seen.empty_depth = corner.empty_depth;
     return seen;
 }
 
@@ -135,10 +138,12 @@ fn fragment(corner: Corner) -> @location(0) vec4<f32> {
     if weight > 0.0 {
         weight *= cover(region_of(corner), place);
     }
-    if weight <= 0.0 {
+    let original = textureLoad(frame, pixel, 0);
+    // On a transparent target nothing is drawn where alpha is 0, and colours are premultiplied where it is less than 1. NaN counts as 0.
+    weight *= clamp(original.a, 0.0, 1.0);
+    if !(weight > 0.0) {
         discard;
     }
-    let original = textureLoad(frame, pixel, 0);
     let first = shown(original.rgb);
     let color = srgb_encode(first);
     let enhanced = saturate(color + change_of(pixel, color, corner.is_scaled != 0u));

@@ -1,6 +1,6 @@
 // The share of the effect that the user's mask and the surfaces in front of the face leave to a pixel.
 #define_import_path portrait::cover
-#import portrait::depths::depth_sum
+#import portrait::depths::{depth_range, depth_sum}
 #import portrait::region::{Region, drawn_at, view_at}
 
 #ifdef MULTISAMPLED
@@ -25,6 +25,9 @@ struct ExcludedBox {
 }
 
 const SCREEN = 1u;
+const OFF_THE_FACE = 2u;
+// Share of the face's box by which its hair may reach out of it.
+const HAIR_MARGIN = 0.1;
 // Share of a depth that is larger than the rounding error of its sum.
 const DEPTH_ROUNDING = 1e-6;
 
@@ -96,14 +99,27 @@ fn is_seen_through(region: Region, place: vec2<f32>, depth: f32) -> bool {
 fn is_overlaid(region: Region, pixel: vec2<u32>, place: vec2<f32>) -> bool {
     let inside = pixel - region.origin_px;
     let before = opaque_depths[region.opaque_depths_at + inside.y * region.size_px.x + inside.x];
-    return depth_sum(final_depths, vec2<i32>(place)) > before * (1.0 + DEPTH_ROUNDING);
+    if depth_sum(final_depths, vec2<i32>(place)) <= before * (1.0 + DEPTH_ROUNDING) {
+        return false;
+    }
+    if region.overlay != OFF_THE_FACE {
+        return true;
+    }
+    // What was drawn in the face's box is its hair.
+    let depth = depth_range(final_depths, vec2<i32>(place)).y;
+    let in_face = (region.face_from_world * vec4<f32>(world_at(region, place, depth), 1.0)).xyz;
+    return any(in_face < vec3<f32>(-HAIR_MARGIN)) || any(in_face > vec3<f32>(1.0 + HAIR_MARGIN));
 }
 
 // Returns the share of the effect that a pixel gets: 0 leaves it alone, 1 is the whole effect.
 fn cover(region: Region, pixel: vec2<u32>) -> f32 {
     // From here on, places are those of the prepasses.
     let place = drawn_at(region, vec2<f32>(pixel) + 0.5);
-    if region.is_overlaid != 0u && is_overlaid(region, pixel, place) {
+    if region.overlay != 0u && is_overlaid(region, pixel, place) {
+        return 0.0;
+    }
+    // Depth is reversed. A pixel that is covered in part holds something else in part.
+    if region.empty_depth >= 0.0 && depth_range(final_depths, vec2<i32>(place)).x <= region.empty_depth {
         return 0.0;
     }
     if region.has_depth == 0u {

@@ -21,6 +21,7 @@ mod reload;
 mod remote;
 mod resolution;
 mod scene;
+mod scenes;
 mod setups;
 mod shaders;
 mod soak;

@@ -1,6 +1,7 @@
 """Command line: python -m likeness MANIFEST.json --out DISTANCES.json
 
-MANIFEST.json: {"cases": [{"name", "first", "reference", "seconds": {model: picture}}]}, with paths relative to the file.
+MANIFEST.json: {"cases": [{"name", "person", "first", "reference", "seconds": {model: picture}}]}, with
+paths relative to the file.
 DISTANCES.json: {"cases": {name: {"first_reference", "seconds": {model: {"first_second", "second_reference"}}}}}, with
 null for a case without a face.
 """

@@ -1,18 +1,13 @@
 """From cases to distances."""
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from .manifest import UsageError
+from .pictures import read_case
 
 
 def measure(case, faces):
     """Distances of a case, or None where neither the reference nor the first image shows a face."""
-    first, reference = _picture(case.first), _picture(case.reference)
-    seconds = {model: _picture(path) for model, path in case.seconds.items()}
-    for picture in (reference, *seconds.values()):
-        if picture.shape != first.shape:
-            raise UsageError(f"case {case.name}: expected pictures of one size, found {_size(first)} and {_size(picture)}")
+    first, reference, seconds = read_case(case)
     landmarks = faces.find([reference, first])
     if landmarks is None:
         return None
@@ -25,18 +20,6 @@ def measure(case, faces):
             for model, second in seconds.items()
         },
     }
-
-
-def _picture(path):
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise UsageError(f"{path}: {error}; expected a picture") from error
-
-
-def _size(picture):
-    return f"{picture.shape[1]}×{picture.shape[0]}"
 
 
 def _distance(a, b):

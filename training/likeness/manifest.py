@@ -14,16 +14,17 @@ class Case:
     """Pictures of one person, aligned pixel for pixel. `seconds` has one for each model."""
 
     name: str
+    person: str
     first: Path
     reference: Path
     seconds: dict[str, Path]
 
 
 def read(path):
-    """`{"cases": [{"name", "first", "reference", "seconds": {model: picture}}]}`; pictures are relative to the file."""
+    """`{"cases": [{"name", "person", "first", "reference", "seconds": {model: picture}}]}`, with paths relative to the file."""
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; expected a manifest") from error
     except ValueError as error:
@@ -49,6 +50,7 @@ def _case(path, at, entry):
         raise UsageError(f"{path}: case {at}: expected an object with an object `seconds`, found {json.dumps(entry)}")
     return Case(
         name=text(entry.get("name"), "name"),
+        person=text(entry.get("person"), "person"),
         first=path.parent / text(entry.get("first"), "first"),
         reference=path.parent / text(entry.get("reference"), "reference"),
         seconds={model: path.parent / text(value, f"seconds.{model}") for model, value in entry["seconds"].items()},

@@ -3,7 +3,8 @@
 //! A weight's journey is the order of the rooms: `data` reads pairs of *first rendered image* and *reference image* and cuts
 //! varied crops out of them; `networks` holds the generator, built from [`portrait_network::Spec`], and its critic; `losses`
 //! judges the *second rendered image*; `run` trains ([`train`]); `measure` has the figures of single images, and `evaluate`
-//! those of whole data sets ([`evaluate`]); `export` writes the weights file that the plugin reads ([`export`]).
+//! those of whole data sets ([`evaluate`]) and pairs for judges ([`blind`]); `export` writes the weights file that the plugin
+//! reads ([`export`]).
 //!
 //! Everything is generic over Burn's backend; [`backend`] names the one that the command line uses.
 
@@ -19,7 +20,10 @@ mod picture;
 mod run;
 
 pub use data::toy;
-pub use evaluate::{EvaluateError, EvaluateOptions, Report, evaluate};
+pub use evaluate::{
+    BlindError, BlindOptions, BlindScores, Column, EvaluateError, EvaluateOptions, PhotographsOptions, Report, Source,
+    SourceScore, blind, evaluate, unseal,
+};
 pub use export::{ExportError, averaged, describe, export, last_averaged};
 pub use networks::Generator;
 pub use run::{Event, Losses, Start, Summary, TrainError, TrainOptions, train};

@@ -11,7 +11,7 @@ use portrait_network::Plane;
 use portrait_training::backend::{Inner, device};
 use portrait_training::internals::read::load;
 use portrait_training::internals::{DatasetError, Pair, checkpoint};
-use portrait_training::{EvaluateOptions, evaluate, toy};
+use portrait_training::{EvaluateOptions, PhotographsOptions, evaluate, toy};
 
 const PLANES: [Plane; 3] = [Plane::Color, Plane::Normal, Plane::Depth];
 
@@ -204,7 +204,7 @@ fn evaluating_damaged_weights_is_an_error() {
     let weights = workshop.path("weights.safetensors");
     std::fs::write(&weights, [1_u8; 64]).unwrap();
     let config = toy_config(1, 1);
-    let (data, out) = (workshop.data(), workshop.path("out"));
+    let (data, out) = ([workshop.data()], workshop.path("out"));
     let options = EvaluateOptions {
         weights: std::slice::from_ref(&weights),
         data: &data,
@@ -213,18 +213,19 @@ fn evaluating_damaged_weights_is_an_error() {
         seeds: None,
         clips: None,
         likeness: None,
+        photographs: None,
         overwrite: false,
     };
     assert_says(&evaluate::<Inner>(&options, &device()).unwrap_err(), &["safetensors"]);
 }
 
 #[test]
-fn a_likeness_tool_that_does_not_run_is_named_before_anything_is_measured() {
+fn a_python_tool_that_does_not_run_is_named_before_anything_is_measured() {
     let workshop = Workshop::new();
     let weights = workshop.path("weights.safetensors");
     let config = toy_config(1, 1);
-    let (data, out) = (workshop.data(), workshop.path("out"));
-    let error = |python: &Path| {
+    let (data, out) = ([workshop.data()], workshop.path("out"));
+    let error = |likeness: Option<&Path>, photographs: Option<&Path>| {
         let options = EvaluateOptions {
             weights: std::slice::from_ref(&weights),
             data: &data,
@@ -232,17 +233,26 @@ fn a_likeness_tool_that_does_not_run_is_named_before_anything_is_measured() {
             config: config.config(),
             seeds: None,
             clips: None,
-            likeness: Some(python),
+            likeness,
+            photographs: photographs.map(|python| PhotographsOptions { folder: &data[0], python }),
             overwrite: false,
         };
         evaluate::<Inner>(&options, &device()).unwrap_err()
     };
-    assert_says(
-        &error(&workshop.path("none/python")),
-        &["--likeness", "none/python", "No such file", "requirements.txt", "cargo xtask evaluate"],
-    );
+    let likeness = |python: &Path| error(Some(python), None);
+    let photographs = |python: &Path| error(None, Some(python));
+    let none = workshop.path("none/python");
+    let parts = ["none/python", "No such file", "requirements.txt", "cargo xtask evaluate"];
+    assert_says(&likeness(&none), &[&["--likeness"], &parts[..]].concat());
+    assert_says(&photographs(&none), &[&["--photographs-python"], &parts[..]].concat());
     // `cat` does not know the option -m, and says so; `true` says nothing and writes nothing.
-    assert_says(&error("cat".as_ref()), &["`cat -m likeness` failed", "exit status", "option -- ", "requirements.txt"]);
-    assert_says(&error("true".as_ref()), &["`true -m likeness`", "No such file", "--likeness expects"]);
+    let parts = ["exit status", "option -- ", "requirements.txt"];
+    assert_says(&likeness("cat".as_ref()), &[&["`cat -m likeness` failed"], &parts[..]].concat());
+    assert_says(&photographs("cat".as_ref()), &[&["`cat -m photographs` failed"], &parts[..]].concat());
+    assert_says(&likeness("true".as_ref()), &["`true -m likeness`", "No such file", "--likeness expects"]);
+    assert_says(
+        &photographs("true".as_ref()),
+        &["`true -m photographs`", "No such file", "--photographs-python expects"],
+    );
     assert!(!out.exists(), "an evaluation that cannot be made leaves nothing behind");
 }

@@ -39,7 +39,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
     assert!(error.to_string().contains("exists"), "{error}");
     export(&summary.checkpoint, &file, Dtype::F16, true).unwrap();
 
-    let data = workshop.data();
+    let data = [workshop.data()];
     let out = workshop.path("evaluation");
     let options = EvaluateOptions {
         weights: std::slice::from_ref(&file),
@@ -49,17 +49,28 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
         seeds: None,
         clips: None,
         likeness: None,
+        photographs: None,
         overwrite: false,
     };
     let report = evaluate::<Inner>(&options, &device()).unwrap();
     assert_eq!(report.each.len(), 4);
     let second = report.default_summary();
-    assert!(second.mean.face.l1 < report.first.mean.face.l1 && second.gap_closed.l1 > 0.0);
-    assert!(report.lut.mean.face.l1 < report.first.mean.face.l1);
+    let column = report.main();
+    assert!(second.mean.face.l1 < column.first.mean.face.l1 && second.gap_closed.l1 > 0.0);
+    for rival in [&column.lut, &column.sharpen] {
+        assert!(rival.mean.face.l1 < column.first.mean.face.l1);
+    }
     assert!(report.table().contains("toy          face"), "{}", report.table());
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
-    for pointer in ["/gap_closed/flip", "/gap_closed/l1", "/lut_gap_closed/flip", "/worse_fraction", "/sharpness_ratio"]
-    {
+    for pointer in [
+        "/gap_closed/flip",
+        "/gap_closed/l1",
+        "/lut_gap_closed/flip",
+        "/rivals/lut/l1",
+        "/rivals/sharpen/flip",
+        "/worse_fraction",
+        "/sharpness_ratio",
+    ] {
         assert!(json.pointer(pointer).is_some_and(serde_json::Value::is_f64), "{pointer} is not in report.json");
     }
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();

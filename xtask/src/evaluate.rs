@@ -13,10 +13,23 @@ use crate::run::{run, target_folder};
 pub const LIKENESS: Package =
     Package { name: "likeness", parent: "training", imports: "dlib, numpy, PIL", libraries: &[] };
 
+/// Measures distances to photographs.
+pub const PHOTOGRAPHS: Package =
+    Package { name: "photographs", parent: "training", imports: "dlib, numpy, onnxruntime, PIL", libraries: &[] };
+
 /// Runs `portrait-train evaluate --likeness …` with more arguments, where the user is.
 pub fn evaluate(arguments: &[OsString]) -> Result<()> {
-    let python = LIKENESS.ensure()?;
+    let likeness = LIKENESS.ensure()?;
+    let mut command = Command::new(target_folder().join("debug/portrait-train"));
+    command.args(["evaluate", "--likeness"]).arg(likeness);
+    // Its networks are large: installed for those who have photographs.
+    if arguments.iter().any(|argument| names_photographs(&argument.to_string_lossy())) {
+        command.arg("--photographs-python").arg(PHOTOGRAPHS.ensure()?);
+    }
     groups::build_training()?;
-    let train = target_folder().join("debug/portrait-train");
-    run(Command::new(train).args(["evaluate", "--likeness"]).arg(python).args(arguments))
+    run(command.args(arguments))
+}
+
+fn names_photographs(argument: &str) -> bool {
+    argument == "--photographs" || argument.starts_with("--photographs=")
 }

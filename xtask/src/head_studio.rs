@@ -13,6 +13,8 @@ use crate::vulkan;
 
 /// The data set to make.
 pub struct Request {
+    /// The GLB whose head it shows, if it shows none of ours.
+    pub import: Option<PathBuf>,
     /// The range of seeds, `A..B`, without B.
     pub seeds: String,
     /// The step from one seed to the next, 1 or more.
@@ -44,7 +46,17 @@ impl Request {
     /// Asks for every seed of a range, in the data set's usual size and quality.
     pub fn new(seeds: &str, out: &Path) -> Self {
         let (seeds, out) = (seeds.into(), out.into());
-        Self { seeds, stride: 1, out, size: 256, samples: 24, light_groups: false, clip: false, assets: Vec::new() }
+        Self {
+            import: None,
+            seeds,
+            stride: 1,
+            out,
+            size: 256,
+            samples: 24,
+            light_groups: false,
+            clip: false,
+            assets: Vec::new(),
+        }
     }
 }
 
@@ -94,8 +106,14 @@ pub fn render(request: &Request) -> Result<()> {
     for folder in &request.assets {
         assets.extend(["--assets".into(), std::path::absolute(folder)?]);
     }
-    run(Command::new(HEAD_STUDIO.ensure()?)
-        .args(["-m", "head_studio", "render", "--seeds", &request.seeds, "--stride", &request.stride.to_string()])
+    let mut head_studio = Command::new(HEAD_STUDIO.ensure()?);
+    head_studio.args(["-m", "head_studio"]);
+    match &request.import {
+        Some(file) => head_studio.arg("import").arg(std::path::absolute(file)?),
+        None => head_studio.args(["render", "--stride", &request.stride.to_string()]),
+    };
+    run(head_studio
+        .args(["--seeds", &request.seeds])
         .args(["--size", &request.size.to_string(), "--samples", &request.samples.to_string(), "--out"])
         .arg(std::path::absolute(&request.out)?)
         .args(request.light_groups.then_some("--light-groups"))

@@ -70,6 +70,9 @@ enum Task {
     },
     /// Makes a data set: heads and references with Blender, then first images with Bevy. Resumes where it stopped.
     Dataset {
+        /// Take the head of this GLB instead of heads of our own.
+        #[arg(long, value_name = "FILE.glb", conflicts_with_all = ["stride", "clip"])]
+        import: Option<PathBuf>,
         /// Seeds to make, half-open.
         #[arg(long, value_name = "A..B")]
         seeds: String,
@@ -101,7 +104,8 @@ enum Task {
         #[arg(long)]
         as_readme: bool,
     },
-    /// Measures weights as `portrait-train evaluate` does, and distances between face embeddings as well.
+    /// Measures weights as `portrait-train evaluate` does, and distances between face embeddings as well. With `--photographs DIR`
+    /// also distances to photographs.
     Evaluate {
         /// What `portrait-train evaluate` takes.
         #[arg(last = true, required = true)]
@@ -131,8 +135,9 @@ fn main() -> Result<()> {
         Task::Test => suite::test(),
         Task::Lint => lint::lint(),
         Task::Bench { no_peers, arguments } => bench::bench(no_peers, &arguments),
-        Task::Dataset { seeds, stride, out, size, samples, light_groups, clip, assets } => {
-            let request = head_studio::Request { seeds, stride, out, size, samples, light_groups, clip, assets };
+        Task::Dataset { import, seeds, stride, out, size, samples, light_groups, clip, assets } => {
+            let request =
+                head_studio::Request { import, seeds, stride, out, size, samples, light_groups, clip, assets };
             plan::run("cargo xtask dataset", head_studio::steps(&request)?)
         }
         Task::Package { as_readme } => {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::evaluate::LIKENESS;
+use crate::evaluate::{LIKENESS, PHOTOGRAPHS};
 use crate::groups;
 use crate::head_studio::{self, Request};
 use crate::plan::Step;
@@ -19,6 +19,8 @@ pub struct Recipe<'a> {
     pub configs: &'a [(&'a str, f64)],
     /// Expected minutes of the evaluation.
     pub evaluation_minutes: f64,
+    /// Folder of photographs to measure the distance to.
+    pub photographs: Option<PathBuf>,
     /// Further arguments of `portrait-train evaluate`.
     pub evaluate: &'a [&'a str],
 }
@@ -38,6 +40,7 @@ pub fn shipped(folder: &Path) -> Recipe<'static> {
         sets: std::iter::once(training).chain(measured).collect(),
         configs: &[("quality", 400.0), ("fast", 200.0)],
         evaluation_minutes: 30.0,
+        photographs: None,
         evaluate: &["--seeds", "1003000..1003832", "--clips", "1008000..1008064"],
     }
 }
@@ -98,7 +101,8 @@ fn train(name: &str, folder: &Path) -> Result<()> {
 }
 
 fn evaluate(recipe: &Recipe, folder: &Path) -> Result<()> {
-    run(portrait_train()
+    let mut command = portrait_train();
+    command
         .args(["evaluate", "--overwrite", "--likeness"])
         .arg(LIKENESS.ensure()?)
         .arg("--weights")
@@ -109,5 +113,9 @@ fn evaluate(recipe: &Recipe, folder: &Path) -> Result<()> {
         .args(recipe.configs.first().map(|(name, _)| config(name)))
         .args(recipe.evaluate)
         .arg("--out")
-        .arg(folder.join("report")))
+        .arg(folder.join("report"));
+    if let Some(photographs) = &recipe.photographs {
+        command.arg("--photographs").arg(photographs).arg("--photographs-python").arg(PHOTOGRAPHS.ensure()?);
+    }
+    run(&mut command)
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::evaluate::LIKENESS;
+use crate::evaluate::{LIKENESS, PHOTOGRAPHS};
 use crate::groups::{self, BEVY, BURN, ONNX};
 use crate::head_studio::HEAD_STUDIO;
 use crate::perceptual::{self, PERCEPTUAL};
@@ -18,6 +18,7 @@ pub fn test() -> Result<()> {
         HEAD_STUDIO.step(490),
         LIKENESS.step(140),
         PERCEPTUAL.step(14),
+        PHOTOGRAPHS.step(250),
         compile("the plugin's tests, with Bevy", &BEVY, ("bevy_pbr", 23.0, 60)),
         Step::new("Test plugin, data set and network", 8.0, || cargo_with(&vulkan::validation()?, "test", &BEVY)),
         newer_mesa::step(),
@@ -30,6 +31,7 @@ pub fn test() -> Result<()> {
         Step::new("Test head studio, in Python", 1.0, || HEAD_STUDIO.test()),
         Step::new("Test likeness, in Python", 0.2, || LIKENESS.test()),
         Step::new("Test perceptual, in Python", 0.1, perceptual::test),
+        Step::new("Test photographs, in Python", 0.3, || PHOTOGRAPHS.test()),
         Step::new("Make a data set and weights end to end", 3.0, smoke::end_to_end),
     ];
     plan::run("cargo xtask test", steps)

@@ -51,7 +51,7 @@ class Assets:
         return absent
 
     def record(self, used):
-        """What `scene.json` says of the files used, `[(pack, name)]`: {pack/name: SHA-256}."""
+        """The record in `scene.json` of the files used, `[(pack, name)]`: {pack/name: SHA-256}."""
         return {f"{pack}/{name}": self.digests[self.packs[pack][name]] for pack, name in sorted(set(used))}
 
 

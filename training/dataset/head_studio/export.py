@@ -6,29 +6,32 @@ from dataclasses import replace
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
-from . import cards, eyes, masks, materials, painting, strands
+from . import cards, eyes, masks, materials, occlusion, painting, strands
 from .anatomy import head_part
 from .clothes import collar_height
 from .gltf import Material, Mesh
 from .identity import generator
 from .noise import smoothstep
 from .subdivision import triangles_of, unit, vertex_normals
-from .texture_space import head_uvs, texture_space
+from .texture_space import head_uvs, rasterise, texture_space
 
 # Ribbons by bundle: how many, their half width, and how many strands each shows.
 HAIR_RIBBONS = {"short": (3200, 0.0022, 26), "side": (2800, 0.0028, 34), "bob": (2400, 0.0034, 40), "long": (2400, 0.0034, 40)}
-RIBBONS = {"Brows": (1300, 0.0003, 1), "Beard": (2000, 0.0015, 20), "Lashes": (150, 0.0008, 7)}
+RIBBONS = {"Brows": (1300, 0.0003, 1), "Lashes": (150, 0.0008, 7)}
 HAIR_POINTS = {"short": 5, "side": 7, "bob": 11, "long": 14}
 TWIST = 0.2                    # radians, standard deviation
 # Painted into the skin: how much more a bundle covers than along the skin's normal, which it is rarely seen along.
-PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Stubble": 1.2, "Beard": 1.0}
+PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Stubble": 1.2, "Beard": 1.5}
 PAINT_BLUR_PX = {"Brows": 0.8, "Hair": 1.8, "Stubble": 1.4, "Beard": 2.0}
 BROW_PAINT_UNDER_STRANDS = 0.6
 MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 0.3, 0.8
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
-HAIR_OCCLUSION = (0.4, 0.75)   # baked into ribbons, at the root and at the tip: surroundings shine into a rasteriser's hair
+# Baked into hair, as games do: surroundings shine into a rasteriser's. Of ribbons at the root and at the tip, and of cards.
+HAIR_OCCLUSION, CARD_OCCLUSION = (0.4, 0.75), 0.65
 RIBBON_ROUGHNESS = 0.6         # broad: a narrow highlight on wide ribbons reads as wire
+OCCLUSION_SHARE, OCCLUSION_PX = 0.75, 256      # of identities whose skin has baked occlusion, as most games' has
 HEAD_CENTRE_M = np.array([0, 0.03, -0.02])     # from the mean of the head's vertices, which the face crowds
 CARD_CUTOFF = 0.4              # alpha below which masked cards show nothing
 
@@ -96,8 +99,8 @@ def tangents(positions, normals, uvs, triangles):
 
 
 def is_painted(bundle, identity):
-    """Whether the first image shows a bundle in the skin's texture alone."""
-    return bundle.name == "Stubble" or bundle.name == "Hair" and identity.hair_style == "buzz"
+    """True if the first image shows a bundle in the skin's texture alone."""
+    return bundle.name in ("Stubble", "Beard") or bundle.name == "Hair" and identity.hair_style == "buzz"
 
 
 def bundle_albedo(bundle, identity):
@@ -108,21 +111,48 @@ def bundle_albedo(bundle, identity):
     return dark ** (1 - share) * light ** share
 
 
-def skin_material(textures, figure):
-    """The skin with brows, stubble, shaved hair and what lies under a beard painted on. Occlusion, of the mouth's inside
-    alone, is in the surface image's red and roughness in its green."""
-    size_px, identity = textures.roughness.shape[0], figure.identity
+_latest_openness = (None, None)        # an identity's number, and its answer of `_baked_openness`
+
+
+def _baked_openness(figure):
+    """Openness [OCCLUSION_PX, OCCLUSION_PX] of the identity's head without expression, over shirt and eyeballs."""
+    global _latest_openness
+    if _latest_openness[0] != figure.identity.number:
+        source, uvs, triangles = _head_layout(True)
+        head = figure.neutral_head
+        globe, globe_quads, _ = eyes.globe(cornea=True)
+        balls = [(globe @ eye.rotation.T * eye.radius_m + eye.centre_m, globe_quads) for eye in figure.eyes]
+        tree = occlusion.tree_of([(head[source], triangles), (figure.shirt[0], figure.shirt[2]), *balls])
+        used, index = np.unique(source, return_inverse=True)
+        open_above = occlusion.openness(head[used], head_part().normals(head)[used], tree)[index]
+        plane, covered = rasterise(uvs[triangles], open_above[triangles][..., None], OCCLUSION_PX)
+        nearest = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
+        _latest_openness = (figure.identity.number, plane[nearest[0], nearest[1], 0])
+    return _latest_openness[1]
+
+
+def _occlusion(figure, size_px):
+    """Occlusion [S, S] of the skin: baked for most identities, in the others of the mouth's inside alone."""
     space = texture_space(size_px)
+    mouth = space.spread(1 - MOUTH_OCCLUSION * smoothstep(0.3, 0.7, masks.inside_mouth(space.base_uv)))
+    if generator(figure.identity.number, "occlusion").random() >= OCCLUSION_SHARE:
+        return mouth
+    baked = Image.fromarray(_baked_openness(figure).astype(np.float32)).resize((size_px, size_px), Image.BILINEAR)
+    return np.minimum(mouth, np.asarray(baked))
+
+
+def skin_material(textures, figure):
+    """The skin with brows, stubble, beard and shaved hair painted on. Occlusion is in the surface image's
+    red and roughness in its green."""
+    size_px, identity = textures.roughness.shape[0], figure.identity
     albedo = textures.albedo_linear
     for bundle in figure.strands:
-        painted = is_painted(bundle, identity) or bundle.name in ("Brows", "Beard")
-        if painted:
+        if is_painted(bundle, identity) or bundle.name == "Brows":
             share = BROW_PAINT_UNDER_STRANDS if bundle.name == "Brows" and figure.look.brow_style == "strands" else 1.0
             cover = share * painting.painted_cover(bundle, size_px, PAINT_GAIN[bundle.name], PAINT_BLUR_PX[bundle.name])
             cover = cover[..., None]
             albedo = albedo * (1 - cover) + bundle_albedo(bundle, identity) * cover
-    light = space.spread(1 - MOUTH_OCCLUSION * smoothstep(0.3, 0.7, masks.inside_mouth(space.base_uv)))
-    surface = np.stack([light, textures.roughness, np.zeros_like(textures.roughness)], 2)
+    surface = np.stack([_occlusion(figure, size_px), textures.roughness, np.zeros_like(textures.roughness)], 2)
     return Material("Skin", roughness=1.0, colour_image=encode_image(to_srgb(albedo)),
                     surface_image=encode_image(surface, 90), normal_image=encode_image(textures.normal * 0.5 + 0.5, 94))
 
@@ -151,10 +181,9 @@ def _eye_meshes(figure, eye_albedo):
 
 
 def _alpha_mode(kind, card_alpha, sorted_cards):
-    """glTF's alpha mode of cards. Fine brows and lashes are blended where hair is masked, as games do."""
-    if card_alpha == "alpha_to_coverage" or kind == "hair" and (card_alpha == "mask" or not sorted_cards):
-        return "MASK"
-    return "BLEND"
+    """glTF's alpha mode of cards. Fine brows and lashes are blended where hair is masked, as games do: cut off, they are
+    dots."""
+    return "MASK" if kind == "hair" and (card_alpha != "blend" or not sorted_cards) else "BLEND"
 
 
 def _card_material(name, kind, colour, alpha, card_alpha, sorted_cards):
@@ -203,6 +232,9 @@ def card_albedo(one, identity):
 def _card_mesh(one, identity, card_alpha):
     source, uvs, triangles = one.split()
     material = _card_material(one.name, one.kind, card_albedo(one, identity), one.alpha, card_alpha, True)
+    if one.kind == "hair":
+        surface = encode_image(np.tile([CARD_OCCLUSION, RIBBON_ROUGHNESS, 0.0], (8, 8, 1)))
+        material = replace(material, roughness=1.0, surface_image=surface)
     return Mesh(one.name, one.positions[source], one.normals()[source], triangles, material, uvs * [1, -1] + [0, 1])
 
 

@@ -38,7 +38,7 @@ class Style:
 
 
 STYLES = {
-    "buzz": Style(26000, 0.003, 0.008, 3, 0.0, 0.000065, 0.0, 0.0),
+    "buzz": Style(26000, 0.0015, 0.004, 3, 0.0, 0.000065, 0.0, 0.0),
     "short": Style(30000, 0.020, 0.038, 6, 0.10, 0.000095, 0.45, 0.002),
     "side": Style(26000, 0.045, 0.080, 9, 0.16, 0.000085, 0.5, 0.005),
     "bob": Style(24000, 0.15, 0.20, 14, 0.45, 0.000095, 0.5, 0.006),
@@ -183,7 +183,7 @@ def _beard(surface, identity, kind, grey_of):
     chin = smoothstep(0.34, 0.26, x) * smoothstep(6.62, 6.55, y) + moustache
     where = {"full": np.ones(len(x)), "goatee": chin, "moustache": moustache}[kind]
     roots = surface.roots("beard", count, draw, 1e-6 + where)
-    longest = draw.uniform(0.005, 0.020) if kind == "full" else draw.uniform(0.005, 0.012)
+    longest = draw.uniform(0.003, 0.009)
     side = np.sign(roots.rest[:, :1])
     above_lip = (roots.rest[:, 1:2] > 6.70) & (abs(roots.rest[:, :1]) < 0.36)
     down = np.where(above_lip, side * np.array([0.9, 0, 0]) + [0, -0.6, 0], np.array([0, -1.0, 0.15]))

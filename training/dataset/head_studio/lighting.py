@@ -44,7 +44,7 @@ class AreaLight:
 
     @property
     def strength(self):
-        """What the light's share of a picture is proportional to."""
+        """The number that the light's share of a picture is proportional to."""
         return self.power_w
 
     def irradiance(self, target_m):

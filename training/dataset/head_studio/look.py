@@ -11,8 +11,8 @@ KEPT_SKINS = {"validation": ("young_lightskinned_male", "middleage_lightskinned_
 # Hair cards by the style that they take the place of.
 HAIR_CARDS = {"short": ("short01", "short02", "short04"), "side": ("short02", "short03", "short04"), "bob": ("bob02",),
               "long": ("long01", "ponytail01", "braid01")}
-HAIR_CARD_SHARE = {"short": 0.65, "side": 0.65, "bob": 0.3, "long": 0.65}
-LASH_CARD_SHARE, BEARD_SHARE = 0.5, 0.3
+# Most games have cards, and few samples smear path-traced strands.
+HAIR_CARD_SHARE, LASH_CARD_SHARE, BEARD_SHARE = 0.9, 0.5, 0.3
 BROW_STYLES = ("painted", "strands", "cards")
 # Irises by eye colour; the packs' names.
 IRISES = {"brown": ("brown", "brownlight"), "dark_brown": ("brown",), "blue": ("blue", "deepblue", "lightblue"),
@@ -50,7 +50,7 @@ def _skins_of(split, names):
 
 
 def _distance(name, identity, years):
-    """How unlike an identity a photographed skin is, by its name."""
+    """A distance, 0 or more, between an identity and a photographed skin, by its name."""
     female, dark = "female" in name, "dark" in name
     age = 66 if name.startswith("old") else 46 if name.startswith("middleage") else 24
     return (1.5 * (female != (identity.male < 0.5)) + 0.7 * (dark != (identity.melanin > DARK_MELANIN))
@@ -103,8 +103,8 @@ def draw_look(identity, assets):
     beards = generator(identity.number, "beard")
     bearded = identity.male > 0.5 and beards.random() < BEARD_SHARE
     return Look(
-        skins, share, gain, choose("hair cards", HAIR_CARDS.get(identity.hair_style, ()),
-                                   HAIR_CARD_SHARE.get(identity.hair_style, 0.0), "hair"), brows,
+        skins, share, gain,
+        choose("hair cards", HAIR_CARDS.get(identity.hair_style, ()), HAIR_CARD_SHARE, "hair"), brows,
         choose("lash cards", None, LASH_CARD_SHARE, "lashes"), brow_style,
         str(beards.choice(["full", "full", "goatee", "moustache"])) if bearded else "",
         choose("irises", [name + "_eye" for name in IRISES[identity.eye_colour]], 0.8, "iris"),

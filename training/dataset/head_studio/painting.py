@@ -23,7 +23,7 @@ def _texels(size_px):
 
 
 def painted_cover(bundle, size_px, gain=1.0, blur_px=0.7):
-    """How much [S, S], 0..1, of each texel the strands of a bundle cover, seen along the skin's normal and `gain` times as
+    """The share [S, S], 0..1, of each texel that the strands of a bundle cover, seen along the skin's normal and `gain` times as
     dense; `blur_px` is a standard deviation at 1024 texels."""
     space = texture_space(size_px)
     tree, area = _texels(size_px)

@@ -68,7 +68,7 @@ def gradient(variation):
 
 
 def background_of(folder, variation, camera, environment, environment_image, size_px):
-    """What `scene.json` says of the background; the surroundings are written to `background.exr`."""
+    """The entry of the background in `scene.json`; the surroundings are written to `background.exr`."""
     if variation.background_kind == "gradient":
         return gradient(variation)
     image = lighting.seen_behind(environment_image, environment, camera, size_px, variation.background_blur_deg)
@@ -82,11 +82,11 @@ def seed_folder(out, seed):
 
 
 def is_made(out, seed, size_px, samples, light_groups=False):
-    """Whether a seed is finished. A finished one with other settings is an error: it is not replaced."""
+    """True if a seed is finished. A finished one with other settings is an error: it is not replaced."""
     folder = seed_folder(out, seed)
     if not storage.is_finished(folder, FILES):
         return False
-    made = json.loads((folder / "scene.json").read_text())
+    made = json.loads(storage.read_text(folder / "scene.json"))
     if (made["size_px"], made["samples"]) != (size_px, samples):
         raise storage.UsageError(
             f"{folder} was made with --size {made['size_px']} --samples {made['samples']}, not --size {size_px} "

@@ -19,7 +19,7 @@ _device = "CPU"
 
 
 def _shown_alpha(one, card_alpha):
-    """What a card covers: masked hair is cut off as the rasteriser cuts it."""
+    """The cover [S, S] of a card: masked hair is cut off as the rasteriser cuts it."""
     return (one.alpha > export.CARD_CUTOFF).astype(np.float32) if one.kind == "hair" and card_alpha == "mask" else one.alpha
 
 
@@ -59,7 +59,7 @@ def add_lights(lights, environment, environment_path):
 
 
 def cycles_settings(samples, seed):
-    """What `scene.json` records about the render."""
+    """The entry of the render in `scene.json`."""
     return {"samples": samples, "seed": seed, "denoiser": "OPENIMAGEDENOISE", "denoiser_inputs": "RGB_ALBEDO_NORMAL",
             "sample_clamp_indirect": 4.0, "filter": "BLACKMAN_HARRIS", "filter_width_px": 1.5} | BOUNCES
 
@@ -138,7 +138,7 @@ def render(folder, image_name, size_px, samples, seed, mask_name=None, denoise=T
 
 
 def render_light_groups(mask_path, size_px, samples, seed):
-    """What each lamp and the surroundings ("Environment") alone make of the current scene, in one render: ({name: linear
+    """The current scene under each lamp and the surroundings ("Environment") alone, in one render: ({name: linear
     [H, W, 3]}, alpha [H, W]). Light adds up, so any weighted sum of them is the scene under other light.
     """
     scene = _configure(size_px, samples, seed, False)

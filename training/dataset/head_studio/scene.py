@@ -21,6 +21,7 @@ class Figure:
     look: object
     base_vertices: np.ndarray      # shaped base mesh, decimetres
     head: np.ndarray               # [V, 3]
+    neutral_head: np.ndarray       # [V, 3], without expression
     shirt: tuple                   # positions, normals, quads
     mouth: dict                    # name -> (positions, quads)
     eyes: list
@@ -35,7 +36,7 @@ class Figure:
         return (low + high) / 2, (high - low) / 2
 
     def gaze_point(self):
-        """What the camera aims at: between the eyes and the mouth, on the face's middle axis."""
+        """The point that the camera aims at: between the eyes and the mouth, on the face's middle axis."""
         middle = (self.eyes[0].centre_m + self.eyes[1].centre_m) / 2
         return np.array([0, middle[1] - 0.018, middle[2] - 0.055])
 
@@ -104,7 +105,7 @@ def build_figure(identity, look, expression, gaze_deg, wear=None, skin_linear=(0
     strands = [bundle.moved_with(head - neutral_head) for bundle in neutral_strands]
     if not look.lash_cards:
         strands.append(grow_lashes(identity, vertices))
-    figure = Figure(identity, look, vertices, head, clothes.make_shirt(neutral_vertices), mouth,
+    figure = Figure(identity, look, vertices, head, neutral_head, clothes.make_shirt(neutral_vertices), mouth,
                     eyes.place_eyes(neutral_vertices, gaze_deg), strands, _fit_cards(look, vertices), [])
     _wear(figure, wear or {}, skin_linear)
     return figure

@@ -77,7 +77,7 @@ def _overlap(a, b):
 
 
 def _lock(stream):
-    """Whether no other process has the lock of this file; this one has it then, until it ends or closes the file."""
+    """True if no other process has the lock of this file; this one has it then, until it ends or closes the file."""
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
@@ -124,6 +124,12 @@ def _delete_abandoned(path):
                     other.unlink()
 
 
+def read_text(path):
+    """The text of a JSON or TOML file as any editor writes it: UTF-8 with or without a byte order mark, or UTF-16."""
+    content = Path(path).read_bytes()
+    return content.decode(json.detect_encoding(content))
+
+
 def write_bytes(path, content):
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -146,9 +152,9 @@ def finish(folder, names):
 
 
 def is_finished(folder, names):
-    """Whether the manifest exists, lists `names`, and every file still matches it."""
+    """True if the manifest exists, lists `names`, and every file still matches it."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads(read_text(folder / MANIFEST))
         files = manifest["files"]
         return manifest["format"] == FORMAT and set(files) >= set(names) and all(
             _fingerprint(folder / name) == expected for name, expected in files.items())

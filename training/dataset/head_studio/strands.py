@@ -54,7 +54,7 @@ def resample(points, length):
 
 
 def grey_shares(grey, per_ribbon):
-    """How grey ribbons are whose own strand is (dark, bleached). A ribbon stands for `per_ribbon` strands: it is coloured
+    """The greyness 0..1 of ribbons whose own strand is (dark, bleached). A ribbon stands for `per_ribbon` strands: it is coloured
     as their mixture, which varies the less the more they are."""
     share, spread = float(grey.mean()), 1 / np.sqrt(max(per_ribbon, 1.0))
     return share * (1 - spread), share + (1 - share) * spread

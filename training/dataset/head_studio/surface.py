@@ -98,7 +98,7 @@ class HeadSurface:
         return np.where((wanted > 0)[:, None], moved, points)
 
     def hangs_over_face(self, strands):
-        """Which strands [N, K, 3] pass in front of the middle of the face."""
+        """A mask [N], true for strands [N, K, 3] that pass in front of the middle of the face."""
         distance, index = self._nearest(strands)
         over = _face_core()[index] & np.isfinite(distance) & (abs(strands[..., 0].ravel()) < 0.05)
         return over.reshape(strands.shape[:2])[:, 2:].any(1)

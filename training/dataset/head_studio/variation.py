@@ -44,7 +44,7 @@ CLIP_STEP_DEG = (1.5, 3.0)     # a turning head, for each frame
 
 @dataclass(frozen=True)
 class Rendering:
-    """What the rasteriser and the display do. Tone mapping and exposure hold for the reference too."""
+    """The settings of rasteriser and display. Tone mapping and exposure hold for the reference too."""
 
     tone_mapping: str
     exposure_ev: float
@@ -60,7 +60,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Variation:
-    """How the identity is seen. Angles in degrees; shares are of the face's irradiance."""
+    """A way to see an identity. Angles in degrees; shares are of the face's irradiance."""
 
     seed: int
     expression: dict           # ARKit unit -> weight
@@ -208,7 +208,7 @@ def _light(seed, packs):
 
 
 def draw_variation(seed, packs=()):
-    """How this seed's identity is posed, lit and seen; `packs` are names of surroundings besides Blender's."""
+    """The way in which this seed's identity is posed, lit and seen; `packs` are names of surroundings besides Blender's."""
     light = _light(seed, packs)
     camera, background, gaze = (generator(seed, purpose) for purpose in ("camera", "background", "gaze"))
     yaw = float(np.clip(camera.normal(0, 22), -60, 60))

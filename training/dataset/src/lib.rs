@@ -18,6 +18,7 @@ pub mod pair;
 pub mod readback;
 pub mod rendering;
 pub mod seeds;
+pub mod sheet;
 pub mod studio;
 pub mod tone_tables;
 pub mod verify;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_dataset::DatasetError;
@@ -12,6 +12,7 @@ use portrait_dataset::calibrate::{KINDS, TOLERANCE, calibrate};
 use portrait_dataset::claim::Claim;
 use portrait_dataset::pair::{self, Outcome};
 use portrait_dataset::seeds::{SeedRange, seed_folder};
+use portrait_dataset::sheet::contact_sheet;
 use portrait_dataset::studio::Studio;
 use portrait_dataset::verify::{PairReport, Summary, WANTED_IOU, measure};
 
@@ -39,6 +40,9 @@ enum Command {
         /// Also write the figures to this JSON file, which must not exist
         #[arg(long)]
         report: Option<PathBuf>,
+        /// Also draw up to 24 of the pairs, first image left, into this picture (.png or .jpg), which must not exist
+        #[arg(long)]
+        sheet: Option<PathBuf>,
     },
 }
 
@@ -72,7 +76,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Render(seeds) => render(&seeds),
         Command::Calibrate { data } => run_calibration(&data),
-        Command::Verify { seeds, report } => verify(&seeds, report.as_deref()),
+        Command::Verify { seeds, report, sheet } => verify(&seeds, report.as_deref(), sheet.as_deref()),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -143,10 +147,14 @@ fn run_calibration(data: &Path) -> Result<bool> {
     Ok(fine)
 }
 
-fn verify(arguments: &Seeds, report: Option<&Path>) -> Result<bool> {
-    let (mut pairs, mut failed): (Vec<PairReport>, usize) = (Vec::new(), 0);
+fn verify(arguments: &Seeds, report: Option<&Path>, sheet: Option<&Path>) -> Result<bool> {
+    let (mut pairs, mut failed, mut absent): (Vec<PairReport>, usize, usize) = (Vec::new(), 0, 0);
     println!("    seed  silhouette IoU  luminance first  reference  sharpness  hair");
     for seed in arguments.list()? {
+        if !seed_folder(&arguments.data, seed).is_dir() {
+            absent += 1;
+            continue;
+        }
         match measure(&arguments.data, seed) {
             Ok(pair) => {
                 let hair = pair.hair_ratio.map_or("   -".into(), |ratio| format!("{ratio:4.2}"));
@@ -169,10 +177,16 @@ fn verify(arguments: &Seeds, report: Option<&Path>) -> Result<bool> {
     let summary = Summary(&pairs);
     let mean_iou = pairs.iter().map(|pair| pair.silhouette_iou).sum::<f32>() / pairs.len().max(1) as f32;
     println!("{}", summary.text());
-    println!("{} pairs, mean IoU {mean_iou:.4}; {failed} failed", pairs.len());
+    println!("{} pairs, mean IoU {mean_iou:.4}; {failed} failed; {absent} seeds have no scene", pairs.len());
     if let Some(path) = report {
         let mut file = std::fs::File::create_new(path).with_context(|| format!("cannot make {}", path.display()))?;
         writeln!(file, "{:#}", summary.json())?;
+    }
+    if let Some(path) = sheet {
+        let seeds: Vec<u64> = pairs.iter().map(|pair| pair.seed).collect();
+        let cannot = || format!("cannot draw {}", path.display());
+        ensure!(!path.exists(), "{} exists; expected a new file's name", path.display());
+        contact_sheet(&arguments.data, &seeds).with_context(cannot)?.save(path).with_context(cannot)?;
     }
     // Single heads of loose hair stay below; a data set that does is misaligned.
     Ok(failed == 0 && mean_iou >= WANTED_IOU)

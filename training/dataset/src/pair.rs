@@ -6,6 +6,7 @@ use std::path::Path;
 use bevy::math::{Quat, Vec3};
 use image::{ImageBuffer, Luma, Rgb};
 
+use crate::FileError;
 use crate::background::Backdrop;
 use crate::error::DatasetError;
 use crate::light_groups::{self, LIGHT_GROUPS};
@@ -42,12 +43,16 @@ pub fn finished(data: &Path, seed: u64) -> Result<Option<Pair>, DatasetError> {
 /// Makes the pair of a seed, unless it is there already.
 ///
 /// # Errors
-/// Fails when the scene is missing or broken, rendering fails, or a file cannot be written.
+/// Fails when the scene is missing or broken, somebody has changed an image of the pair, rendering fails, or a file cannot be
+/// written.
 pub fn make(studio: &mut Studio, data: &Path, seed: u64) -> Result<Outcome, DatasetError> {
     let folder = seed_folder(data, seed);
     let done = Done::read(&folder)?;
     if let Some(pair) = Pair::finished(&folder, &done) {
         return Ok(Outcome::Kept(pair));
+    }
+    if let Some(path) = Pair::retouched(&folder, &done) {
+        return Err(FileError::Retouched(path).into());
     }
     done.check(&folder)?;
     let scene = Scene::read(&folder.join("scene.json"))?;

@@ -65,6 +65,12 @@ fn a_pair_is_whole_aligned_and_made_only_once() {
     for (name, content) in PAIR_FILES.iter().zip(contents) {
         assert_eq!(std::fs::read(folder.join(name)).unwrap(), content, "{name} differs when made again");
     }
+    // What an artist has painted is not rendered over.
+    let painted = image::RgbImage::from_pixel(SIZE_PX, SIZE_PX, image::Rgb([9; 3]));
+    painted.save(folder.join("reference.png")).unwrap();
+    let error = make(&mut studio, data.path(), SEED).expect_err("a retouched image was rendered over").to_string();
+    assert!(error.contains("reference.png") && error.contains("to keep it, move"), "{error}");
+    assert_eq!(image::open(folder.join("reference.png")).unwrap().into_rgb8(), painted);
     std::fs::remove_file(folder.join(PAIR)).unwrap();
     assert!(matches!(make(&mut studio, data.path(), SEED).unwrap(), Outcome::Made(_)));
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();

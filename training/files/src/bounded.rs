@@ -1,10 +1,12 @@
 //! Bounded reading: no more than a file should hold, and only files in their folder.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::FileError;
+use crate::{name, text};
 
 /// Maximum size of a manifest, scene or config, in bytes. Real files have a few thousand.
 pub const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -41,16 +43,17 @@ pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     if content.len() as u64 > max_bytes { too_large(content.len() as u64) } else { Ok(content) }
 }
 
-/// Reads a text in UTF-8 of at most [`MAX_TEXT_BYTES`].
+/// Reads a text in UTF-8 or UTF-16 of at most [`MAX_TEXT_BYTES`], without its byte order mark.
 ///
 /// # Errors
-/// Fails as [`read`] does, and when the text is not UTF-8.
+/// Fails as [`read`] does, and when the text is in another encoding.
 pub fn read_text(path: &Path) -> io::Result<String> {
     let content = read(path, MAX_TEXT_BYTES)?;
-    String::from_utf8(content).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+    text::decode(content).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
-/// Returns the path of a file that `named_by` names relative to `folder`.
+/// Returns the path of a file that `named_by` names relative to `folder`, in whichever case and Unicode form it lies there:
+/// archives and other systems change both.
 ///
 /// # Errors
 /// Fails when the name is empty or absolute, climbs out of the folder with `..`, or is a link that leads out of it.
@@ -61,6 +64,8 @@ pub fn inside(folder: &Path, name: &str, named_by: &'static str) -> Result<PathB
     if parts.peek().is_none() || !parts.all(|part| matches!(part, Component::Normal(_))) || name.contains('\0') {
         return Err(outside());
     }
+    let spelled = path.parent().zip(path.file_name().and_then(OsStr::to_str));
+    let path = spelled.and_then(|(parent, name)| name::find(parent, name).ok()?).unwrap_or(path);
     // What does not exist leads nowhere: whoever opens it says that it is missing.
     if let (Ok(folder), Ok(target)) = (folder.canonicalize(), path.canonicalize())
         && !target.starts_with(folder)
@@ -111,5 +116,8 @@ mod tests {
         for name in ["file", "missing", "sub/file"] {
             assert_eq!(inside(&folder, name, "done.json").unwrap(), folder.join(name));
         }
+        assert_eq!(inside(&folder, "FILE", "done.json").unwrap(), folder.join("file"));
+        let error = inside(&folder, "LINK", "done.json").unwrap_err().to_string();
+        assert!(error.contains("LINK"), "{error}");
     }
 }

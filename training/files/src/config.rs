@@ -370,12 +370,12 @@ impl ConfigFile {
         &self.config
     }
 
-    /// Returns the text of the file as it is.
+    /// Returns the text of the file, in UTF-8 without a byte order mark.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns the SHA-256 of the file, hexadecimal.
+    /// Returns the SHA-256 of the file's text, hexadecimal: that of the file, unless it is in UTF-16 or has a byte order mark.
     pub fn sha256(&self) -> String {
         Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -42,6 +42,12 @@ pub enum FileError {
         /// Size or digest of the file.
         found: String,
     },
+    /// An image was changed by somebody after it was rendered.
+    #[error(
+        "{0}: expected the image that portrait-dataset rendered, found another one; to keep it, move the pair's folder to another \
+         data set; to have the pair rendered again, delete its pair.json"
+    )]
+    Retouched(PathBuf),
     /// A JSON file does not parse, or misses a field.
     #[error("{path}: {source}; the file is broken or of another version, so make this seed again")]
     Json {

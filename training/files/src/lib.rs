@@ -19,10 +19,14 @@ pub mod folder;
 pub mod linear_image;
 pub mod lock;
 pub mod manifest;
+pub mod name;
+pub mod pair_image;
 pub mod pixels;
 pub mod rendering;
 pub mod scene;
 pub mod seeds;
+mod sniff;
+pub mod text;
 pub mod weights;
 
 pub use error::FileError;

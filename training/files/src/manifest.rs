@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::FileError;
+use crate::pixels::{Format, Size};
 use crate::rendering::Rendering;
-use crate::{atomic, bounded};
+use crate::sniff::kind_of;
+use crate::{atomic, bounded, pixels};
 
 /// Name of the manifest of a finished scene.
 pub const DONE: &str = "done.json";
@@ -80,9 +83,12 @@ pub struct PairInfo {
     /// Seed of the scene, also the folder's name.
     pub seed: u64,
     /// Number or name of the person.
-    pub identity: serde_json::Value,
+    pub identity: Value,
     /// Width and height of every image, in pixels, one of [`SIZES_PX`].
     pub size_px: u32,
+    /// Images of the pair as portrait_dataset wrote them; empty in pairs of other tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Fingerprint>,
 }
 
 impl PairInfo {
@@ -91,7 +97,13 @@ impl PairInfo {
     /// # Errors
     /// Fails with what is wrong, in words.
     pub fn parse(text: &str, seed: u64) -> Result<Self, String> {
-        let info: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let info: Self = serde_json::from_str(text).map_err(|error| match kind_of(text.as_bytes()) {
+            Some(kind) => format!("{kind}: expected JSON as plain text"),
+            None => error.to_string(),
+        })?;
+        if info.person().is_none() {
+            return Err(format!("identity {}: expected the person's name, or a whole number", info.identity));
+        }
         if info.format != PAIR_FORMAT {
             return Err(format!("format {}: expected {PAIR_FORMAT}", info.format));
         }
@@ -100,6 +112,25 @@ impl PairInfo {
             return Err(format!("{found}: expected seed {seed} and a size of {SIZES_PX:?} pixels"));
         }
         Ok(info)
+    }
+
+    /// Returns the person's name or number; `None` where the entry is neither. Numbers may be written with a point.
+    pub fn person(&self) -> Option<String> {
+        match &self.identity {
+            Value::String(name) => Some(name.trim()).filter(|name| !name.is_empty()).map(str::to_owned),
+            Value::Number(number) if number.is_f64() => {
+                number.as_f64().filter(|number| number.fract() == 0.0).map(|number| format!("{number:.0}"))
+            }
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Tells whether two images of the pair have each other's names, by what portrait_dataset wrote down of them.
+    pub fn are_exchanged(&self, [a, b]: [&str; 2], contents: [&[u8]; 2]) -> bool {
+        let (Some(of_a), Some(of_b)) = (self.files.get(a), self.files.get(b)) else { return false };
+        let is = |content: &[u8], of: &Fingerprint| content.len() as u64 == of.bytes && Fingerprint::of(content) == *of;
+        of_a != of_b && is(contents[0], of_b) && is(contents[1], of_a)
     }
 }
 
@@ -183,6 +214,22 @@ impl Pair {
         whole.then_some(pair)
     }
 
+    /// Finds an image that somebody has changed since the pair was finished: it is whole, and not what portrait_dataset wrote. An
+    /// image that a failing disk has damaged is none.
+    pub fn retouched(folder: &Path, done: &Done) -> Option<PathBuf> {
+        let pair: Self = read_json(&folder.join(PAIR)).ok()?;
+        if pair.format != PAIR_FORMAT || pair.inputs != done.digests() {
+            return None;
+        }
+        let size = Size::AtMost([*SIZES_PX.end(); 2]);
+        pair.files.iter().filter(|(name, _)| name.ends_with(".png")).find_map(|(name, fingerprint)| {
+            let path = bounded::inside(folder, name, PAIR).ok()?;
+            let content = bounded::read(&path, size.max_bytes()).ok()?;
+            let is_other = Fingerprint::of(&content) != *fingerprint;
+            (is_other && pixels::decode(&content, Format::Png, size).is_ok()).then_some(path)
+        })
+    }
+
     /// Writes the images `(name, content)` and then the manifest, each whole or not at all.
     ///
     /// # Errors
@@ -199,5 +246,69 @@ impl Pair {
         text.push(b'\n');
         atomic::write(&path, &text).map_err(FileError::io(path))?;
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(identity: &str) -> Result<PairInfo, String> {
+        PairInfo::parse(&format!(r#"{{"format":3,"seed":7,"identity":{identity},"size_px":16}}"#), 7)
+    }
+
+    #[test]
+    fn a_person_has_a_name_or_a_whole_number() {
+        for (identity, person) in [("\" anna \"", "anna"), ("7", "7"), ("7.0", "7"), ("-3", "-3"), ("1e3", "1000")] {
+            assert_eq!(info(identity).unwrap().person().as_deref(), Some(person));
+        }
+        for identity in ["null", "\"\"", "\" \"", "[]", "{}", "true", "7.5"] {
+            let error = info(identity).unwrap_err();
+            assert!(error.contains("expected the person's name, or a whole number"), "{error}");
+        }
+    }
+
+    #[test]
+    fn images_are_exchanged_only_if_each_is_the_other() {
+        let [a, b]: [&[u8]; 2] = [b"first", b"reference"];
+        let files = [("a".to_owned(), Fingerprint::of(a)), ("b".to_owned(), Fingerprint::of(b))];
+        let known = PairInfo { files: files.into(), ..info("1").unwrap() };
+        assert!(known.are_exchanged(["a", "b"], [b, a]));
+        for contents in [[a, b], [b, b], [b, b"other"]] {
+            assert!(!known.are_exchanged(["a", "b"], contents));
+        }
+        assert!(!info("1").unwrap().are_exchanged(["a", "b"], [b, a]), "other tools write no digests");
+    }
+
+    #[test]
+    fn a_painted_image_is_retouched_and_a_damaged_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = |gray: u8| {
+            let mut content = std::io::Cursor::new(Vec::new());
+            image::GrayImage::from_pixel(4, 4, image::Luma([gray]))
+                .write_to(&mut content, image::ImageFormat::Png)
+                .unwrap();
+            content.into_inner()
+        };
+        let done = Done { format: 1, files: [("mask.png".to_owned(), Fingerprint::of(b"mask"))].into() };
+        let pair = Pair {
+            format: PAIR_FORMAT,
+            seed: 7,
+            identity: 3,
+            size_px: 4,
+            rendering: Rendering::default(),
+            silhouette_iou: 1.0,
+            files: Default::default(),
+            inputs: Default::default(),
+        };
+        pair.write(folder.path(), &[("first.png", picture(1)), ("reference.png", picture(2))], &done).unwrap();
+        let reference = folder.path().join("reference.png");
+        assert_eq!(Pair::retouched(folder.path(), &done), None);
+        std::fs::write(&reference, picture(3)).unwrap();
+        assert_eq!(Pair::retouched(folder.path(), &done), Some(reference.clone()));
+        let other = Done { files: [("mask.png".to_owned(), Fingerprint::of(b"other"))].into(), ..done.clone() };
+        assert_eq!(Pair::retouched(folder.path(), &other), None, "a pair of an older scene is rendered anew");
+        std::fs::write(&reference, &picture(3)[..20]).unwrap();
+        assert_eq!(Pair::retouched(folder.path(), &done), None);
     }
 }

@@ -61,6 +61,16 @@ pub enum DecodeError {
         /// Value found.
         found: String,
     },
+    /// The image holds what the network would take for something else.
+    #[error("{found}: expected {expected}; {mend}")]
+    Content {
+        /// Property that is not accepted.
+        found: String,
+        /// Property that is.
+        expected: &'static str,
+        /// Way out.
+        mend: &'static str,
+    },
     /// The image has another size.
     #[error("{found:?} pixels: expected another size")]
     Size {
@@ -116,6 +126,14 @@ impl Size {
 /// # Errors
 /// Fails when the image is not of this format and size, is damaged, or needs more memory than its size explains.
 pub fn decode(content: &[u8], format: Format, size: Size) -> Result<DynamicImage, DecodeError> {
+    Ok(DynamicImage::from_decoder(decoder(content, format, size)?)?)
+}
+
+/// Makes the decoder of an image that is in memory, once its header is known to be harmless.
+///
+/// # Errors
+/// Fails as [`decode`] does.
+pub(crate) fn decoder(content: &[u8], format: Format, size: Size) -> Result<impl ImageDecoder, DecodeError> {
     let format = match format {
         Format::Png => {
             check_png_header(content, size)?;
@@ -132,7 +150,7 @@ pub fn decode(content: &[u8], format: Format, size: Size) -> Result<DynamicImage
     reader.limits(limits);
     let decoder = reader.into_decoder()?;
     size.check(decoder.dimensions().into())?;
-    Ok(DynamicImage::from_decoder(decoder)?)
+    Ok(decoder)
 }
 
 /// Reads and decodes an image.

@@ -28,7 +28,7 @@ class Distances(unittest.TestCase):
         self.folder = Path(scratch.name)
 
     def case(self, first, reference, **seconds):
-        return Case("7", self.picture("first", first), self.picture("reference", reference),
+        return Case("7", "anna", self.picture("first", first), self.picture("reference", reference),
                     {model: self.picture(model, color) for model, color in seconds.items()})
 
     def picture(self, name, color, size=(8, 8)):

@@ -31,9 +31,10 @@ class RealModels(unittest.TestCase):
             for column, name in enumerate(("first", "second", "reference")):
                 sheet.crop((column * side, 0, (column + 1) * side, side)).save(self.folder / f"{name}.png")
         Image.new("RGB", (64, 64), (120, 110, 100)).save(self.folder / "wall.png")
-        face = {"name": "face", "first": "first.png", "reference": "reference.png",
+        face = {"name": "face", "person": "a", "first": "first.png", "reference": "reference.png",
                 "seconds": {"toy": "second.png", "nothing": "first.png"}}
-        wall = {"name": "wall", "first": "wall.png", "reference": "wall.png", "seconds": {"toy": "wall.png"}}
+        wall = {"name": "wall", "person": "b", "first": "wall.png", "reference": "wall.png",
+                "seconds": {"toy": "wall.png"}}
         ran = self.run_tool([face, wall])
         self.assertEqual((ran.returncode, ran.stdout), (0, "2 cases, 1 without a face: wall\n"), ran.stderr)
         cases = json.loads((self.folder / "out.json").read_text())["cases"]
@@ -44,7 +45,7 @@ class RealModels(unittest.TestCase):
             self.assertTrue(0.01 < distance < SAME_PERSON, cases)
 
     def test_a_bad_input_is_told_in_one_line(self):
-        ran = self.run_tool([{"name": "face", "first": "a.png", "reference": "a.png", "seconds": {}}])
+        ran = self.run_tool([{"name": "face", "person": "a", "first": "a.png", "reference": "a.png", "seconds": {}}])
         self.assertEqual(ran.returncode, 2)
         self.assertRegex(ran.stderr, r"^likeness: .*a\.png.*\n$")
         self.assertFalse((self.folder / "out.json").exists())

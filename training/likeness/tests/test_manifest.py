@@ -7,7 +7,7 @@ from pathlib import Path
 
 from likeness import manifest
 
-CASE = {"name": "7", "first": "a.png", "reference": "b.png", "seconds": {"toy": "c.png"}}
+CASE = {"name": "7", "person": "anna", "first": "a.png", "reference": "b.png", "seconds": {"toy": "c.png"}}
 
 
 class Manifests(unittest.TestCase):
@@ -26,8 +26,13 @@ class Manifests(unittest.TestCase):
     def test_pictures_lie_beside_the_manifest(self):
         self.path.write_text(json.dumps({"cases": [CASE]}))
         case, = manifest.read(self.path)
-        self.assertEqual((case.name, case.first), ("7", self.path.parent / "a.png"))
+        self.assertEqual((case.name, case.person, case.first), ("7", "anna", self.path.parent / "a.png"))
         self.assertEqual(case.seconds, {"toy": self.path.parent / "c.png"})
+
+    def test_an_editor_may_have_saved_it_again(self):
+        for encoding in ("utf-8-sig", "utf-16"):
+            self.path.write_bytes(json.dumps({"cases": [CASE]}).encode(encoding))
+            self.assertEqual(len(manifest.read(self.path)), 1, encoding)
 
     def test_no_cases_are_fine(self):
         self.path.write_text('{"cases": []}')
@@ -45,6 +50,7 @@ class Manifests(unittest.TestCase):
     def test_a_wrong_case_is_refused_with_its_place_and_what_was_found(self):
         for changes, parts in (
             ({"name": 7}, ("string `name`", "found 7")),
+            ({"person": 7}, ("string `person`", "found 7")),
             ({"first": None}, ("string `first`", "found null")),
             ({"seconds": ["c.png"]}, ("object `seconds`", "c.png")),
             ({"seconds": {"toy": 1}}, ("string `seconds.toy`", "found 1")),

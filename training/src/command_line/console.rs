@@ -47,6 +47,7 @@ impl Console {
                     name()
                 ));
             }
+            Event::Warned { what, .. } => self.line(format!("warning: {what}")),
             Event::Step { step, max_steps, losses, seconds_per_step } => {
                 let text = format!(
                     "L1 {:.4} L_G {:.3} W {:.3} GP {:.3} {seconds_per_step:.2} s/step",

@@ -1,6 +1,7 @@
 //! `portrait-train`: trains, evaluates, exports and inspects the weights of Portrait Realism.
 
 mod console;
+mod evaluation;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,16 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use portrait_files::config::{Config, ConfigFile};
+use portrait_files::config::ConfigFile;
 use portrait_files::folder::is_empty;
 use portrait_files::seeds::Seeds;
 use portrait_files::{atomic, weights};
-use portrait_training::backend::{Inner, Training, device, devices};
-use portrait_training::{
-    EvaluateOptions, Start, TrainOptions, averaged, describe, evaluate, last_averaged, toy, train,
-};
+use portrait_training::backend::{Training, devices};
+use portrait_training::{Start, TrainOptions, averaged, describe, last_averaged, toy, train};
 
 use console::Console;
+use evaluation::Evaluation;
 
 #[derive(Parser)]
 #[command(version, about = "Trains, evaluates, exports and inspects the weights of Portrait Realism")]
@@ -49,33 +49,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         perceptual: Option<PathBuf>,
     },
-    /// Measure weights beside the first image and a fitted colour look-up table
-    Evaluate {
-        /// Weights files, the default model first
-        #[arg(long, required = true, num_args = 1..)]
-        weights: Vec<PathBuf>,
-        /// Folder of pairs
-        #[arg(long)]
-        data: PathBuf,
-        /// The config of the training run, for its seeds (default: those of a config that names none)
-        #[arg(long)]
-        config: Option<PathBuf>,
-        /// Seeds to measure, such as 1000000..1000100 (default: the config's validation seeds)
-        #[arg(long)]
-        seeds: Option<Seeds>,
-        /// Seeds of clips, eight consecutive ones each, for the warping error
-        #[arg(long)]
-        clips: Option<Seeds>,
-        /// Python interpreter with training/likeness/requirements.txt: measures distances between face embeddings
-        #[arg(long, value_name = "PYTHON")]
-        likeness: Option<PathBuf>,
-        /// New folder for report.json, report.html and pictures
-        #[arg(long)]
-        out: PathBuf,
-        /// Write into a folder that has files
-        #[arg(long)]
-        overwrite: bool,
-    },
+    /// Measure weights beside the first image and two cheap rivals, or let judges compare blind pairs
+    Evaluate(Evaluation),
     /// Write a checkpoint's averaged weights as the file that the plugin reads, or a network as an ONNX file
     Export(Export),
     /// Print what a weights file holds
@@ -146,26 +121,7 @@ fn main() -> anyhow::Result<()> {
             };
             run_training(&config, &data, &out, start, perceptual.as_deref())
         }
-        Command::Evaluate { weights, data, config, seeds, clips, likeness, out, overwrite } => {
-            let config = match config {
-                Some(path) => ConfigFile::load(&path)?.config().clone(),
-                None => Config::default(),
-            };
-            let options = EvaluateOptions {
-                weights: &weights,
-                data: &data,
-                out: &out,
-                config: &config,
-                seeds,
-                clips,
-                likeness: likeness.as_deref(),
-                overwrite,
-            };
-            let report = evaluate::<Inner>(&options, &device())?;
-            print!("{}", report.table());
-            println!("written to {}", out.display());
-            Ok(())
-        }
+        Command::Evaluate(request) => request.run(),
         Command::Export(request) => export(&request),
         Command::Inspect { file } => {
             print!("{}", describe(&weights::load(&file)?));

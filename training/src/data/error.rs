@@ -20,8 +20,8 @@ pub enum DatasetError {
     },
     /// No pair has a seed in the ranges.
     #[error(
-        "dataset {path} has no pair with a seed in {seeds} ({others} with other seeds): expected folders named by \
-         eight-digit seeds; render them with `portrait-dataset render`"
+        "dataset {path} has no pair with a seed in {seeds} ({others} with other seeds){hint}: expected folders named by \
+         eight-digit seeds; render them with `portrait-dataset render`, or name your folders so"
     )]
     Empty {
         /// Path of the data set's folder.
@@ -30,19 +30,26 @@ pub enum DatasetError {
         seeds: Seeds,
         /// Number of pairs with other seeds.
         others: usize,
+        /// Entries that look like pairs, and places where pairs are; empty where there are none.
+        hint: String,
     },
     /// A pair was not finished.
     #[error(
-        "half a pair: {path} is missing; render seed {seed} again with `portrait-dataset render`, or delete its folder"
+        "half a pair: {path} is missing{instead}; add it under that name, render seed {seed} again with `portrait-dataset \
+         render`, or take its folder out of the data set"
     )]
     HalfPair {
         /// Path of the missing file.
         path: PathBuf,
         /// Seed of the pair.
         seed: u64,
+        /// Files that may be meant, in words; empty where there is none.
+        instead: String,
     },
     /// `pair.json` is not as it should be.
-    #[error("{path}: {what}; render the pair again with `portrait-dataset render`")]
+    #[error(
+        "{path}: {what}; write it as docs/train_a_look.md says, or render the pair again with `portrait-dataset render`"
+    )]
     Info {
         /// Path of `pair.json`.
         path: PathBuf,
@@ -58,12 +65,31 @@ pub enum DatasetError {
         source: std::io::Error,
     },
     /// An image cannot be decoded.
-    #[error("{path} cannot be decoded: {source}; render the pair again with `portrait-dataset render`")]
+    #[error(
+        "{path} cannot be decoded: {source}; save it again as PNG, or render the pair again with `portrait-dataset render`"
+    )]
     Image {
         /// Path of the image.
         path: PathBuf,
         /// Error of the decoder.
         source: DecodeError,
+    },
+    /// An image holds what the network would take for something else.
+    #[error("{path}: {source}")]
+    Unsuited {
+        /// Path of the image.
+        path: PathBuf,
+        /// Property found, property expected, and the way out.
+        source: DecodeError,
+    },
+    /// First and reference image have each other's names.
+    #[error(
+        "{path}: first.png and reference.png are exchanged, as the digests in pair.json show: expected the game's frame as \
+         first.png; rename both"
+    )]
+    Exchanged {
+        /// Path of the pair's folder.
+        path: PathBuf,
     },
     /// An image has another size than its pair.
     #[error(

@@ -1,4 +1,4 @@
-//! Reads the pairs that `portrait-dataset` renders, one folder for each seed:
+//! Reads the pairs that `portrait-dataset` renders, or any tool writes, one folder for each seed:
 //!
 //! | file | content |
 //! |---|---|
@@ -10,20 +10,22 @@
 //! | `light_groups.safetensors` | only for some pairs: see `light_groups.rs` |
 //! | `pair.json` | [`PairInfo`], written last: a folder without it is half a pair |
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use image::DynamicImage;
 use portrait_files::bounded;
 use portrait_files::folder::seed_folder;
 use portrait_files::manifest::PairInfo;
-use portrait_files::pixels::{self, DecodeError, Format, Size};
+use portrait_files::name::{self, folded};
+use portrait_files::pair_image::{self, Content};
+use portrait_files::pixels::{DecodeError, Size};
 use portrait_files::seeds::Seeds;
 use portrait_network::Plane;
 
 use super::error::DatasetError;
 use super::light_groups::{self, LightGroups};
+use super::listing::{self, Listing};
 use super::looks::Looks;
 use super::pair::Pair;
 use super::tone_tables::ToneTables;
@@ -31,57 +33,86 @@ use super::tone_tables::ToneTables;
 /// Reads every pair of `folder` whose seed is in `seeds`, in the order of the seeds, with the images that `planes` need.
 ///
 /// # Errors
-/// Fails when there is no such pair, or a pair is unfinished, damaged or of another size than its `pair.json` says.
+/// Fails when there is no such pair, or a pair is unfinished, damaged, of another size than its `pair.json` says, or has an
+/// image that the network would take for something else.
 pub fn load(folder: &Path, seeds: &Seeds, planes: &[Plane]) -> Result<Vec<Pair>, DatasetError> {
-    let io = |source| DatasetError::Folder { path: folder.into(), source };
-    let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let name = entry.map_err(io)?.file_name();
-        let seed = name.to_str().filter(|name| name.len() == 8).and_then(|name| name.parse::<u64>().ok());
-        found.extend(seed);
-    }
-    let wanted: Vec<u64> = found.iter().copied().filter(|&seed| seeds.contains(seed)).collect();
+    let listing = Listing::read(folder).map_err(|source| DatasetError::Folder { path: folder.into(), source })?;
+    let wanted: Vec<u64> = listing.seeds.iter().copied().filter(|&seed| seeds.contains(seed)).collect();
     if wanted.is_empty() {
-        return Err(DatasetError::Empty { path: folder.into(), seeds: seeds.clone(), others: found.len() });
+        let not_read = match listing.strays.as_slice() {
+            [] => String::new(),
+            _ => format!("; not read: {}", listing.strays_in_words()),
+        };
+        return Err(DatasetError::Empty {
+            path: folder.into(),
+            seeds: seeds.clone(),
+            others: listing.seeds.len(),
+            hint: not_read + &listing::elsewhere(folder),
+        });
     }
     wanted.into_iter().map(|seed| load_pair(folder, seed, planes)).collect()
+}
+
+/// Finds a file of the pair in a folder, in whichever case its name is written. `None` is one that does not exist.
+fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>, DatasetError> {
+    let found = name::find(folder, name).map_err(|source| DatasetError::File { path: folder.join(name), source })?;
+    Ok(found.filter(|path| path.is_file()))
 }
 
 /// Reads one pair, with the images that `planes` need.
 ///
 /// # Errors
-/// Fails when the pair is unfinished, damaged or of another size than its `pair.json` says.
+/// Fails when the pair is unfinished, damaged, of another size than its `pair.json` says, or has an image that the network
+/// would take for something else.
 pub fn load_pair(folder: &Path, seed: u64, planes: &[Plane]) -> Result<Pair, DatasetError> {
     let folder = seed_folder(folder, seed);
     let present = |name: &str| {
-        let path = folder.join(name);
-        if path.is_file() { Ok(path) } else { Err(DatasetError::HalfPair { path, seed }) }
+        let half =
+            || DatasetError::HalfPair { path: folder.join(name), seed, instead: listing::instead_of(&folder, name) };
+        find(&folder, name)?.ok_or_else(half)
     };
     let info_path = present("pair.json")?;
     let wrong = |what: String| DatasetError::Info { path: info_path.clone(), what };
     let text = bounded::read_text(&info_path).map_err(|error| wrong(error.to_string()))?;
     let info = PairInfo::parse(&text, seed).map_err(wrong)?;
     let size = Size::Edge { px: info.size_px, said_by: "pair.json" };
-    let read = |name: &str| -> Result<DynamicImage, DatasetError> {
+    let read = |name: &str| {
         let path = present(name)?;
-        let content = bounded::read(&path, size.max_bytes())
-            .map_err(|source| DatasetError::File { path: path.clone(), source })?;
-        pixels::decode(&content, Format::Png, size).map_err(|error| match error {
+        let content = bounded::read(&path, size.max_bytes());
+        content.map(|content| (path.clone(), content)).map_err(|source| DatasetError::File { path, source })
+    };
+    let decode = |(path, file): (PathBuf, Vec<u8>), content| {
+        pair_image::decode(&file, content, size).map_err(|error| match error {
             DecodeError::Size { found: [width, height] } => {
                 DatasetError::Size { path, expected: info.size_px, found: (width, height) }
             }
+            source @ DecodeError::Content { .. } => DatasetError::Unsuited { path, source },
             source => DatasetError::Image { path, source },
         })
     };
+    let names = ["first.png", "reference.png"];
+    let [first, reference] = [read(names[0])?, read(names[1])?];
+    if info.are_exchanged(names, [&first.1, &reference.1]) {
+        return Err(DatasetError::Exchanged { path: folder });
+    }
     Ok(Pair {
         seed,
-        identity: info.identity.as_str().map_or_else(|| info.identity.to_string(), str::to_string),
+        // `parse` refuses a pair of nobody.
+        identity: info.person().unwrap_or_default(),
         size_px: info.size_px as usize,
-        first: read("first.png")?.into_rgb8().into_raw(),
-        reference: read("reference.png")?.into_rgb8().into_raw(),
-        mask: read("mask.png")?.into_luma8().into_raw(),
-        normal: if planes.contains(&Plane::Normal) { read("normal.png")?.into_rgb16().into_raw() } else { Vec::new() },
-        depth: if planes.contains(&Plane::Depth) { read("depth.png")?.into_luma16().into_raw() } else { Vec::new() },
+        first: decode(first, Content::Shown)?.into_rgb8().into_raw(),
+        reference: decode(reference, Content::Shown)?.into_rgb8().into_raw(),
+        mask: decode(read("mask.png")?, Content::Mask)?.into_luma8().into_raw(),
+        normal: if planes.contains(&Plane::Normal) {
+            decode(read("normal.png")?, Content::Normal)?.into_rgb16().into_raw()
+        } else {
+            Vec::new()
+        },
+        depth: if planes.contains(&Plane::Depth) {
+            decode(read("depth.png")?, Content::Depth)?.into_luma16().into_raw()
+        } else {
+            Vec::new()
+        },
         light_groups: None,
     })
 }
@@ -93,10 +124,7 @@ pub fn load_pair(folder: &Path, seed: u64, planes: &[Plane]) -> Result<Pair, Dat
 pub fn attach_light_groups(folder: &Path, pairs: &mut [Pair]) -> Result<(), DatasetError> {
     let mut shared = None;
     for pair in pairs {
-        let path = seed_folder(folder, pair.seed).join(light_groups::FILE);
-        if !path.is_file() {
-            continue;
-        }
+        let Some(path) = find(&seed_folder(folder, pair.seed), light_groups::FILE)? else { continue };
         // A data folder without light groups needs no table of tone mappers.
         let (tables, looks) = match &shared {
             Some(shared) => shared,
@@ -113,14 +141,18 @@ pub fn attach_light_groups(folder: &Path, pairs: &mut [Pair]) -> Result<(), Data
     Ok(())
 }
 
-/// Checks that no face is both trained and measured on.
+/// Checks that no face is both trained and measured on. One name in another case or Unicode form is one person.
 ///
 /// # Errors
 /// Fails with the first identity that is in both.
 pub fn check_identities(train: &[Pair], measured: &[Pair]) -> Result<(), DatasetError> {
+    let known: BTreeMap<String, &Pair> = train.iter().rev().map(|pair| (folded(&pair.identity), pair)).collect();
     for pair in measured {
-        if let Some(same) = train.iter().find(|other| other.identity == pair.identity) {
-            let identity = pair.identity.clone();
+        if let Some(same) = known.get(&folded(&pair.identity)) {
+            let mut identity = pair.identity.clone();
+            if same.identity != identity {
+                identity += &format!(" (or {}, the same but for case or Unicode form)", same.identity);
+            }
             return Err(DatasetError::SharedIdentity { identity, train: same.seed, measured: pair.seed });
         }
     }
@@ -140,5 +172,5 @@ pub fn check_crop(pairs: &[Pair], crop_px: usize) -> Result<(), DatasetError> {
 
 /// Counts the different people in `pairs`.
 pub fn identity_count(pairs: &[Pair]) -> usize {
-    pairs.iter().map(|pair| &pair.identity).collect::<BTreeSet<_>>().len()
+    pairs.iter().map(|pair| folded(&pair.identity)).collect::<BTreeSet<_>>().len()
 }

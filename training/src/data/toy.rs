@@ -106,7 +106,13 @@ pub fn write(folder: &Path, pair: &Pair) -> Result<(), ImageError> {
     save::<Luma<u8>>(&folder.join("mask.png"), side, &pair.mask)?;
     save::<Rgb<u16>>(&folder.join("normal.png"), side, &pair.normal)?;
     save::<Luma<u16>>(&folder.join("depth.png"), side, &pair.depth)?;
-    let info = PairInfo { format: PAIR_FORMAT, seed: pair.seed, identity: pair.identity.clone().into(), size_px: side };
+    let info = PairInfo {
+        format: PAIR_FORMAT,
+        seed: pair.seed,
+        identity: pair.identity.clone().into(),
+        size_px: side,
+        files: Default::default(),
+    };
     Ok(atomic::write(&folder.join("pair.json"), serde_json::json!(info).to_string().as_bytes())?)
 }
 

@@ -5,14 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use thiserror::Error;
 
 use super::measured::Measured;
+use super::summary::median;
+use super::tool::{Tool, ToolError, name};
+
+/// The Python tool.
+const LIKENESS: Tool = Tool { name: "likeness", option: "--likeness" };
 
 /// Euclidean distance below which dlib's model takes two pictures for one person.
 pub const SAME_PERSON: f64 = 0.6;
@@ -48,55 +50,6 @@ pub struct Likeness {
     pub pairs: usize,
     /// Number of pairs in which no face was found.
     pub undetected: usize,
-}
-
-/// An error of measuring distances between face embeddings.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum LikenessError {
-    /// The interpreter cannot be started.
-    #[error(
-        "--likeness {python}: {source}; expected the Python interpreter of a virtual environment with \
-         training/likeness/requirements.txt, such as `cargo xtask evaluate` makes"
-    )]
-    Interpreter {
-        /// Interpreter that was to be started.
-        python: PathBuf,
-        /// Error of the operating system.
-        source: std::io::Error,
-    },
-    /// The tool has failed.
-    #[error(
-        "`{python} -m likeness` failed ({status}): {stderr}\nIf it is not about the pictures: install \
-         training/likeness/requirements.txt there, or let `cargo xtask evaluate` do it"
-    )]
-    Tool {
-        /// Interpreter that ran the tool.
-        python: PathBuf,
-        /// Exit status of the tool.
-        status: ExitStatus,
-        /// Text that the tool printed to its standard error.
-        stderr: String,
-    },
-    /// The tool's output is not as it should be.
-    #[error(
-        "`{python} -m likeness` wrote no distances that can be read: {what}; --likeness expects a Python interpreter, \
-         and training/likeness as it was when this program was built"
-    )]
-    Output {
-        /// Interpreter that ran the tool.
-        python: PathBuf,
-        /// Value expected and value found.
-        what: String,
-    },
-    /// The pictures cannot be handed over.
-    #[error("--likeness: {path}: {what}; expected a temporary folder with space for every picture (see TMPDIR)")]
-    Pictures {
-        /// Path of the file or folder.
-        path: PathBuf,
-        /// Error of the operating system or encoder.
-        what: String,
-    },
 }
 
 #[derive(Deserialize)]
@@ -135,86 +88,32 @@ impl fmt::Display for Likeness {
     }
 }
 
-fn median(distances: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = distances.collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    let upper = *sorted.get(middle)?;
-    Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
-}
-
 /// Measures the distances of each pair, in the same order; `None` where no face was found. Without pairs it only tries the tool.
 pub fn measure(
     python: &Path,
     models: &[String],
     measured: &[Measured],
-) -> Result<Vec<Option<PairLikeness>>, LikenessError> {
-    let pictures =
-        |path: &Path, what: &dyn fmt::Display| LikenessError::Pictures { path: path.into(), what: what.to_string() };
-    let folder = tempfile::tempdir().map_err(|error| pictures(&std::env::temp_dir(), &error))?;
-    let save = |name: String, image: &[u8], side: usize| {
-        let (path, side) = (folder.path().join(&name), side as u32);
-        image::save_buffer(&path, image, side, side, image::ExtendedColorType::Rgb8)
-            .map_err(|error| pictures(&path, &error))?;
-        Ok(name)
-    };
-    let mut cases = Vec::new();
-    for m in measured {
-        let (name, side) = (name(m.pair.seed), m.pair.size_px);
-        let mut seconds = BTreeMap::new();
-        for (index, (model, second)) in models.iter().zip(&m.seconds).enumerate() {
-            seconds.insert(model, save(format!("{name}_second_{index}.png"), second, side)?);
-        }
-        cases.push(json!({
-            "name": name,
-            "first": save(format!("{name}_first.png"), &m.pair.first, side)?,
-            "reference": save(format!("{name}_reference.png"), &m.pair.reference, side)?,
-            "seconds": seconds,
-        }));
-    }
-    // The tool reads pictures from files, and answers with one.
-    let (manifest, out) = (folder.path().join("manifest.json"), folder.path().join("distances.json"));
-    std::fs::write(&manifest, json!({ "cases": cases }).to_string()).map_err(|error| pictures(&manifest, &error))?;
-
-    let ran = Command::new(python)
-        .args(["-m", "likeness"])
-        .arg(&manifest)
-        .arg("--out")
-        .arg(&out)
-        .env("PYTHONPATH", env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .map_err(|source| LikenessError::Interpreter { python: python.into(), source })?;
-    if !ran.status.success() {
-        let stderr = String::from_utf8_lossy(&ran.stderr).trim().to_string();
-        return Err(LikenessError::Tool { python: python.into(), status: ran.status, stderr });
-    }
-    let seeds: Vec<u64> = measured.iter().map(|m| m.pair.seed).collect();
-    std::fs::read_to_string(&out)
-        .map_err(|error| error.to_string())
-        .and_then(|text| read(&text, &seeds, models))
-        .map_err(|what| LikenessError::Output { python: python.into(), what })
+) -> Result<Vec<Option<PairLikeness>>, ToolError> {
+    let names: Vec<String> = measured.iter().enumerate().map(|(at, m)| name(at, m.pair.seed)).collect();
+    let measured: Vec<&Measured> = measured.iter().collect();
+    LIKENESS.measure(python, models, &measured, &[], |text| read(text, &names, models))
 }
 
-fn name(seed: u64) -> String {
-    format!("{seed:08}")
-}
-
-/// Reads the tool's output, by seed.
+/// Reads the tool's output, in the order of `names`.
 ///
 /// # Errors
 /// Fails with the value that was expected and the one that was found.
-fn read(text: &str, seeds: &[u64], models: &[String]) -> Result<Vec<Option<PairLikeness>>, String> {
+fn read(text: &str, names: &[String], models: &[String]) -> Result<Vec<Option<PairLikeness>>, String> {
     let mut output: Output = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let mut pair = |&seed: &u64| {
-        let found =
-            output.cases.remove(&name(seed)).ok_or_else(|| format!("seed {seed}: expected a case, found none"))?;
+    let mut pair = |name: &String| {
+        let found = output.cases.remove(name).ok_or_else(|| format!("case {name}: expected one, found none"))?;
         let Some(pair) = &found else { return Ok(None) };
         match models.iter().find(|model| !pair.seconds.contains_key(*model)) {
-            Some(missing) => Err(format!("seed {seed}: expected model {missing}, found {:?}", pair.seconds.keys())),
+            Some(missing) => Err(format!("case {name}: expected model {missing}, found {:?}", pair.seconds.keys())),
             None => Ok(found),
         }
     };
-    seeds.iter().map(&mut pair).collect()
+    names.iter().map(&mut pair).collect()
 }
 
 #[cfg(test)]
@@ -246,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn distances_are_read_by_seed_and_null_is_a_pair_without_a_face() {
-        let text = r#"{"cases": {"00000009": null,
-            "00000007": {"first_reference": 0.3, "seconds": {"a": {"first_second": 0.1, "second_reference": 0.2}}}}}"#;
-        assert_eq!(read(text, &[7, 9], &["a".into()]).unwrap(), [pair(0.1, 0.2, 0.3), None]);
+    fn distances_are_read_by_name_and_null_is_a_pair_without_a_face() {
+        let text = r#"{"cases": {"0001_00000009": null,
+            "0000_00000007": {"first_reference": 0.3, "seconds": {"a": {"first_second": 0.1, "second_reference": 0.2}}}}}"#;
+        assert_eq!(read(text, &[name(0, 7), name(1, 9)], &["a".into()]).unwrap(), [pair(0.1, 0.2, 0.3), None]);
         assert_eq!(read(r#"{"cases": {}}"#, &[], &[]).unwrap(), []);
     }
 
@@ -259,15 +158,15 @@ mod tests {
         for (text, part) in [
             ("", "EOF"),
             ("{}", "missing field `cases`"),
-            (r#"{"cases": {}}"#, "seed 7: expected a case, found none"),
-            (r#"{"cases": {"00000007": {"seconds": {}}}}"#, "missing field `first_reference`"),
-            (r#"{"cases": {"00000007": {"first_reference": "far", "seconds": {}}}}"#, "expected f64"),
+            (r#"{"cases": {}}"#, "case 0000_00000007: expected one, found none"),
+            (r#"{"cases": {"0000_00000007": {"seconds": {}}}}"#, "missing field `first_reference`"),
+            (r#"{"cases": {"0000_00000007": {"first_reference": "far", "seconds": {}}}}"#, "expected f64"),
             (
-                r#"{"cases": {"00000007": {"first_reference": 1, "seconds": {"a": {"first_second": 0, "second_reference": 0}}}}}"#,
-                r#"seed 7: expected model b, found ["a"]"#,
+                r#"{"cases": {"0000_00000007": {"first_reference": 1, "seconds": {"a": {"first_second": 0, "second_reference": 0}}}}}"#,
+                r#"case 0000_00000007: expected model b, found ["a"]"#,
             ),
         ] {
-            let what = read(text, &[7], &models).unwrap_err();
+            let what = read(text, &[name(0, 7)], &models).unwrap_err();
             assert!(what.contains(part), "{part:?} is not in: {what}");
         }
     }

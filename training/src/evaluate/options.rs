@@ -7,7 +7,8 @@ use portrait_files::seeds::Seeds;
 use portrait_files::weights::WeightsFileError;
 use thiserror::Error;
 
-use super::likeness::LikenessError;
+use super::photographs::PhotographsOptions;
+use super::tool::ToolError;
 use crate::data::DatasetError;
 
 /// An evaluation to make.
@@ -15,8 +16,8 @@ use crate::data::DatasetError;
 pub struct EvaluateOptions<'a> {
     /// Weights files, the default model first.
     pub weights: &'a [PathBuf],
-    /// Folder of pairs.
-    pub data: &'a Path,
+    /// Folders of pairs. Sizes and sources of the heads are found in them.
+    pub data: &'a [PathBuf],
     /// Folder for the results.
     pub out: &'a Path,
     /// Config of the training run, for its seeds and importance.
@@ -27,6 +28,8 @@ pub struct EvaluateOptions<'a> {
     pub clips: Option<Seeds>,
     /// Python interpreter with `training/likeness/requirements.txt`, to measure distances between face embeddings.
     pub likeness: Option<&'a Path>,
+    /// Photographs to measure the distance to.
+    pub photographs: Option<PhotographsOptions<'a>>,
     /// Writes into a folder that has files.
     pub overwrite: bool,
 }
@@ -44,6 +47,12 @@ pub enum EvaluateError {
         /// Names of the weights files.
         found: String,
     },
+    /// There is no data folder, or one is named twice.
+    #[error("--data: expected one or more different folders, found {found}")]
+    Folders {
+        /// Paths of the folders.
+        found: String,
+    },
     /// The pairs cannot be read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -53,9 +62,9 @@ pub enum EvaluateError {
         /// Path of the folder.
         path: PathBuf,
     },
-    /// Distances between face embeddings cannot be measured.
+    /// Distances between face embeddings, or to photographs, cannot be measured.
     #[error(transparent)]
-    Likeness(#[from] LikenessError),
+    Tool(#[from] ToolError),
     /// A result cannot be written.
     #[error("{path}: {what}")]
     Write {

@@ -56,8 +56,8 @@ struct Since {
 }
 
 impl<B: AutodiffBackend> Run<'_, B> {
-    /// Trains to the end. `repaired` lines of the log were dropped before.
-    pub fn run(mut self, repaired: usize) -> Result<Summary, TrainError> {
+    /// Trains to the end. `repaired` lines of the log were dropped before, and there are `doubts` about the pairs.
+    pub fn run(mut self, repaired: usize, doubts: Vec<String>) -> Result<Summary, TrainError> {
         self.tell(Event::Started {
             step: self.trainer.step,
             train_pairs: self.train.len(),
@@ -69,6 +69,9 @@ impl<B: AutodiffBackend> Run<'_, B> {
             init_sha256: self.progress.init_sha256.clone(),
             perceptual_sha256: self.progress.perceptual_sha256.clone(),
         })?;
+        for what in doubts {
+            self.tell(Event::Warned { step: self.trainer.step, what })?;
+        }
         if repaired > 0 {
             self.tell(Event::Repaired { step: self.trainer.step, lines: repaired })?;
         }

@@ -116,6 +116,13 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         perceptual_sha256: Option<String>,
     },
+    /// Something is probably wrong with the pairs. Training begins nevertheless.
+    Warned {
+        /// Steps done.
+        step: u64,
+        /// Pairs, numbers, and what to do.
+        what: String,
+    },
     /// Some steps are done.
     Step {
         /// Steps done.

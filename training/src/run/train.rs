@@ -19,7 +19,7 @@ use super::report::{Event, Summary};
 use super::trainer::{Rejection, Trainer};
 use super::workers::Worker;
 use crate::commit::commit;
-use crate::data::{WeightTable, crops, draw_crops, read};
+use crate::data::{Pair, WeightTable, crops, doubts, draw_crops, read};
 use crate::networks::MobileNet;
 
 /// Trains until the parameters converge, `max_steps` or `max_minutes` are over, or `stop` is set. `watch` sees every
@@ -51,6 +51,7 @@ pub fn train<B: AutodiffBackend>(
     read::check_identities(&train, &validation)?;
     read::check_crop(&train, config.data.crop_px)?;
     validation.truncate(config.run.validation_pairs);
+    let doubts = doubts::doubts(options.data, &train.iter().chain(&validation).collect::<Vec<&Pair>>());
 
     let weights = WeightTable::new(&config.loss.importance, &train);
     // Every worker draws the same crops from the same random numbers, and makes the pixels of its own share.
@@ -76,7 +77,7 @@ pub fn train<B: AutodiffBackend>(
         let run =
             Run { options, trainer, progress, graph, train, validation, weights, draw, go, device, metrics, watch };
         // The run drops the first worker when it ends, however it ends, so that no other worker waits for it.
-        let outcome = run.run(repaired);
+        let outcome = run.run(repaired, doubts);
         // A worker that panicked has said why, and the first one has missed it.
         others.into_iter().for_each(|other| drop(other.join()));
         outcome

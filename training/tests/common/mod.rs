@@ -1,11 +1,16 @@
 //! A toy dataset and run in a temporary folder.
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by test binaries that each use a part")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use image::DynamicImage;
 use portrait_files::config::ConfigFile;
+use portrait_files::folder::seed_folder;
 use portrait_files::seeds::Seeds;
+use portrait_files::weights;
+use portrait_network::{Dtype, Model};
 use portrait_training::backend::{Training, devices};
 use portrait_training::{Event, Losses, Start, Summary, TrainError, TrainOptions, toy, train};
 
@@ -75,6 +80,30 @@ impl Workshop {
     }
 }
 
+/// Saves a network of the toy config with random weights as `random.safetensors`.
+pub fn random_weights(workshop: &Workshop) -> PathBuf {
+    let path = workshop.path("random.safetensors");
+    let model = Model::random(toy_config(1, 1).config().graph().unwrap(), 1);
+    weights::save(&model, &path, Dtype::F32, true).unwrap();
+    path
+}
+
+/// Writes `scene.json` of a toy pair: its source and light, and a camera that sees 0.3 m of a head at the eyes' height.
+pub fn write_scene(data: &Path, seed: u64, source: &str, light_kind: &str) {
+    let scene = serde_json::json!({
+        "source": source,
+        "light_kind": light_kind,
+        "identity_parameters": { "melanin": 0.3 },
+        "camera": {
+            "position": [0.0, 0.0, 1.0],
+            "rotation_xyzw": [0.0, 0.0, 0.0, 1.0],
+            "fov_y_rad": 2.0 * 0.15_f64.atan(),
+        },
+        "face": { "center": [0.0, 0.0, 0.0], "half_extents": [0.1, 0.115, 0.1] },
+    });
+    std::fs::write(seed_folder(data, seed).join("scene.json"), scene.to_string()).unwrap();
+}
+
 /// Picks the losses of every logged step.
 pub fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
     let steps = events.iter().filter_map(|event| match event {
@@ -133,4 +162,31 @@ pub fn logged_steps(log: &Path) -> Vec<serde_json::Value> {
         assert!(timeless.remove("seconds_per_step").is_some() && timeless.remove("max_steps").is_some());
     }
     steps
+}
+
+/// Checks that a text holds every part.
+#[track_caller]
+pub fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+/// Returns every file below a folder, with its content.
+pub fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(&path).unwrap_or_default());
+        }
+    }
+    found
+}
+
+/// Changes an image in its file.
+pub fn edit(path: &Path, edit: impl Fn(DynamicImage) -> DynamicImage) {
+    edit(image::open(path).unwrap()).save(path).unwrap();
 }

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from ..storage import UsageError
+from ..storage import UsageError, read_text
 from ..variation import SPLITS, split_of
 
 GAME_HEADS = Path(__file__).with_name("game_heads.toml")
@@ -22,7 +22,7 @@ def _entry(path, split, found):
 def read_cast(path):
     """{split: (heads, first seed)}; no head is in two splits."""
     try:
-        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        found = tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"--cast: {path} is no readable TOML: {error}") from error
     if unknown := sorted(set(found) - set(SPLIT_NAMES)):

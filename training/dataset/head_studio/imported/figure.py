@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import masks
 from ..eyes import gaze_rotation
-from . import images, mending, morphs, occlusion, parts, placement, roles, settings, skin_regions
+from . import images, mending, morphs, occlusion, parts, placement, roles, settings, several_heads, skin_regions
 from .glb import read_glb
 from .looks import look_of, texture_places
 
@@ -112,8 +112,9 @@ def import_head(path):
     """Reads, names, places and mends the head of a GLB file."""
     path = Path(path)
     document, chosen = read_glb(path), settings.read_settings(path)
-    found = parts.read_parts(document)
+    found = parts.read_parts(document, chosen.placement.nodes)
     roles.assign_roles(document, found, chosen.roles)
+    several_heads.refuse(path, found)
     head = placement.place(found, chosen.placement, path)
     head.parts = [mending.without_slivers(part) for part in head.parts]
     head.parts = [mending.split_where_mirrored(part) for part in mending.without_cracks(head.parts)]

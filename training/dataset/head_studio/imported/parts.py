@@ -166,12 +166,27 @@ def _part(document, node, mesh, primitive, world, worlds):
                 {name: turn(offsets) for name, offsets in morphs.items()}, others, on_head)
 
 
-def read_parts(document):
-    """Every triangle of the default scene, in world space and in the file's units. Cameras, lamps and animations stay out."""
+def _taken(document, worlds, names):
+    """The indices of the named nodes of the default scene and of what is below them; of all nodes without names."""
+    if names is None:
+        return set(worlds)
+    nodes = document.entries("nodes")
+    called = {name: [index for index in worlds if nodes[index].get("name") == name] for name in names}
+    if unknown := [name for name, found in called.items() if not found]:
+        known = sorted({nodes[index]["name"] for index in worlds if nodes[index].get("name")})
+        raise UsageError(f"{document.path.with_suffix('.toml')}: placement.nodes: {document.path} has no node {unknown[0]!r}; "
+                         f"found: {', '.join(known)}")
+    return {below for found in called.values() for index in found for below in _with_children(nodes, index)}
+
+
+def read_parts(document, nodes=None):
+    """Every triangle of the default scene, or of these `nodes` in it and what is below them, in world space and in the file's
+    units. Cameras, lamps and animations stay out."""
     worlds, parts = _world_matrices(document), []
+    taken = _taken(document, worlds, nodes)
     for index, world in sorted(worlds.items()):
         node = document.entries("nodes")[index]
-        if "mesh" not in node:
+        if "mesh" not in node or index not in taken:
             continue
         mesh = document.entries("meshes")[node["mesh"]]
         made = (_part(document, node, mesh, primitive, world, worlds) for primitive in mesh["primitives"])

@@ -1,6 +1,7 @@
 """Makes one seed of an imported head: the same files as `pairs.make_pair`, from the same cameras, lamps and surroundings."""
 
 import json
+import unicodedata
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,13 +27,18 @@ class GameIdentity:
     sha256: str
 
 
+def _name(file):
+    """The file's name without its ending, in one Unicode form: copying between systems changes the form, not the head."""
+    return unicodedata.normalize("NFC", Path(file).stem)
+
+
 def identity_of(imported):
-    return GameIdentity(FIRST_IDENTITY + zlib.crc32(imported.path.stem.encode()), imported.path.name, imported.sha256)
+    return GameIdentity(FIRST_IDENTITY + zlib.crc32(_name(imported.path).encode()), imported.path.name, imported.sha256)
 
 
 def source_of(file):
     """The name that `scene.json` gives a head's file."""
-    return f"game:{Path(file).stem}"
+    return f"game:{_name(file)}"
 
 
 def is_made(out, seed, file, size_px, samples, light_groups):
@@ -40,7 +46,7 @@ def is_made(out, seed, file, size_px, samples, light_groups):
     if not pairs.is_made(out, seed, size_px, samples, light_groups):
         return False
     folder = pairs.seed_folder(out, seed)
-    found = json.loads((folder / "scene.json").read_text()).get("source", "own")
+    found = json.loads(storage.read_text(folder / "scene.json")).get("source", "own")
     if found != source_of(file):
         raise storage.UsageError(f"{folder} was made from {found}, not from {source_of(file)}; finished seeds are never "
                                  "replaced: choose other --seeds or another --out")

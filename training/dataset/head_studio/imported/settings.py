@@ -8,6 +8,7 @@
     rotate_deg = [-90.0, 0.0, 0.0]   # about x, then y, then z: brings the head's top to +Y and its face to +Z
     metres_per_unit = 0.01
     eyes = [[0.03, 1.6, 0.1], [-0.03, 1.6, 0.1]]     # centres, after rotation and in metres, where eyes are painted on
+    nodes = ["Hero"]                 # take only these nodes and what is below them: a file of several heads needs it
     [skin]
     scattering_m = 0.0024            # how far red light travels under the skin
     atlas_has_cloth = true           # look for cloth and painted hair in the skin's own texture
@@ -17,16 +18,17 @@ import tomllib
 from dataclasses import dataclass, field, fields
 
 from ..materials import SUBSURFACE_SCALE_M
-from ..storage import UsageError
+from ..storage import UsageError, read_text
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How the file's space becomes ours; None means found from the geometry."""
+    """The way from the file's space to ours; None means found from the geometry."""
 
     rotate_deg: tuple | None = None
     metres_per_unit: float | None = None
     eyes: tuple | None = None
+    nodes: tuple | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,11 @@ def _placement(path, found):
         if not isinstance(eyes, list) or len(eyes) != 2:
             raise UsageError(f"{path}: placement.eyes is {eyes!r}; expected two points of three numbers")
         made["eyes"] = tuple(_numbers(path, "placement.eyes", eye, 3) for eye in eyes)
+    if "nodes" in found:
+        nodes = found["nodes"]
+        if not isinstance(nodes, list) or not nodes or not all(isinstance(name, str) for name in nodes):
+            raise UsageError(f"{path}: placement.nodes is {nodes!r}; expected a list of names of nodes")
+        made["nodes"] = tuple(nodes)
     return Placement(**made)
 
 
@@ -94,7 +101,7 @@ def read_settings(glb):
     if not path.exists():
         return Settings()
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: is no readable TOML: {error}") from error
     found = _table(path, "tables", Settings, found)

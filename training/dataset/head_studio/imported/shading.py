@@ -4,7 +4,8 @@ import bpy
 import numpy as np
 
 from .. import blender, eyes, masks
-from ..materials import (IMPORTANCE_FEATURE, IMPORTANCE_HAIR, IMPORTANCE_SKIN, SUBSURFACE_RADIUS, Graph, cornea)
+from ..materials import (HAIR_GAIN, IMPORTANCE_FEATURE, IMPORTANCE_HAIR, IMPORTANCE_SKIN, SKIN_GAIN, SUBSURFACE_RADIUS, Graph,
+                         cornea)
 from ..noise import smoothstep
 from .looks import look_of, texture_places
 from .placement import EYE_DISTANCE_M
@@ -66,6 +67,12 @@ class _Surface:
             relief = graph.node("NormalMap", Color=graph.image(load(look.normal_image, False)), Strength=look.normal_scale)
             self.normal = relief.outputs["Normal"]
 
+    def brighter(self, gain):
+        """The colour, times a number."""
+        if isinstance(self.colour, bpy.types.NodeSocket):
+            return self._times(self.colour, (gain,) * 3)
+        return tuple(gain * value for value in self.colour)
+
     def _times(self, a, b):
         """The product of two colours."""
         node = self.graph.node("Mix")
@@ -108,7 +115,8 @@ def _hair_lobe(surface, roughness, anisotropy):
     """A glossy lobe stretched across strands, which run along v in textures of hair, and broken by those that the colour
     shows."""
     graph = surface.graph
-    shader = surface.principled(Roughness=roughness, Anisotropic=anisotropy, Metallic=0.0)
+    shader = surface.principled(Base_Color=surface.brighter(HAIR_GAIN), Roughness=roughness, Anisotropic=anisotropy,
+                                Metallic=0.0)
     if isinstance(surface.colour, bpy.types.NodeSocket):
         tangent = graph.node("Tangent")
         tangent.direction_type = "UV_MAP"
@@ -121,7 +129,7 @@ def _hair_lobe(surface, roughness, anisotropy):
 
 
 def _hair(surface):
-    through = surface.graph.node("BsdfTranslucent", Color=surface.colour).outputs[0]
+    through = surface.graph.node("BsdfTranslucent", Color=surface.brighter(HAIR_GAIN)).outputs[0]
     return surface.mix(HAIR_TRANSLUCENCY, _hair_lobe(surface, HAIR_ROUGHNESS, HAIR_ANISOTROPY), through)
 
 
@@ -133,7 +141,7 @@ def _skin(part, look, load, imported):
     surface = _Surface(part, look, load, 0.0)
     graph = surface.graph
     scale = imported.settings.skin.scattering_m * imported.head.eye_distance_m() / EYE_DISTANCE_M
-    shader = surface.principled(IOR=SKIN_IOR, Subsurface_Weight=1.0, Subsurface_Radius=SUBSURFACE_RADIUS,
+    shader = surface.principled(Base_Color=surface.brighter(SKIN_GAIN), IOR=SKIN_IOR, Subsurface_Weight=1.0, Subsurface_Radius=SUBSURFACE_RADIUS,
                                 Subsurface_Scale=scale, Metallic=0.0)
     shader.subsurface_method = "RANDOM_WALK"
     skin = shader.outputs[0]

@@ -5,6 +5,7 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
@@ -86,6 +87,28 @@ class Reading(OnFiles):
         skin = next(part for part in head.parts if part.role == "skin").positions
         self.assertAlmostEqual(skin[:, 1].max() - placement.EYES_M[1], 0.105, delta=0.02)
 
+    def test_a_file_with_two_heads_asks_which_one(self):
+        game_head.write_head(self.path)
+
+        def change(document):
+            first = list(document["scenes"][0]["nodes"])
+            document["nodes"] += [dict(document["nodes"][index]) for index in first]
+            second = list(range(len(document["nodes"]) - len(first), len(document["nodes"])))
+            document["nodes"] += [{"name": "Hero", "children": first},
+                                  {"name": "Rival", "children": second, "translation": [0.6, 0.1, 0]}]
+            document["scenes"][0]["nodes"] = [len(document["nodes"]) - 2, len(document["nodes"]) - 1]
+
+        game_head.edit(self.path, change)
+        self.assertRegex(self.refusal(), r"4 eyeballs.*EyeLeft at .*\n  \[placement\]")
+        toml = self.path.with_suffix(".toml")
+        toml.write_text('[placement]\nnodes = ["Rival"]\n')
+        head = import_head(self.path).head
+        self.assertEqual([part.role for part in head.parts], ["skin", "eye", "eye", "teeth", "hair"])
+        self.assert_in_place(head)
+        import_head.cache_clear()
+        toml.write_text('[placement]\nnodes = ["Nobody"]\n')
+        self.assertRegex(self.refusal(), "no node 'Nobody'; found: .*Hero")
+
     def test_cameras_and_lamps_stay_out_of_the_copy(self):
         game_head.write_head(self.path)
 
@@ -150,6 +173,13 @@ class Refusing(OnFiles):
         game_head.write_head(self.path, names={"Hair": "Part 7"})
         self.path.with_suffix(".toml").write_text('[roles]\n"Part 7" = "cloth"\n')
         self.assertEqual(import_head(self.path).head.parts[-1].role, "cloth")
+
+    def test_a_toml_is_read_as_any_editor_saves_it(self):
+        game_head.write_head(self.path, names={"Skin": "K\u00f6rper"})
+        for encoding in ("utf-8-sig", "utf-16"):
+            self.path.with_suffix(".toml").write_bytes('[roles]\r\n"K\u00f6rper" = "skin"\r\n'.encode(encoding))
+            import_head.cache_clear()
+            self.assert_in_place(import_head(self.path).head)
 
     def test_encoded_content_is_refused_with_the_command_that_decodes_it(self):
         for extension, command in (("EXT_meshopt_compression", "npx @gltf-transform/cli copy "),
@@ -293,6 +323,13 @@ class Casting(unittest.TestCase):
 
 
 class Scenes(OnFiles):
+    def test_a_head_is_the_same_in_both_unicode_forms_of_its_name(self):
+        from head_studio.imported import scenes
+
+        heads = [SimpleNamespace(path=Path(name), sha256="") for name in ("Zo\u00eb.glb", "elsewhere/Zoe\u0308.glb")]
+        composed, decomposed = ((scenes.source_of(head.path), scenes.identity_of(head).number) for head in heads)
+        self.assertEqual(composed, decomposed)
+
     def test_a_seed_becomes_a_finished_scene_that_names_its_source(self):
         from head_studio.imported import scenes
 

@@ -55,6 +55,19 @@ class Folders(unittest.TestCase):
             (self.folder / storage.MANIFEST).write_text(text)
             self.assertFalse(storage.is_finished(self.folder, ["a.bin"]), text)
 
+    def test_a_manifest_that_an_editor_saved_again_is_still_one(self):
+        storage.write_bytes(self.folder / "a.bin", b"content")
+        storage.finish(self.folder, ["a.bin"])
+        text = (self.folder / storage.MANIFEST).read_text()
+        for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
+            (self.folder / storage.MANIFEST).write_bytes(text.replace("\n", "\r\n").encode(encoding))
+            self.assertTrue(storage.is_finished(self.folder, ["a.bin"]), encoding)
+
+    def test_text_is_read_in_whichever_encoding_an_editor_writes(self):
+        for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
+            (self.folder / "hero.toml").write_bytes('name = "Zoë"'.encode(encoding))
+            self.assertEqual(storage.read_text(self.folder / "hero.toml"), 'name = "Zoë"', encoding)
+
     def test_a_failed_write_leaves_the_old_file_and_no_rubbish(self):
         storage.write_bytes(self.folder / "a.bin", b"old")
         with self.assertRaises(RuntimeError), storage.replacing(self.folder / "a.bin") as path:

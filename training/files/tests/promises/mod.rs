@@ -7,8 +7,10 @@ use std::path::Path;
 use portrait_files::bounded::inside;
 use portrait_files::config::{Config, ConfigFile};
 use portrait_files::manifest::{Done, Pair, PairInfo};
+use portrait_files::pair_image::{self, Content};
 use portrait_files::pixels::{Format, Size, decode};
 use portrait_files::scene::Scene;
+use portrait_files::text;
 
 /// Maximum width and height of an image that is decoded here, in pixels.
 const MAX_PX: u32 = 64;
@@ -16,7 +18,8 @@ const MAX_PX: u32 = 64;
 /// Checks that a manifest – `scene.json`, `done.json`, `pair.json` – is refused in words, or holds numbers that can be rendered
 /// and names that stay in their folder. Returns whether the input is one of the three.
 pub fn manifest(content: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(content) else { return false };
+    let Ok(text) = text::decode(content.to_vec()) else { return false };
+    let text = text.as_str();
     let scene = match Scene::parse(text, "scene.json".as_ref()) {
         Ok(scene) => {
             assert!((8..=8192).contains(&scene.size_px));
@@ -67,6 +70,14 @@ fn stays_inside(name: &str) {
 /// Checks that a PNG or OpenEXR file is refused in words, or is an image of the size that was asked for. Returns whether the
 /// input is an image.
 pub fn images(content: &[u8]) -> bool {
+    // Neither the metadata nor the pixels of a pair's image make its checks panic, and what they accept is an image.
+    let size = Size::AtMost([MAX_PX; 2]);
+    for kind in [Content::Shown, Content::Mask, Content::Normal, Content::Depth] {
+        match pair_image::decode(content, kind, size) {
+            Ok(image) => assert_eq!(image, decode(content, Format::Png, size).unwrap()),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
     let is_image = |format| match decode(content, format, Size::AtMost([MAX_PX; 2])) {
         Ok(image) => {
             let [width, height] = [image.width(), image.height()];
@@ -86,8 +97,8 @@ pub fn images(content: &[u8]) -> bool {
 /// Checks that the config of a training run is refused in words, or is in range and the same when written and read again.
 /// Returns whether the input is a config.
 pub fn config(content: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(content) else { return false };
-    match ConfigFile::parse(text.into(), "config.toml".as_ref()) {
+    let Ok(text) = text::decode(content.to_vec()) else { return false };
+    match ConfigFile::parse(text, "config.toml".as_ref()) {
         Ok(file) => {
             let config = file.config();
             assert!(config.graph().is_ok() && config.rate_share(1).is_finite());
