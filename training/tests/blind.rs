@@ -160,7 +160,7 @@ fn damaged_and_foreign_answers_are_refused_by_name() {
     refuse(&[good.clone(), foreign], &["--answers", "foreign.json", "answers to the set", "expected"]);
     let whole = std::fs::read_to_string(&good).unwrap();
     let damaged = workshop.path("damaged.json");
-    std::fs::write(&damaged, &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(&damaged, &whole[..whole.len() - 1]).unwrap();
     refuse(&[damaged], &["damaged.json", "EOF", "docs/reports.md"]);
     refuse(&[workshop.path("none.json")], &["none.json", "No such file"]);
     let copy = workshop.path("copy.json");

@@ -32,7 +32,7 @@ fn closed(report: &Report, source: Source, size_px: usize) -> f64 {
 fn own_people_and_game_heads_have_columns_of_their_own_at_each_size() {
     let workshop = Workshop::new();
     let data = [
-        pairs(&workshop.path("train"), 0..4, 48, None),
+        pairs(&workshop.path("train"), 0..24, 48, None),
         // Seeds may come again in another folder.
         pairs(&workshop.path("games"), 900_000..900_003, 256, Some(("game:hero.glb", "sun"))),
         pairs(&workshop.path("own_512"), 900_000..900_001, 512, Some(("own", "studio"))),
@@ -76,7 +76,8 @@ fn own_people_and_game_heads_have_columns_of_their_own_at_each_size() {
     }
     for rival in ["lut", "sharpen"] {
         // The toy's colour cast is a colour grade.
-        assert!(figure(&format!("/rivals/{rival}/l1")) > 0.0 && figure(&format!("/rivals/{rival}/flip")) > 0.0);
+        let [l1, flip] = ["l1", "flip"].map(|of| figure(&format!("/rivals/{rival}/{of}")));
+        assert!(l1 > 0.0 && flip > 0.0, "{rival}: {l1} {flip}");
         figure(&format!("/game_heads/rivals/{rival}/flip"));
     }
     assert_eq!((figure("/light_kinds/studio/pairs"), figure("/game_heads/light_kinds/sun/pairs")), (2.0, 3.0));

@@ -56,8 +56,9 @@ fn the_second_critic_sees_halved_images_and_has_a_penalty_of_its_own() {
     let mut trainer = Trainer::<Training>::initial(&config, &config.graph().unwrap(), &device());
     assert_eq!(trainer.critics.len(), 2);
     let batch = batch();
-    let image =
-        |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [COUNT, 3, SIDE_PX, SIDE_PX]), &device());
+    fn image(values: &[f32]) -> Tensor<Inner, 4> {
+        Tensor::from_data(TensorData::new(values.to_vec(), [COUNT, 3, SIDE_PX, SIDE_PX]), &device())
+    }
     let second = values(trainer.generator.valid().forward(image(&batch.planes)));
     let critics = trainer.critics.clone();
     let mut rng = trainer.rng.clone();
@@ -70,10 +71,8 @@ fn the_second_critic_sees_halved_images_and_has_a_penalty_of_its_own() {
         .enumerate()
         .map(|(at, (second, reference))| second + (reference - second) * mix[at / (3 * SIDE_PX * SIDE_PX)])
         .collect();
-    let sides: [fn(&[f32]) -> Tensor<Inner, 4>; 2] =
-        [|values| Tensor::from_data(TensorData::new(values.to_vec(), [COUNT, 3, SIDE_PX, SIDE_PX]), &device()), halved];
     let found = [[losses.wasserstein, losses.penalty], [losses.half_wasserstein, losses.half_penalty]];
-    for ((critic, seen), [wasserstein, penalty]) in critics.iter().zip(sides).zip(found) {
+    for ((critic, seen), [wasserstein, penalty]) in critics.iter().zip([image, halved]).zip(found) {
         let score = |images: &[f32]| number(critic.network.valid().forward(seen(images)).mean());
         assert_near(wasserstein, score(&second) - score(&batch.reference));
         let expected = gradient_penalty(&critic.network, seen(&between), Penalty::Rms);

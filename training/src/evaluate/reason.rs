@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(reason(Place::Skin, redder), (Place::Skin, Fault::OffColor));
         let side = |at: usize, pixel: [u8; 3]| add(if at % 96 < 48 { -30 } else { 30 })(at, pixel);
         assert_eq!(reason(Place::Skin, side), (Place::Skin, Fault::Shading));
-        let noise = |at: usize, pixel: [u8; 3]| add(if (at + at / 96) % 2 == 0 { -25 } else { 25 })(at, pixel);
+        let noise = |at: usize, pixel: [u8; 3]| add(if (at + at / 96).is_multiple_of(2) { -25 } else { 25 })(at, pixel);
         assert_eq!(reason(Place::Skin, noise), (Place::Skin, Fault::WrongDetail));
         assert_eq!(reason(Place::Features, noise), (Place::Features, Fault::WrongDetail));
     }

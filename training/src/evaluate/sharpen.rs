@@ -215,7 +215,8 @@ mod tests {
             let rival = Sharpen { curves: curves.clone(), amount };
             let pairs = pairs(|pair| rival.apply(&pair.first, pair.size_px));
             let found = fit(&pairs);
-            assert!((found.amount - amount).abs() <= 0.1, "{amount}: {}", found.amount);
+            // One step of those that are tried, and what floats leave of it.
+            assert!((found.amount - amount).abs() < 0.1 + 1e-9, "{amount}: {}", found.amount);
             let image = found.apply(&pairs[3].first, 48);
             let off = image.iter().zip(&pairs[3].reference).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>();
             assert!(off / (image.len() as f64) < 1.0, "{amount}: {} of 255 away", off / image.len() as f64);
