@@ -150,6 +150,16 @@ fn wrong_configs_are_refused() {
         ("[data]\ncrop_px = 8", &["data.crop_px", "found 8"]),
         ("[data]\nbatch = 0", &["data.batch", "found 0"]),
         ("[critic]\nchannels = []", &["critic.channels"]),
+        ("[critic]\nscales = 3", &["critic.scales", "1 or 2", "found 3"]),
+        (
+            "[data]\ncrop_px = 48\n[critic]\nscales = 2",
+            &["data.crop_px", "twice that with two critic scales", "found 48"],
+        ),
+        ("[loss]\nperceptual = { weight = -1.0 }", &["loss.perceptual.weight", "found -1"]),
+        ("[loss]\nperceptual = { layers = [] }", &["loss.perceptual.layers", "at least one", "found []"]),
+        ("[loss]\nperceptual = { layers = [3, 1] }", &["loss.perceptual.layers", "ascending", "[3, 1]"]),
+        ("[loss]\nperceptual = { layers = [18] }", &["loss.perceptual.layers", "0 to 17", "[18]"]),
+        ("[loss]\nperceptual = { file = \"x\" }", &["config.toml", "file"]),
         ("[optimizer]\ngenerator_learning_rate = -1.0", &["generator_learning_rate", "-1"]),
         ("[run]\nvalidate_every = 0", &["_every", "at least 1"]),
         ("[run]\nworkers = 0", &["run.workers", "divisor of `data.batch`", "found 0"]),
@@ -194,7 +204,7 @@ fn evaluating_damaged_weights_is_an_error() {
     let weights = workshop.path("weights.safetensors");
     std::fs::write(&weights, [1_u8; 64]).unwrap();
     let config = toy_config(1, 1);
-    let (data, out) = (workshop.data(), workshop.path("out"));
+    let (data, out) = ([workshop.data()], workshop.path("out"));
     let options = EvaluateOptions {
         weights: std::slice::from_ref(&weights),
         data: &data,
@@ -214,7 +224,7 @@ fn a_python_tool_that_does_not_run_is_named_before_anything_is_measured() {
     let workshop = Workshop::new();
     let weights = workshop.path("weights.safetensors");
     let config = toy_config(1, 1);
-    let (data, out) = (workshop.data(), workshop.path("out"));
+    let (data, out) = ([workshop.data()], workshop.path("out"));
     let error = |likeness: Option<&Path>, photographs: Option<&Path>| {
         let options = EvaluateOptions {
             weights: std::slice::from_ref(&weights),
@@ -224,7 +234,7 @@ fn a_python_tool_that_does_not_run_is_named_before_anything_is_measured() {
             seeds: None,
             clips: None,
             likeness,
-            photographs: photographs.map(|python| PhotographsOptions { folder: &data, python }),
+            photographs: photographs.map(|python| PhotographsOptions { folder: &data[0], python }),
             overwrite: false,
         };
         evaluate::<Inner>(&options, &device()).unwrap_err()

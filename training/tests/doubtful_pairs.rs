@@ -189,7 +189,7 @@ fn an_evaluation_tells_the_same() {
     let (summary, _) = workshop.run(&toy_config(1, 1), "run", false).unwrap();
     let weights = workshop.path("toy.safetensors");
     portrait_training::export(&summary.checkpoint, &weights, portrait_network::Dtype::F32, false).unwrap();
-    let (config, data, out) = (toy_config(1, 1), workshop.data(), workshop.path("out"));
+    let (config, data, out) = (toy_config(1, 1), [workshop.data()], workshop.path("out"));
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join(".DS_Store"), "x").unwrap();
     let options = EvaluateOptions {
@@ -200,6 +200,7 @@ fn an_evaluation_tells_the_same() {
         seeds: None,
         clips: None,
         likeness: None,
+        photographs: None,
         overwrite: false,
     };
     evaluate::<Inner>(&options, &device()).unwrap();

@@ -115,15 +115,17 @@ fn masks_are_grey_and_normals_and_depths_have_sixteen_bits() {
 
 #[test]
 fn manifests_are_read_in_every_encoding_that_editors_write() {
+    fn utf16(text: &str, unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(unit).collect()
+    }
     let plain = changed(|_| {}).unwrap();
-    let utf16 = |text: &str, unit: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
-    let encodings: [&dyn Fn(&str) -> Vec<u8>; 6] = [
-        &|text| format!("\u{feff}{text}").into_bytes(),
-        &|text| utf16(&format!("\u{feff}{text}"), u16::to_le_bytes),
-        &|text| utf16(&format!("\u{feff}{text}"), u16::to_be_bytes),
-        &|text| utf16(text, u16::to_le_bytes),
-        &|text| utf16(text, u16::to_be_bytes),
-        &|text| text.replace('\n', "\r\n").replace('{', "{\r\n").into_bytes(),
+    let encodings: [fn(&str) -> Vec<u8>; 6] = [
+        |text| format!("\u{feff}{text}").into_bytes(),
+        |text| utf16(&format!("\u{feff}{text}"), u16::to_le_bytes),
+        |text| utf16(&format!("\u{feff}{text}"), u16::to_be_bytes),
+        |text| utf16(text, u16::to_le_bytes),
+        |text| utf16(text, u16::to_be_bytes),
+        |text| text.replace('\n', "\r\n").replace('{', "{\r\n").into_bytes(),
     ];
     for encode in encodings {
         let pairs = changed(|pair| {

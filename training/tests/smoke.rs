@@ -6,12 +6,13 @@ mod common;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Workshop, logged_steps, step_losses, toy_config, toy_config_with};
+use common::{Workshop, logged_steps, step_losses, toy_config, toy_config_with, with_line};
+use portrait_files::config::ConfigFile;
 use portrait_files::weights;
 use portrait_network::Dtype;
 use portrait_training::backend::{Inner, Training, device};
 use portrait_training::internals::{Batch, Rejection, Trainer, checkpoint};
-use portrait_training::{EvaluateOptions, Event, TrainError, describe, evaluate, export};
+use portrait_training::{EvaluateOptions, Event, TrainError, describe, evaluate, export, toy};
 
 #[test]
 fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() {
@@ -38,7 +39,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
     assert!(error.to_string().contains("exists"), "{error}");
     export(&summary.checkpoint, &file, Dtype::F16, true).unwrap();
 
-    let data = workshop.data();
+    let data = [workshop.data()];
     let out = workshop.path("evaluation");
     let options = EvaluateOptions {
         weights: std::slice::from_ref(&file),
@@ -54,12 +55,22 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
     let report = evaluate::<Inner>(&options, &device()).unwrap();
     assert_eq!(report.each.len(), 4);
     let second = report.default_summary();
-    assert!(second.mean.face.l1 < report.first.mean.face.l1 && second.gap_closed.l1 > 0.0);
-    assert!(report.lut.mean.face.l1 < report.first.mean.face.l1);
+    let column = report.main();
+    assert!(second.mean.face.l1 < column.first.mean.face.l1 && second.gap_closed.l1 > 0.0);
+    for rival in [&column.lut, &column.sharpen] {
+        assert!(rival.mean.face.l1 < column.first.mean.face.l1);
+    }
     assert!(report.table().contains("toy          face"), "{}", report.table());
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
-    for pointer in ["/gap_closed/flip", "/gap_closed/l1", "/lut_gap_closed/flip", "/worse_fraction", "/sharpness_ratio"]
-    {
+    for pointer in [
+        "/gap_closed/flip",
+        "/gap_closed/l1",
+        "/lut_gap_closed/flip",
+        "/rivals/lut/l1",
+        "/rivals/sharpen/flip",
+        "/worse_fraction",
+        "/sharpness_ratio",
+    ] {
         assert!(json.pointer(pointer).is_some_and(serde_json::Value::is_f64), "{pointer} is not in report.json");
     }
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
@@ -95,6 +106,47 @@ fn the_critic_waits_for_its_first_step() {
         workshop.run(&toy_config_with(6, 6, &[("warm_up_steps", "5"), ("first_step", "3")]), "run", false).unwrap();
     let learnt: Vec<bool> = step_losses(&events).iter().map(|(_, losses)| losses.critic_gradient > 0.0).collect();
     assert_eq!(learnt, [false, false, false, true, true, true]);
+}
+
+#[test]
+fn crops_of_192_and_256_pixels_train_on_scenes_of_512_beside_smaller_ones() {
+    let workshop = Workshop::new();
+    for (seed, size_px) in [(0, 512), (1, 256), (2, 512), (900_000, 512), (900_001, 256)] {
+        toy::write(&workshop.data(), &toy::pair(seed, size_px)).unwrap();
+    }
+    for crop_px in ["192", "256"] {
+        let changes = [("crop_px", crop_px), ("warm_up_steps", "1"), ("validate_every", "3"), ("picture_every", "3")];
+        let (summary, events) = workshop.run(&toy_config_with(3, 3, &changes), crop_px, false).unwrap();
+        assert_eq!((summary.step, summary.rejected), (3, 0));
+        let losses = step_losses(&events);
+        assert!(losses.iter().all(|(_, losses)| losses.l1 > 0.0) && losses[2].1.adversarial_image_gradient > 0.0);
+        assert!(workshop.path(crop_px).join("pictures/step_00000003.png").is_file());
+    }
+}
+
+/// L1, L_G, W and GP at steps 10 and 20 before a run could have two critics or compare features, on Flex at commit `1fa8983`.
+const BEFORE: [(u64, [f64; 4]); 2] = [
+    (10, [0.068_193_47, -0.015_767_69, 0.002_693_41, 0.001_995_69]),
+    (20, [0.085_155_64, 0.012_323_95, 0.018_570_84, 0.066_004_77]),
+];
+
+#[test]
+fn a_config_without_features_and_with_one_critic_trains_as_it_always_did() {
+    let workshop = Workshop::with_pairs(48);
+    let config = toy_config_with(20, 20, &[("warm_up_steps", "5"), ("ramp_steps", "5")]);
+    let (_, events) = workshop.run(&config, "run", false).unwrap();
+    let losses = step_losses(&events);
+    for (step, expected) in BEFORE {
+        let (_, found) = losses[step as usize - 1];
+        let found = [found.l1, found.adversarial, found.wasserstein, found.penalty];
+        // Vectors of another width round otherwise.
+        let near = |(found, expected): (&f64, &f64)| (found - expected).abs() < 1e-5 + 1e-3 * expected.abs();
+        assert!(found.iter().zip(&expected).all(near), "step {step}: {found:?}, expected {expected:?}");
+    }
+    let same = |config: &ConfigFile, out: &str| step_losses(&workshop.run(config, out, false).unwrap().1);
+    let named =
+        with_line(&with_line(&config, "critic", "scales = 1"), "loss", "perceptual = { weight = 0.0, layers = [5] }");
+    assert_eq!(same(&named, "named"), losses);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Workshop, step_losses, toy_config_with};
+use common::{Workshop, each, step_losses, toy_config_with};
 use portrait_files::config::ConfigFile;
 use portrait_files::weights;
 use portrait_network::Dtype;
@@ -28,19 +28,6 @@ fn deviation(found: &[(u64, Losses)], expected: &[(u64, Losses)]) -> f64 {
         }
     }
     worst
-}
-
-fn each(losses: &Losses) -> [f64; 8] {
-    [
-        losses.l1,
-        losses.adversarial,
-        losses.wasserstein,
-        losses.penalty,
-        losses.generator_gradient,
-        losses.critic_gradient,
-        losses.l1_image_gradient,
-        losses.adversarial_image_gradient,
-    ]
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! `cargo xtask demo`, `test`, `lint`, `bench`, `gpu-code`, `dataset`, `package`, `evaluate` and `reproduce`: everything a fresh machine
-//! needs, and then the thing itself.
+//! `cargo xtask demo`, `test`, `lint`, `bench`, `gpu-code`, `dataset`, `package`, `evaluate`, `perceptual` and `reproduce`: everything a
+//! fresh machine needs, and then the thing itself.
 
 mod bench;
 mod bench_table;
@@ -15,6 +15,7 @@ mod other_mesa;
 mod package;
 mod packages;
 mod peers;
+mod perceptual;
 mod pipeline;
 mod plan;
 mod progress;
@@ -133,6 +134,12 @@ enum Task {
         #[arg(last = true, required = true)]
         arguments: Vec<OsString>,
     },
+    /// Writes the features by which training configs with `loss.perceptual` compare images: MobileNetV2's, for training alone.
+    Perceptual {
+        /// New file, which `portrait-train train --perceptual` names.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Makes the weights that ship and their figures again, from seeds: about a day on two CPU cores. Resumes where it stopped.
     Reproduce {
         /// Folder for data, runs, weights and the report.
@@ -166,6 +173,7 @@ fn main() -> Result<()> {
             plan::run("cargo xtask package", vec![vulkan::step(), step])
         }
         Task::Evaluate { arguments } => evaluate::evaluate(&arguments),
+        Task::Perceptual { out } => plan::run("cargo xtask perceptual", perceptual::steps(&out)),
         Task::Reproduce { out } => {
             let recipe = pipeline::shipped(&out);
             let mut steps = vec![vulkan::step(), HEAD_STUDIO.step(490), LIKENESS.step(140)];

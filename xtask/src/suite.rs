@@ -6,6 +6,7 @@ use crate::evaluate::{LIKENESS, PHOTOGRAPHS};
 use crate::groups::{self, BEVY, BURN, ONNX};
 use crate::head_studio::HEAD_STUDIO;
 use crate::other_mesa::LAVAPIPE;
+use crate::perceptual::{self, PERCEPTUAL};
 use crate::plan::{self, Step};
 use crate::run::{cargo, cargo_with};
 use crate::{gpu_code, package, smoke, vulkan};
@@ -18,6 +19,7 @@ pub fn test() -> Result<()> {
         vulkan::validation_step(),
         HEAD_STUDIO.step(490),
         LIKENESS.step(140),
+        PERCEPTUAL.step(14),
         PHOTOGRAPHS.step(250),
         compile("the plugin's tests, with Bevy", &BEVY, ("bevy_pbr", 23.0, 60)),
         Step::new("Test plugin, data set and network", 8.0, || cargo_with(&vulkan::validation()?, "test", &BEVY)),
@@ -32,6 +34,7 @@ pub fn test() -> Result<()> {
         Step::new("Test ONNX and peers", 0.5, || cargo("test", &ONNX)),
         Step::new("Test head studio, in Python", 1.0, || HEAD_STUDIO.test()),
         Step::new("Test likeness, in Python", 0.2, || LIKENESS.test()),
+        Step::new("Test perceptual, in Python", 0.1, perceptual::test),
         Step::new("Test photographs, in Python", 0.3, || PHOTOGRAPHS.test()),
         Step::new("Make a data set and weights end to end", 3.0, smoke::end_to_end),
     ];

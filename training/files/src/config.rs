@@ -18,6 +18,8 @@ pub const MAX_CONFIG_BYTES: usize = 1 << 16;
 /// Maximum length of a line that an error shows, in bytes.
 const MAX_SHOWN_LINE: usize = 500;
 
+/// Number of layers of which [`PerceptualConfig::layers`] chooses.
+pub const PERCEPTUAL_LAYERS: usize = 18;
 /// Number of pixels that ꟻLIP's widest blur reaches to each side: three standard deviations.
 pub const FLIP_RADIUS_PX: usize = 10;
 
@@ -91,7 +93,8 @@ pub struct DataConfig {
     pub relight: f64,
 }
 
-/// The losses. Generator: `l1_weight`·L1 + `edge_weight`·L_E + `flip_weight`·L_F + `adv_weight`·L_G. Critic: W + `gp_weight`·GP.
+/// The losses. Generator: `l1_weight`·L1 + `edge_weight`·L_E + `flip_weight`·L_F + `perceptual.weight`·L_P + `adv_weight`·L_G.
+/// Critic: W + `gp_weight`·GP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
@@ -101,7 +104,9 @@ pub struct LossConfig {
     pub edge_weight: f64,
     /// Weight of L_F, the mean of ꟻLIP's colour difference, with the same `importance`. Default 0.
     pub flip_weight: f64,
-    /// Weight of L_G = −mean critic score of the second rendered image. Default 0.1.
+    /// Weight and layers of L_P.
+    pub perceptual: PerceptualConfig,
+    /// Weight of L_G = −mean critic score of the second rendered image, the mean over the critic's scales. Default 0.1.
     pub adv_weight: f64,
     /// Weight of the critic's gradient penalty. Default 1.
     pub gp_weight: f64,
@@ -113,6 +118,19 @@ pub struct LossConfig {
     pub ramp_steps: u64,
     /// Weight of L1 at each kind of pixel.
     pub importance: Importance,
+}
+
+/// The loss L_P: how far the features lie apart that MobileNetV2, trained on ImageNet, has of the second rendered image and of the
+/// reference image. Its weights are a file that `cargo xtask perceptual` makes and `portrait-train train --perceptual` names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PerceptualConfig {
+    /// Weight of L_P. Default 0: no file is needed.
+    pub weight: f64,
+    /// Layers whose features are compared, all alike, in ascending order: 0 is the first convolution, 1 to 17 are the blocks. Layers 0
+    /// and 1 have half of the image's width, 2 and 3 a quarter, 4 to 6 an eighth, 7 to 13 a sixteenth, 14 to 17 a thirty-second. The
+    /// network runs as far as the last one. Default 1, 3, 6.
+    pub layers: Vec<usize>,
 }
 
 /// The unit in which the norm of the critic's gradient with respect to an image of N values is measured.
@@ -147,6 +165,9 @@ pub struct Importance {
 pub struct CriticConfig {
     /// Channels of the 4×4 convolutions with stride 2; two 3×3 convolutions follow. Default 32, 64, 128.
     pub channels: Vec<usize>,
+    /// Number of scales, each with a critic and a penalty of its own: 1, the image as it is, or 2, the image at half its width as well.
+    /// Default 1.
+    pub scales: usize,
     /// Number of critic steps for each generator step. Default 1.
     pub steps: usize,
     /// Step at which the critic starts to learn, at the latest when L_G counts: steps of a long warm-up are half the price without
@@ -244,10 +265,17 @@ impl Default for LossConfig {
             penalty: Penalty::Rms,
             edge_weight: 0.0,
             flip_weight: 0.0,
+            perceptual: PerceptualConfig::default(),
             warm_up_steps: 150,
             ramp_steps: 50,
             importance: Importance::default(),
         }
+    }
+}
+
+impl Default for PerceptualConfig {
+    fn default() -> Self {
+        Self { weight: 0.0, layers: vec![1, 3, 6] }
     }
 }
 
@@ -259,7 +287,7 @@ impl Default for Importance {
 
 impl Default for CriticConfig {
     fn default() -> Self {
-        Self { channels: vec![32, 64, 128], steps: 1, first_step: 0 }
+        Self { channels: vec![32, 64, 128], scales: 1, steps: 1, first_step: 0 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `portrait-train`: trains, evaluates, exports and inspects the weights of Portrait Realism.
 
 mod console;
+mod evaluation;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,16 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use portrait_files::config::{Config, ConfigFile};
+use portrait_files::config::ConfigFile;
 use portrait_files::folder::is_empty;
 use portrait_files::seeds::Seeds;
 use portrait_files::{atomic, weights};
-use portrait_training::backend::{Inner, Training, device, devices};
-use portrait_training::{
-    EvaluateOptions, PhotographsOptions, TrainOptions, averaged, describe, evaluate, last_averaged, toy, train,
-};
+use portrait_training::backend::{Training, devices};
+use portrait_training::{Start, TrainOptions, averaged, describe, last_averaged, toy, train};
 
 use console::Console;
+use evaluation::Evaluation;
 
 #[derive(Parser)]
 #[command(version, about = "Trains, evaluates, exports and inspects the weights of Portrait Realism")]
@@ -42,40 +42,15 @@ enum Command {
         /// Go on from the newest checkpoint in --out
         #[arg(long)]
         resume: bool,
+        /// Start from this weights file, whose layers are those of the config's network, instead of random weights
+        #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+        init: Option<PathBuf>,
+        /// File of features that `cargo xtask perceptual` made, for a config whose loss.perceptual.weight is above 0
+        #[arg(long, value_name = "FILE")]
+        perceptual: Option<PathBuf>,
     },
-    /// Measure weights beside the first image and a fitted colour look-up table
-    Evaluate {
-        /// Weights files, the default model first
-        #[arg(long, required = true, num_args = 1..)]
-        weights: Vec<PathBuf>,
-        /// Folder of pairs
-        #[arg(long)]
-        data: PathBuf,
-        /// The config of the training run, for its seeds (default: those of a config that names none)
-        #[arg(long)]
-        config: Option<PathBuf>,
-        /// Seeds to measure, such as 1000000..1000100 (default: the config's validation seeds)
-        #[arg(long)]
-        seeds: Option<Seeds>,
-        /// Seeds of clips, eight consecutive ones each, for the warping error
-        #[arg(long)]
-        clips: Option<Seeds>,
-        /// Python interpreter with training/likeness/requirements.txt: measures distances between face embeddings
-        #[arg(long, value_name = "PYTHON")]
-        likeness: Option<PathBuf>,
-        /// Folder of photographs of faces from the front: measures how far images are from photographs
-        #[arg(long, value_name = "DIR", requires = "photographs_python")]
-        photographs: Option<PathBuf>,
-        /// Python interpreter with training/photographs/requirements.txt, which `cargo xtask evaluate` passes
-        #[arg(long, value_name = "PYTHON", requires = "photographs")]
-        photographs_python: Option<PathBuf>,
-        /// New folder for report.json, report.html and pictures
-        #[arg(long)]
-        out: PathBuf,
-        /// Write into a folder that has files
-        #[arg(long)]
-        overwrite: bool,
-    },
+    /// Measure weights beside the first image and two cheap rivals, or let judges compare blind pairs
+    Evaluate(Evaluation),
     /// Write a checkpoint's averaged weights as the file that the plugin reads, or a network as an ONNX file
     Export(Export),
     /// Print what a weights file holds
@@ -138,43 +113,15 @@ enum Dtype {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Train { config, data, out, resume } => run_training(&config, &data, &out, resume),
-        Command::Evaluate {
-            weights,
-            data,
-            config,
-            seeds,
-            clips,
-            likeness,
-            photographs,
-            photographs_python,
-            out,
-            overwrite,
-        } => {
-            let config = match config {
-                Some(path) => ConfigFile::load(&path)?.config().clone(),
-                None => Config::default(),
+        Command::Train { config, data, out, resume, init, perceptual } => {
+            let start = match &init {
+                Some(file) => Start::From(file),
+                None if resume => Start::Resume,
+                None => Start::Random,
             };
-            let options = EvaluateOptions {
-                weights: &weights,
-                data: &data,
-                out: &out,
-                config: &config,
-                seeds,
-                clips,
-                likeness: likeness.as_deref(),
-                photographs: photographs
-                    .as_deref()
-                    .zip(photographs_python.as_deref())
-                    .map(|(folder, python)| PhotographsOptions { folder, python }),
-                overwrite,
-            };
-            let report = evaluate::<Inner>(&options, &device())?;
-            report.warnings.iter().for_each(|what| println!("warning: {what}"));
-            print!("{}", report.table());
-            println!("written to {}", out.display());
-            Ok(())
+            run_training(&config, &data, &out, start, perceptual.as_deref())
         }
+        Command::Evaluate(request) => request.run(),
         Command::Export(request) => export(&request),
         Command::Inspect { file } => {
             print!("{}", describe(&weights::load(&file)?));
@@ -193,7 +140,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-fn run_training(config: &Path, data: &Path, out: &Path, resume: bool) -> anyhow::Result<()> {
+fn run_training(config: &Path, data: &Path, out: &Path, start: Start, perceptual: Option<&Path>) -> anyhow::Result<()> {
     let config = ConfigFile::load(config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
@@ -204,7 +151,7 @@ fn run_training(config: &Path, data: &Path, out: &Path, resume: bool) -> anyhow:
         }
     })
     .context("cannot listen for Ctrl-C")?;
-    let options = TrainOptions { config: &config, data, out, resume, stop: &stop };
+    let options = TrainOptions { config: &config, data, out, start, perceptual, stop: &stop };
     let mut console = Console::new(config.config().run.max_steps);
     let devices = devices(config.config().run.workers);
     let summary = train::<Training>(&options, &devices, &mut |event| console.show(event))?;

@@ -236,6 +236,38 @@ mod tests {
     }
 
     #[test]
+    fn crops_of_192_and_256_pixels_are_cut_all_over_scenes_of_512_and_take_smaller_scenes_whole() {
+        let pairs = [toy::pair(0, 512), toy::pair(1, 256)];
+        let table = WeightTable::new(&Importance::default(), &pairs);
+        for crop_px in [192, 256] {
+            let config = DataConfig { crop_px, batch: 40, on_face: 0.0, ..DataConfig::default() };
+            let plans = draw_crops(&pairs, &config, &mut ChaCha8Rng::seed_from_u64(5));
+            let places = |pair: usize| {
+                let plans = plans.iter().filter(move |plan| plan.pair == pair);
+                plans.map(|plan| (plan.crop.x, plan.crop.y)).collect::<Vec<_>>()
+            };
+            let farthest = 512 - crop_px;
+            let on_large = places(0);
+            assert!(on_large.iter().all(|&(x, y)| x <= farthest && y <= farthest), "{on_large:?}");
+            assert!(
+                on_large.iter().any(|&(x, _)| x < farthest / 4) && on_large.iter().any(|&(x, _)| x > farthest * 3 / 4)
+            );
+            assert!(places(1).iter().all(|&(x, y)| x <= 256 - crop_px && y <= 256 - crop_px) && !places(1).is_empty());
+            let few = &plans[..4];
+            let batch = crops(&pairs, &PLANES, &table, few);
+            assert_eq!((batch.count, batch.side_px, batch.reference.len()), (4, crop_px, 4 * 3 * crop_px * crop_px));
+            for (index, CropPlan { pair, crop, .. }) in few.iter().enumerate() {
+                for (x, y) in [(0, 0), (7, crop_px - 1), (crop_px / 2, 3)] {
+                    let column = crop.x + if crop.mirrored { crop_px - 1 - x } else { x };
+                    let value = pairs[*pair].reference[((crop.y + y) * pairs[*pair].size_px + column) * 3 + 1];
+                    let expected = (f32::from(value) / 255.0 * crop.gain[1]).min(1.0);
+                    assert_eq!(batch.reference[((index * 3 + 1) * crop_px + y) * crop_px + x], expected);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn shares_of_a_batch_are_its_parts_and_relit_where_their_pairs_have_light_groups() {
         // Light groups of the tests are of 4×4 pixels.
         let lit = Pair { light_groups: Some(groups()), ..toy::pair(1, 4) };

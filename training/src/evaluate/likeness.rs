@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::measured::Measured;
+use super::summary::median;
 use super::tool::{Tool, ToolError, name};
 
 /// The Python tool.
@@ -85,14 +86,6 @@ impl fmt::Display for Likeness {
             self.undetected
         )
     }
-}
-
-fn median(distances: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = distances.collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    let upper = *sorted.get(middle)?;
-    Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
 }
 
 /// Measures the distances of each pair, in the same order; `None` where no face was found. Without pairs it only tries the tool.

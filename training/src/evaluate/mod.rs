@@ -1,17 +1,24 @@
-//! Measures weights on pairs that they were not trained on, beside two peers: doing nothing and a colour grade ([`lut`]).
+//! Measures weights on pairs that they were not trained on, beside three peers: doing nothing, a colour grade ([`lut`]), and a tone
+//! curve with sharpening ([`sharpen`]); and shows them to judges as blind pairs.
 
+mod blind;
 mod evaluation;
+mod facts;
 mod html;
 mod likeness;
 mod lut;
 mod measured;
 mod options;
 mod photographs;
+mod reason;
 mod report;
+mod sharpen;
 mod summary;
 mod tool;
 
+pub use blind::{BlindError, BlindOptions, BlindScores, SourceScore, blind, unseal};
 pub use evaluation::evaluate;
+pub use facts::Source;
 pub use options::{EvaluateError, EvaluateOptions};
 pub use photographs::PhotographsOptions;
-pub use report::Report;
+pub use report::{Column, Report};

@@ -16,8 +16,8 @@ use crate::data::DatasetError;
 pub struct EvaluateOptions<'a> {
     /// Weights files, the default model first.
     pub weights: &'a [PathBuf],
-    /// Folder of pairs.
-    pub data: &'a Path,
+    /// Folders of pairs. Sizes and sources of the heads are found in them.
+    pub data: &'a [PathBuf],
     /// Folder for the results.
     pub out: &'a Path,
     /// Config of the training run, for its seeds and importance.
@@ -45,6 +45,12 @@ pub enum EvaluateError {
     #[error("--weights: expected one or more files of different names, found {found}")]
     Names {
         /// Names of the weights files.
+        found: String,
+    },
+    /// There is no data folder, or one is named twice.
+    #[error("--data: expected one or more different folders, found {found}")]
+    Folders {
+        /// Paths of the folders.
         found: String,
     },
     /// The pairs cannot be read.

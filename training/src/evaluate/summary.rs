@@ -1,17 +1,18 @@
-//! From figures of single pairs to figures of a method: means, the share of the gap closed, and groups of skin tone.
+//! From figures of single pairs to figures of a method: means, the share of the gap closed, and groups of skin tone and light.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::facts::{Facts, Tone};
 use crate::data::{FACE_MASK, Pair};
 use crate::measure::color::{delta_e_2000, lab};
 use crate::measure::{Comparison, mean};
 
 /// Mask values of skin. Brows, eyes and lips have larger ones.
-const SKIN_MASK: std::ops::RangeInclusive<u8> = FACE_MASK..=200;
+pub const SKIN_MASK: std::ops::RangeInclusive<u8> = FACE_MASK..=200;
 /// Number of samples of the bootstrap.
 const BOOTSTRAPS: usize = 1000;
 
@@ -23,22 +24,8 @@ pub struct Figures {
     pub comparison: Comparison,
     /// Mean ΔE2000 over skin.
     pub skin_delta_e: f64,
-}
-
-/// A group of skin tone, by the melanin that `scene.json` says the skin was made with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tone {
-    /// Melanin below 0.12.
-    VeryFair,
-    /// Melanin of 0.12 up to below 0.25.
-    Fair,
-    /// Melanin of 0.25 up to below 0.6.
-    Medium,
-    /// Melanin of 0.6 up to below 1.2.
-    Brown,
-    /// Melanin of 1.2 and more.
-    Dark,
+    /// Gradient energy around the eyes, relative to the reference's; `None` where no eyes were found.
+    pub eyes_sharpness: Option<f64>,
 }
 
 /// Shares of the gap between first and reference image that a method closes: 1 − d(method) / d(first), of the means.
@@ -54,9 +41,9 @@ pub struct GapClosed {
     pub flip_interval: [f64; 2],
 }
 
-/// The figures of a method on the pairs of one skin tone.
+/// The figures of a method on the pairs of one skin tone or kind of light.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct ToneReport {
+pub struct GroupReport {
     /// Number of pairs.
     pub pairs: usize,
     /// Mean skin ΔE2000 of the first image.
@@ -65,9 +52,13 @@ pub struct ToneReport {
     pub skin_delta_e: f64,
     /// Shares of the gap closed in the face.
     pub gap_closed: GapClosed,
+    /// Share of pairs whose ꟻLIP or L1 in the face is worse than the first image's.
+    pub worse_fraction: f64,
+    /// Median over pairs of the sharpness in the face.
+    pub sharpness_ratio: f64,
 }
 
-/// The figures of a method on all pairs.
+/// The figures of a method on several pairs of one size.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// Means over pairs.
@@ -78,24 +69,16 @@ pub struct Summary {
     pub gap_closed: GapClosed,
     /// Share of pairs whose ꟻLIP or L1 in the face is worse than the first image's.
     pub worse_fraction: f64,
-    /// Median over pairs of the gradient energy in the face, relative to the reference's. For an even number of pairs it is the
-    /// upper one of the two in the middle.
+    /// Median over pairs of the gradient energy in the face, relative to the reference's.
     pub sharpness_ratio: f64,
+    /// Median over pairs of the gradient energy around the eyes, relative to the reference's; `None` where no eyes were found.
+    pub eyes_sharpness_ratio: Option<f64>,
+    /// Number of pairs in which eyes were found.
+    pub eyes_pairs: usize,
     /// Figures by skin tone, as far as tones are known.
-    pub tone_groups: BTreeMap<Tone, ToneReport>,
-}
-
-impl Tone {
-    /// Returns the group of a skin with this melanin.
-    pub fn of(melanin: f64) -> Self {
-        match melanin {
-            m if m < 0.12 => Self::VeryFair,
-            m if m < 0.25 => Self::Fair,
-            m if m < 0.6 => Self::Medium,
-            m if m < 1.2 => Self::Brown,
-            _ => Self::Dark,
-        }
-    }
+    pub tone_groups: BTreeMap<Tone, GroupReport>,
+    /// Figures by kind of light, as far as kinds are known.
+    pub light_kinds: BTreeMap<String, GroupReport>,
 }
 
 /// Measures the mean ΔE2000 of an image `[S, S, 3]`, 8-bit sRGB, over the skin of a pair; 0 where there is none.
@@ -137,41 +120,74 @@ fn interval(distances: &[[f64; 2]]) -> [f64; 2] {
     [shares[BOOTSTRAPS * 25 / 1000], shares[BOOTSTRAPS * 975 / 1000]]
 }
 
-/// Sums the figures of a method up. `tones` has an entry for each pair.
-pub fn summarize(first: &[Figures], method: &[Figures], tones: &[Option<Tone>]) -> Summary {
-    let delta_e = |figures: &[Figures]| average(figures.iter().map(|figures| figures.skin_delta_e));
-    let worse = |(first, method): (&Figures, &Figures)| {
-        let (first, method) = (first.comparison.face, method.comparison.face);
-        f64::from(u8::from(method.flip > first.flip || method.l1 > first.l1))
-    };
-    let mut sharpness: Vec<f64> = method.iter().map(|figures| figures.comparison.face.sharpness).collect();
-    sharpness.sort_by(f64::total_cmp);
-    let mut tone_groups = BTreeMap::new();
-    for tone in tones.iter().copied().flatten() {
-        let of = |figures: &[Figures]| -> Vec<Figures> {
-            figures.iter().zip(tones).filter(|(_, other)| **other == Some(tone)).map(|(figures, _)| *figures).collect()
-        };
-        let (first, method) = (of(first), of(method));
-        tone_groups.entry(tone).or_insert_with(|| ToneReport {
-            pairs: first.len(),
-            first_skin_delta_e: delta_e(&first),
-            skin_delta_e: delta_e(&method),
-            gap_closed: gap_closed(&first, &method),
-        });
-    }
+/// Tells whether an image is farther from the reference than the first image, in the face.
+pub fn is_worse(first: &Figures, method: &Figures) -> bool {
+    let (first, method) = (first.comparison.face, method.comparison.face);
+    method.flip > first.flip || method.l1 > first.l1
+}
+
+/// Sums the figures of a method up. `facts` has an entry for each pair.
+pub fn summarize(first: &[Figures], method: &[Figures], facts: &[&Facts]) -> Summary {
+    let eyes = || method.iter().filter_map(|figures| figures.eyes_sharpness);
+    let tones: Vec<Option<Tone>> = facts.iter().map(|facts| facts.tone).collect();
+    let kinds: Vec<Option<String>> = facts.iter().map(|facts| facts.light_kind.clone()).collect();
     Summary {
         mean: mean(&method.iter().map(|figures| figures.comparison).collect::<Vec<_>>()),
         skin_delta_e: delta_e(method),
         gap_closed: gap_closed(first, method),
-        worse_fraction: average(first.iter().zip(method).map(worse)),
-        sharpness_ratio: sharpness.get(sharpness.len() / 2).copied().unwrap_or(0.0),
-        tone_groups,
+        worse_fraction: worse_fraction(first, method),
+        sharpness_ratio: sharpness(method),
+        eyes_sharpness_ratio: median(eyes()),
+        eyes_pairs: eyes().count(),
+        tone_groups: groups(first, method, &tones),
+        light_kinds: groups(first, method, &kinds),
     }
+}
+
+/// Sums the pairs of each group up. `keys` has an entry for each pair.
+fn groups<K: Clone + Ord>(first: &[Figures], method: &[Figures], keys: &[Option<K>]) -> BTreeMap<K, GroupReport> {
+    let of = |figures: &[Figures], key: &K| -> Vec<Figures> {
+        figures.iter().zip(keys).filter(|(_, other)| other.as_ref() == Some(key)).map(|(figures, _)| *figures).collect()
+    };
+    let report = |key: &K| {
+        let (first, method) = (of(first, key), of(method, key));
+        GroupReport {
+            pairs: first.len(),
+            first_skin_delta_e: delta_e(&first),
+            skin_delta_e: delta_e(&method),
+            gap_closed: gap_closed(&first, &method),
+            worse_fraction: worse_fraction(&first, &method),
+            sharpness_ratio: sharpness(&method),
+        }
+    };
+    let keys: BTreeSet<&K> = keys.iter().flatten().collect();
+    keys.into_iter().map(|key| (key.clone(), report(key))).collect()
+}
+
+fn delta_e(figures: &[Figures]) -> f64 {
+    average(figures.iter().map(|figures| figures.skin_delta_e))
+}
+
+fn worse_fraction(first: &[Figures], method: &[Figures]) -> f64 {
+    average(first.iter().zip(method).map(|(first, method)| f64::from(u8::from(is_worse(first, method)))))
+}
+
+fn sharpness(figures: &[Figures]) -> f64 {
+    median(figures.iter().map(|figures| figures.comparison.face.sharpness)).unwrap_or(0.0)
 }
 
 fn average(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len().max(1) as f64;
     values.sum::<f64>() / count
+}
+
+/// Returns the median, of an even number of values the mean of the two in the middle; `None` of no values.
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    let upper = *sorted.get(middle)?;
+    Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
 }
 
 #[cfg(test)]
@@ -183,7 +199,8 @@ mod tests {
 
     fn figures(l1: f64, flip: f64, sharpness: f64) -> Figures {
         let face = Scores { l1, flip, sharpness, ..Scores::default() };
-        Figures { comparison: Comparison { whole: face, face }, skin_delta_e: 100.0 * l1 }
+        let eyes_sharpness = (sharpness < 2.0).then_some(sharpness / 2.0);
+        Figures { comparison: Comparison { whole: face, face }, skin_delta_e: 100.0 * l1, eyes_sharpness }
     }
 
     #[test]
@@ -191,14 +208,19 @@ mod tests {
         let first = [figures(0.2, 0.4, 1.0), figures(0.4, 0.2, 1.0), figures(0.1, 0.1, 1.0), figures(0.1, 0.1, 1.0)];
         let second =
             [figures(0.1, 0.2, 0.9), figures(0.1, 0.1, 1.1), figures(0.12, 0.05, 3.0), figures(0.08, 0.05, 0.8)];
-        let tones = [Some(Tone::Fair), Some(Tone::Dark), Some(Tone::Fair), None];
-        let summary = summarize(&first, &second, &tones);
+        let facts = [(Some(Tone::Fair), "sun"), (Some(Tone::Dark), "studio"), (Some(Tone::Fair), "sun"), (None, "sun")]
+            .map(|(tone, kind)| Facts { tone, light_kind: Some(kind.into()), ..Facts::default() });
+        let summary = summarize(&first, &second, &facts.each_ref());
         assert!((summary.gap_closed.l1 - 0.5).abs() < 1e-12 && (summary.gap_closed.flip - 0.5).abs() < 1e-12);
         assert!(summary.gap_closed.l1_interval[0] < 0.5 && summary.gap_closed.l1_interval[1] > 0.5);
-        assert_eq!((summary.worse_fraction, summary.sharpness_ratio), (0.25, 1.1));
+        assert_eq!((summary.worse_fraction, summary.sharpness_ratio), (0.25, 1.0), "the mean of the two in the middle");
+        assert_eq!((summary.eyes_sharpness_ratio, summary.eyes_pairs), (Some(0.45), 3));
         let fair = summary.tone_groups[&Tone::Fair];
         assert_eq!((summary.tone_groups.len(), fair.pairs), (2, 2));
         assert!((fair.skin_delta_e - 11.0).abs() < 1e-9 && (fair.gap_closed.l1 - 0.08 / 0.3).abs() < 1e-12);
+        let sun = summary.light_kinds["sun"];
+        assert_eq!((summary.light_kinds.len(), sun.pairs, sun.sharpness_ratio), (2, 3, 0.9));
+        assert!((sun.worse_fraction - 1.0 / 3.0).abs() < 1e-12 && (sun.gap_closed.l1 - 0.25).abs() < 1e-12);
     }
 
     #[test]
@@ -211,11 +233,5 @@ mod tests {
         }
         assert_eq!(skin_delta_e(&other, &pair), 0.0);
         assert!(skin_delta_e(&pair.first, &pair) > 1.0);
-    }
-
-    #[test]
-    fn melanin_falls_into_five_groups() {
-        let tones = [0.02, 0.12, 0.3, 0.8, 2.0].map(Tone::of);
-        assert_eq!(tones, [Tone::VeryFair, Tone::Fair, Tone::Medium, Tone::Brown, Tone::Dark]);
     }
 }

@@ -1,4 +1,9 @@
-//! The difference that the eye sees between two colours: CIEDE2000.
+//! The difference that the eye sees between two colours, CIEDE2000, and the grey of a colour.
+
+/// Returns the grey of a colour: the sum of its channels with the weights of Rec. 709.
+pub fn luminance([r, g, b]: [f64; 3]) -> f64 {
+    0.2126 * r + 0.7152 * g + 0.0722 * b
+}
 
 /// Converts display-referred 8-bit sRGB to CIE L*a*b* under D65 (IEC 61966-2-1, CIE 15).
 pub fn lab(rgb: [u8; 3]) -> [f64; 3] {

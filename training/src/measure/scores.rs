@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::color::luminance;
 use crate::data::FACE_MASK;
 
 /// Maximum PSNR that is reported, in dB: that of two equal images.
@@ -22,7 +23,7 @@ pub struct Scores {
     pub ssim: f64,
     /// Mean ꟻLIP at 67 pixels per degree, 0–1. Lower is closer.
     pub flip: f64,
-    /// Gradient energy relative to the reference's: below 1 is softer, above 1 is sharper or noisier.
+    /// Gradient energy of the grey image relative to the reference's: below 1 is softer, above 1 is sharper or noisier.
     pub sharpness: f64,
 }
 
@@ -55,7 +56,7 @@ pub fn compare(image: &[u8], reference: &[u8], mask: &[u8], side_px: usize) -> C
             psnr_db: (-10.0 * squared.log10()).min(MAX_PSNR_DB),
             ssim: mean(&|at| ssim[at]),
             flip: mean(&|at| f64::from(flip[at])),
-            sharpness: sharpness(image, side_px, inside) / sharpness(reference, side_px, inside).max(1e-9),
+            sharpness: sharpness_ratio(image, reference, side_px, inside),
         }
     };
     Comparison { whole: scores(&|_| true), face: scores(&|at| mask[at] >= FACE_MASK) }
@@ -78,22 +79,26 @@ pub fn mean(comparisons: &[Comparison]) -> Comparison {
     Comparison { whole: mean(&|comparison| comparison.whole), face: mean(&|comparison| comparison.face) }
 }
 
-/// Measures gradient energy: the mean squared difference of horizontal and vertical neighbours `inside`, 0–1. `image` is
-/// `[S, S, 3]`.
-pub fn sharpness(image: &[u8], side_px: usize, inside: &dyn Fn(usize) -> bool) -> f64 {
-    let (mut sum, mut count) = (0_u64, 0_u64);
-    for at in 0..side_px * side_px {
+/// Measures the gradient energy of `image`, relative to that of `reference`, `inside`. Both are `[S, S, 3]`, 8-bit sRGB.
+pub fn sharpness_ratio(image: &[u8], reference: &[u8], side_px: usize, inside: &dyn Fn(usize) -> bool) -> f64 {
+    gradient_energy(image, side_px, inside) / gradient_energy(reference, side_px, inside).max(1e-9)
+}
+
+/// Measures gradient energy: the mean squared difference of horizontal and vertical neighbours `inside` of the grey image, 0–1. Grey
+/// is the weighted sum of the display-referred channels.
+fn gradient_energy(image: &[u8], side_px: usize, inside: &dyn Fn(usize) -> bool) -> f64 {
+    let gray: Vec<f64> = image.as_chunks::<3>().0.iter().map(|pixel| luminance(pixel.map(f64::from)) / 255.0).collect();
+    let (mut sum, mut count) = (0.0, 0_u64);
+    for at in (0..side_px * side_px).filter(|&at| inside(at)) {
         let (right, below) = (at % side_px + 1 < side_px, at + side_px < side_px * side_px);
-        for neighbor in [(right, at + 1), (below, at + side_px)].into_iter().filter(|entry| entry.0) {
-            if inside(at) && inside(neighbor.1) {
-                sum += (0..3)
-                    .map(|c| u64::from(image[at * 3 + c].abs_diff(image[neighbor.1 * 3 + c])).pow(2))
-                    .sum::<u64>();
-                count += 3;
+        for (_, neighbor) in [(right, at + 1), (below, at + side_px)].into_iter().filter(|entry| entry.0) {
+            if inside(neighbor) {
+                sum += (gray[at] - gray[neighbor]).powi(2);
+                count += 1;
             }
         }
     }
-    sum as f64 / count.max(1) as f64 / (255.0 * 255.0)
+    sum / count.max(1) as f64
 }
 
 /// Measures SSIM (Wang et al. 2004) at each pixel, the mean over the channels. The window is cut off at the image's edge.
@@ -169,6 +174,23 @@ mod tests {
         assert!((scores.l1 - 0.2).abs() < 1e-12);
         assert!((scores.psnr_db - 13.979_400).abs() < 1e-4);
         assert!(scores.ssim < 1.0 && scores.flip > 0.05);
+    }
+
+    #[test]
+    fn sharpness_is_the_squared_gradient_of_the_grey_image_inside() {
+        // Stripes of one pixel: twice the contrast is four times the energy.
+        let stripes = |low: u8, high: u8| -> Vec<u8> {
+            (0..16 * 16).flat_map(|at| if at % 2 == 0 { [low; 3] } else { [high; 3] }).collect()
+        };
+        let (weak, strong) = (stripes(100, 120), stripes(90, 130));
+        assert!((sharpness_ratio(&strong, &weak, 16, &|_| true) - 4.0).abs() < 1e-9);
+        // Colour alone has no grey gradient: 0.7152 of green is worth 0.2126 of red.
+        let hue: Vec<u8> = (0..16 * 16).flat_map(|at| if at % 2 == 0 { [0, 213, 0] } else { [255, 137, 0] }).collect();
+        assert!(sharpness_ratio(&hue, &weak, 16, &|_| true) < 0.01);
+        // What is not inside does not count.
+        let mut outside = weak.clone();
+        outside[..3 * 128].fill(0);
+        assert!((sharpness_ratio(&outside, &weak, 16, &|at| at >= 128) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use portrait_files::config::Importance;
 use portrait_network::{Recommended, layers};
 use serde::{Deserialize, Serialize};
 
-use super::scores::sharpness;
+use super::scores::sharpness_ratio;
 use crate::data::{FACE_MASK, Pair, WeightTable, whole};
 use crate::networks::{Generator, values};
 use crate::picture::quantize;
@@ -21,7 +21,7 @@ pub struct Validation {
     pub face_l1: f64,
     /// Mean absolute difference between first image and reference in the face, 0–1: the figure of doing nothing.
     pub first_face_l1: f64,
-    /// Gradient energy in the face, relative to the reference's: below 1 is softer, above 1 is noisier.
+    /// Gradient energy of the grey image in the face, relative to the reference's: below 1 is softer, above 1 is noisier.
     pub face_sharpness: f64,
 }
 
@@ -71,8 +71,7 @@ pub fn validate<B: Backend>(
             }
         }
         let share = 1.0 / pairs.len() as f64;
-        let relative =
-            sharpness(&second, pair.size_px, &inside) / sharpness(&pair.reference, pair.size_px, &inside).max(1e-9);
+        let relative = sharpness_ratio(&second, &pair.reference, pair.size_px, &inside);
         sum.weighted_l1 += weighted / pair.mask.len() as f64 * share;
         sum.face_l1 += face_sum / face * share;
         sum.first_face_l1 += first_sum / face * share;

@@ -4,37 +4,13 @@
 //! the mean absolute difference between a frame and the frame before, moved to where its points are now (Lai et al. 2018),
 //! over those pixels of the face that both frames see.
 
-use std::path::Path;
+use serde::Serialize;
 
-use portrait_files::bounded;
-use serde::{Deserialize, Serialize};
-
+use super::frame::Frame;
 use crate::data::{FACE_MASK, Pair};
 
 /// Maximum difference between the depths of one point in two frames, in metres.
 const DEPTH_TOLERANCE_M: f32 = 0.004;
-
-/// A pinhole camera that looks along its −Z, for a square image: `camera` in `scene.json`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Camera {
-    position: [f32; 3],
-    rotation_xyzw: [f32; 4],
-    fov_y_rad: f32,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-struct FaceBox {
-    center: [f32; 3],
-    half_extents: [f32; 3],
-}
-
-/// The geometry of a clip's frame, from `scene.json`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Frame {
-    camera: Camera,
-    previous_camera: Option<Camera>,
-    face: FaceBox,
-}
 
 /// The warping error of a method on all clips.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -47,40 +23,6 @@ pub struct Temporal {
     pub second: f64,
     /// Ratio `second` / `first`. Above 1, the method adds flicker.
     pub ratio: f64,
-}
-
-impl Frame {
-    /// Reads `scene.json`; `None` where the file does not describe a frame.
-    pub fn read(scene: &Path) -> Option<Self> {
-        serde_json::from_str(&bounded::read_text(scene).ok()?).ok()
-    }
-
-    /// Returns the depth along the view axis, in metres, of a value of `depth.png`; `None` where nothing was drawn in its range.
-    fn depth_m(&self, camera: &Camera, value: u16) -> Option<f32> {
-        let forward = rotate(camera.rotation_xyzw, [0.0, 0.0, -1.0]);
-        let middle_m = dot(subtract(self.face.center, camera.position), forward);
-        let unit_m = dot(self.face.half_extents, self.face.half_extents).sqrt();
-        (value > 0 && value < u16::MAX).then(|| middle_m - (f32::from(value) / 65535.0 * 2.0 - 1.0) * unit_m)
-    }
-}
-
-impl Camera {
-    /// Projects a point to an image of `side` pixels: its place, in pixels from the middle of the first one, and its depth, in
-    /// metres.
-    fn project(&self, point: [f32; 3], side: usize) -> ([f32; 2], f32) {
-        let [x, y, z] = rotate(conjugate(self.rotation_xyzw), subtract(point, self.position));
-        let scale = side as f32 / (2.0 * -z * (self.fov_y_rad / 2.0).tan());
-        let middle = (side as f32 - 1.0) / 2.0;
-        ([middle + x * scale, middle - y * scale], -z)
-    }
-
-    /// Returns the point that a pixel shows at a depth.
-    fn point(&self, [x, y]: [usize; 2], depth_m: f32, side: usize) -> [f32; 3] {
-        let scale = 2.0 * depth_m * (self.fov_y_rad / 2.0).tan() / side as f32;
-        let middle = (side as f32 - 1.0) / 2.0;
-        let seen = rotate(self.rotation_xyzw, [(x as f32 - middle) * scale, (middle - y as f32) * scale, -depth_m]);
-        [0, 1, 2].map(|axis| seen[axis] + self.position[axis])
-    }
 }
 
 /// Measures the mean warping error of `image` `[S, S, 3]`, 8-bit, against `before`, the image of the frame before: 0–1, or
@@ -129,32 +71,10 @@ impl Temporal {
     }
 }
 
-fn subtract(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
-    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
-}
-
-fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-fn cross(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-}
-
-fn conjugate([x, y, z, w]: [f32; 4]) -> [f32; 4] {
-    [-x, -y, -z, w]
-}
-
-/// Rotates v by a unit quaternion (q, w): v + 2w (q × v) + 2 q × (q × v).
-fn rotate([x, y, z, w]: [f32; 4], v: [f32; 3]) -> [f32; 3] {
-    let once = cross([x, y, z], v);
-    let twice = cross([x, y, z], once);
-    [0, 1, 2].map(|axis| v[axis] + 2.0 * (w * once[axis] + twice[axis]))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::frame::{Camera, FaceBox};
     use super::*;
 
     const SIDE: usize = 32;
@@ -205,14 +125,6 @@ mod tests {
         assert_eq!(warping_error(&frame(3.0), &pair(32768), &ramp(3), &pair(40000), &ramp(0)), None);
         let still = Frame { previous_camera: None, ..frame(0.0) };
         assert_eq!(warping_error(&still, &pair(32768), &ramp(0), &pair(32768), &ramp(0)), None);
-    }
-
-    #[test]
-    fn a_point_comes_back_from_a_turned_camera() {
-        let (sin, cos) = 0.3_f32.sin_cos();
-        let camera = Camera { position: [0.2, -0.1, 0.7], rotation_xyzw: [0.0, sin, 0.0, cos], fov_y_rad: 0.5 };
-        let ([x, y], depth_m) = camera.project(camera.point([5, 20], 0.8, SIDE), SIDE);
-        assert!((x - 5.0).abs() < 1e-3 && (y - 20.0).abs() < 1e-3 && (depth_m - 0.8).abs() < 1e-5, "{x} {y} {depth_m}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::convergence::Convergence;
-use super::trainer::Trainer;
+use super::trainer::{ScaleCritic, Trainer};
 use super::workers::Worker;
 use crate::measure::Validation;
 
@@ -27,9 +27,9 @@ const STATE: &str = "state.json";
 const AVERAGE: &str = "average.safetensors";
 const CONFIG: &str = "config.toml";
 const GENERATOR: &str = "generator";
-const CRITIC: &str = "critic";
 const GENERATOR_ADAM: &str = "generator_adam";
-const CRITIC_ADAM: &str = "critic_adam";
+/// Critic and optimiser of each scale.
+const CRITICS: [[&str; 2]; 2] = [["critic", "critic_adam"], ["half_critic", "half_critic_adam"]];
 /// Beginning of the names of folders that are being written or deleted.
 const PARTIAL: &str = "partial_";
 /// Size of the largest `state.json` that is read, in bytes: more than two numbers for each of a million validations take.
@@ -40,6 +40,12 @@ const MAX_STATE_BYTES: u64 = 64 << 20;
 pub struct Progress {
     /// Commit of the code that trains.
     pub commit: String,
+    /// SHA-256 of the weights file that the run started from, hexadecimal; `None` for random weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_sha256: Option<String>,
+    /// SHA-256 of the file of features that L_P compares, hexadecimal; `None` where its weight is 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptual_sha256: Option<String>,
     /// Validations so far, for the criterion of convergence.
     pub convergence: Convergence,
     /// Figures of the last validation.
@@ -162,9 +168,11 @@ fn write_state<B: AutodiffBackend>(
 ) -> Result<(), CheckpointError> {
     std::fs::create_dir(folder).map_err(io(folder))?;
     write::<B, _>(folder, GENERATOR, trainer.generator.clone().into_record())?;
-    write::<B, _>(folder, CRITIC, trainer.critic.clone().into_record())?;
     write::<B, _>(folder, GENERATOR_ADAM, trainer.generator_adam.to_record())?;
-    write::<B, _>(folder, CRITIC_ADAM, trainer.critic_adam.to_record())?;
+    for (critic, [network, adam]) in trainer.critics.iter().zip(CRITICS) {
+        write::<B, _>(folder, network, critic.network.clone().into_record())?;
+        write::<B, _>(folder, adam, critic.adam.to_record())?;
+    }
     let average = trainer.average_model(Provenance::default())?;
     weights::save(&average, &folder.join(AVERAGE), Dtype::F32, false)?;
     let path = folder.join(CONFIG);
@@ -175,7 +183,7 @@ fn write_state<B: AutodiffBackend>(
     atomic::write(&path, text.as_bytes()).map_err(io(&path))
 }
 
-/// Reads a checkpoint into a trainer that has the same networks.
+/// Reads a checkpoint into a trainer that has the same networks, and nothing yet to compare features with.
 ///
 /// # Errors
 /// Fails when something cannot be read or does not fit.
@@ -187,11 +195,17 @@ pub fn resume<B: AutodiffBackend>(
 ) -> Result<(Trainer<B>, Progress), CheckpointError> {
     let initial = Trainer::<B>::initial(config, graph, device);
     let state = read_state(checkpoint)?;
+    let critics = initial.critics.into_iter().zip(CRITICS).map(|(critic, [network, adam])| {
+        Ok(ScaleCritic {
+            network: critic.network.load_record(read::<B, _>(checkpoint, network, device)?),
+            adam: critic.adam.load_record(read::<B, _>(checkpoint, adam, device)?),
+        })
+    });
     let trainer = Trainer {
         generator: initial.generator.load_record(read::<B, _>(checkpoint, GENERATOR, device)?),
-        critic: initial.critic.load_record(read::<B, _>(checkpoint, CRITIC, device)?),
         generator_adam: initial.generator_adam.load_record(read::<B, _>(checkpoint, GENERATOR_ADAM, device)?),
-        critic_adam: initial.critic_adam.load_record(read::<B, _>(checkpoint, CRITIC_ADAM, device)?),
+        critics: critics.collect::<Result<_, CheckpointError>>()?,
+        perceptual: None,
         average: weights::load(&checkpoint.join(AVERAGE))?.convs().to_vec(),
         rng: state.rng,
         step: state.step,

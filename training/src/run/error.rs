@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use portrait_files::config::ConfigError;
+use portrait_files::weights::WeightsFileError;
 use portrait_network::WeightsError;
 use thiserror::Error;
 
 use super::checkpoint::CheckpointError;
 use super::workers::WorkersError;
 use crate::data::DatasetError;
+use crate::networks::MobileNetError;
 
 /// An error that keeps a run from starting or going on.
 #[derive(Debug, Error)]
@@ -26,6 +28,42 @@ pub enum TrainError {
     /// The averaged weights are not finite.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The weights to start from cannot be read.
+    #[error(transparent)]
+    Init(#[from] WeightsFileError),
+    /// The weights to start from are of another network.
+    #[error(
+        "--init {path}: {difference}; weights to start from are of the config's network: change `network` in the config, or name \
+         another file"
+    )]
+    OtherNetwork {
+        /// Path of the weights file.
+        path: PathBuf,
+        /// First difference: what was found, and what was expected.
+        difference: String,
+    },
+    /// The features that L_P compares cannot be read.
+    #[error(transparent)]
+    Features(#[from] MobileNetError),
+    /// The config asks for L_P, and no file of features was named.
+    #[error(
+        "the config's `loss.perceptual.weight` is above 0, and no file of features is named: make one with \
+         `cargo xtask perceptual --out FILE`, and add `--perceptual FILE`"
+    )]
+    NoFeatures,
+    /// The run in the folder compared other features.
+    #[error(
+        "{path} was trained with the features of a file whose sha256 is {expected}: --perceptual names one of {found}; name the same \
+         file, or another folder to start over"
+    )]
+    OtherFeatures {
+        /// Path of the checkpoint.
+        path: PathBuf,
+        /// SHA-256 of the file so far.
+        expected: String,
+        /// SHA-256 of the file that was named.
+        found: String,
+    },
     /// The folder has files, and `--resume` was not asked for.
     #[error("{path} exists and is not empty: add --resume to go on with the run in it, or name another folder")]
     Exists {

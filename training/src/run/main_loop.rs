@@ -66,12 +66,18 @@ impl<B: AutodiffBackend> Run<'_, B> {
             workers: self.trainer.worker.count(),
             backend: B::name(&self.device),
             parameters: self.graph.parameter_count(),
+            init_sha256: self.progress.init_sha256.clone(),
+            perceptual_sha256: self.progress.perceptual_sha256.clone(),
         })?;
         for what in doubts {
             self.tell(Event::Warned { step: self.trainer.step, what })?;
         }
         if repaired > 0 {
             self.tell(Event::Repaired { step: self.trainer.step, lines: repaired })?;
+        }
+        // A run that is killed before its first checkpoint begins again, and must not do so from random weights.
+        if self.trainer.step == 0 && self.progress.init_sha256.is_some() {
+            self.save()?;
         }
         let (converged, reason) = self.steps()?;
         let checkpoint = self.save()?;

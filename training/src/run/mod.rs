@@ -6,6 +6,7 @@ mod convergence;
 mod error;
 mod folder;
 mod gradients;
+mod ingredients;
 mod main_loop;
 mod options;
 mod report;
@@ -14,6 +15,6 @@ pub mod trainer;
 pub mod workers;
 
 pub use error::TrainError;
-pub use options::TrainOptions;
+pub use options::{Start, TrainOptions};
 pub use report::{Event, Losses, Summary};
 pub use train::train;

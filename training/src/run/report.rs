@@ -16,21 +16,37 @@ pub struct Losses {
     pub edges: f64,
     /// L_F before `flip_weight`; 0 where its weight is 0.
     pub flip: f64,
-    /// L_G before `adv_weight`; 0 in the warm-up.
+    /// L_P before `perceptual.weight`; 0 where its weight is 0.
+    pub perceptual: f64,
+    /// L_G before `adv_weight`, the mean over the critic's scales; 0 in the warm-up.
     pub adversarial: f64,
     /// W = E[D(second)] − E[D(reference)].
     pub wasserstein: f64,
     /// GP before `gp_weight`.
     pub penalty: f64,
+    /// W of the critic of images at half their width; 0 without one.
+    pub half_wasserstein: f64,
+    /// GP of the critic of images at half their width, before `gp_weight`; 0 without one.
+    pub half_penalty: f64,
     /// Norm of the generator's gradient.
     pub generator_gradient: f64,
-    /// Norm of the critic's gradient.
+    /// Norm of the critic's gradient, over all scales.
     pub critic_gradient: f64,
     /// Strength with which `l1_weight`·L1 pulls at the second image: RMS over images of √N·‖∇‖, with N the values of an image,
     /// the unit in which a critic that fulfils its penalty has 1.
     pub l1_image_gradient: f64,
-    /// Strength with which the weighted L_G pulls at the second image, in the unit of `l1_image_gradient`; 0 in the warm-up.
+    /// Strength with which the weighted L_E pulls at the second image, in the unit of `l1_image_gradient`.
+    pub edges_image_gradient: f64,
+    /// Strength with which the weighted L_F pulls at the second image, in the unit of `l1_image_gradient`.
+    pub flip_image_gradient: f64,
+    /// Strength with which the weighted L_P pulls at the second image, in the unit of `l1_image_gradient`.
+    pub perceptual_image_gradient: f64,
+    /// Strength with which the weighted L_G pulls at the second image, in the unit of `l1_image_gradient`; 0 in the warm-up. With two
+    /// scales, the share of the critic of whole images.
     pub adversarial_image_gradient: f64,
+    /// Strength with which the share of the critic of images at half their width pulls at the second image, in the unit of
+    /// `l1_image_gradient`; 0 without one.
+    pub half_adversarial_image_gradient: f64,
 }
 
 impl Losses {
@@ -44,13 +60,23 @@ impl Losses {
             l1: with(self.l1, other.l1),
             edges: with(self.edges, other.edges),
             flip: with(self.flip, other.flip),
+            perceptual: with(self.perceptual, other.perceptual),
             adversarial: with(self.adversarial, other.adversarial),
             wasserstein: with(self.wasserstein, other.wasserstein),
             penalty: with(self.penalty, other.penalty),
+            half_wasserstein: with(self.half_wasserstein, other.half_wasserstein),
+            half_penalty: with(self.half_penalty, other.half_penalty),
             generator_gradient: with(self.generator_gradient, other.generator_gradient),
             critic_gradient: with(self.critic_gradient, other.critic_gradient),
             l1_image_gradient: with(self.l1_image_gradient, other.l1_image_gradient),
+            edges_image_gradient: with(self.edges_image_gradient, other.edges_image_gradient),
+            flip_image_gradient: with(self.flip_image_gradient, other.flip_image_gradient),
+            perceptual_image_gradient: with(self.perceptual_image_gradient, other.perceptual_image_gradient),
             adversarial_image_gradient: with(self.adversarial_image_gradient, other.adversarial_image_gradient),
+            half_adversarial_image_gradient: with(
+                self.half_adversarial_image_gradient,
+                other.half_adversarial_image_gradient,
+            ),
         }
     }
 }
@@ -83,6 +109,12 @@ pub enum Event {
         backend: String,
         /// Parameters of the generator.
         parameters: usize,
+        /// SHA-256 of the weights file that the run started from, hexadecimal; absent for random weights.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        init_sha256: Option<String>,
+        /// SHA-256 of the file of features that L_P compares, hexadecimal; absent where its weight is 0.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        perceptual_sha256: Option<String>,
     },
     /// Something is probably wrong with the pairs. Training begins nevertheless.
     Warned {

@@ -12,13 +12,15 @@ use rand_chacha::ChaCha8Rng;
 use super::checkpoint::{self, Progress};
 use super::error::TrainError;
 use super::folder::{begin, is_begun, lock_folder, open_metrics};
+use super::ingredients::Ingredients;
 use super::main_loop::{Draw, Run};
-use super::options::TrainOptions;
+use super::options::{Start, TrainOptions};
 use super::report::{Event, Summary};
 use super::trainer::{Rejection, Trainer};
 use super::workers::Worker;
 use crate::commit::commit;
 use crate::data::{Pair, WeightTable, crops, doubts, draw_crops, read};
+use crate::networks::MobileNet;
 
 /// Trains until the parameters converge, `max_steps` or `max_minutes` are over, or `stop` is set. `watch` sees every
 /// event that `metrics.jsonl` holds. Workers take `devices` in turn; without any, they take the backend's default device.
@@ -38,6 +40,7 @@ pub fn train<B: AutodiffBackend>(
     let begun = is_begun(options.out);
     let lock = if begun { Some(lock_folder(options.out)?) } else { None };
     let checkpoint = checkpoint_to_resume(options, begun)?;
+    let ingredients = Ingredients::read(options, &graph)?;
 
     let planes = &graph.spec().inputs;
     let mut train = read::load(options.data, &config.data.train_seeds, planes)?;
@@ -57,7 +60,7 @@ pub fn train<B: AutodiffBackend>(
         crops(&train, planes, &weights, &plans[worker.range(plans.len())])
     };
 
-    let (mut replicas, progress) = replicas::<B>(config, &graph, checkpoint.as_deref(), devices)?;
+    let (mut replicas, progress) = replicas::<B>(config, &graph, checkpoint.as_deref(), &ingredients, devices)?;
     let trainer = replicas.remove(0);
     let device = trainer.device();
     let _lock = lock.map_or_else(|| begin(options.out), Ok)?;
@@ -84,10 +87,12 @@ pub fn train<B: AutodiffBackend>(
 /// Finds the checkpoint to go on from, if there is one, and refuses a folder that does not fit `--resume`.
 fn checkpoint_to_resume(options: &TrainOptions, begun: bool) -> Result<Option<PathBuf>, TrainError> {
     let newest = checkpoint::latest(&checkpoint::folder(options.out))?;
-    match (options.resume, newest) {
-        (false, _) if !is_empty(options.out) => Err(TrainError::Exists { path: options.out.into() }),
-        (true, None) if !begun => Err(TrainError::NothingToResume { path: options.out.into() }),
-        (true, Some(checkpoint)) => {
+    match (options.start, newest) {
+        (Start::Random | Start::From(_), _) if !is_empty(options.out) => {
+            Err(TrainError::Exists { path: options.out.into() })
+        }
+        (Start::Resume, None) if !begun => Err(TrainError::NothingToResume { path: options.out.into() }),
+        (Start::Resume, Some(checkpoint)) => {
             let before = checkpoint::snapshot(&checkpoint)?.config;
             if options.config.config().continues(before.config()) {
                 Ok(Some(checkpoint))
@@ -96,29 +101,41 @@ fn checkpoint_to_resume(options: &TrainOptions, begun: bool) -> Result<Option<Pa
             }
         }
         // A run that was killed before its first checkpoint begins again.
-        (_, None) | (false, _) => Ok(None),
+        (_, None) | (Start::Random | Start::From(_), _) => Ok(None),
     }
 }
 
-/// Makes a replica of the trainer for each worker, on its device, from a checkpoint or from the config's seed.
+/// Makes a replica of the trainer for each worker, on its device, from a checkpoint, from weights, or from the config's seed.
 fn replicas<B: AutodiffBackend>(
     config: &Config,
     graph: &Graph,
     checkpoint: Option<&Path>,
+    ingredients: &Ingredients,
     devices: &[B::Device],
 ) -> Result<(Vec<Trainer<B>>, Progress), TrainError> {
-    let mut progress = Progress { commit: commit(), ..Progress::default() };
+    let Ingredients { init, perceptual } = ingredients;
+    let mut progress = Progress {
+        commit: commit(),
+        init_sha256: init.as_ref().map(|(_, sha256)| sha256.clone()),
+        perceptual_sha256: perceptual.as_ref().map(|features| features.sha256.clone()),
+        ..Progress::default()
+    };
     let mut replicas = Vec::new();
     for worker in Worker::team(config.run.workers) {
         let device = devices.iter().cycle().nth(worker.index()).cloned().unwrap_or_default();
         let mut trainer = match checkpoint {
             Some(checkpoint) => {
                 let (trainer, saved) = checkpoint::resume(checkpoint, config, graph, &device)?;
+                ingredients.check_resumed(&saved, checkpoint)?;
                 progress = saved;
                 trainer
             }
             None => Trainer::<B>::initial(config, graph, &device),
         };
+        if let Some((model, _)) = init {
+            trainer.start_from(model);
+        }
+        trainer.perceptual = perceptual.as_ref().map(|weights| MobileNet::new(weights, &device));
         trainer.worker = worker;
         replicas.push(trainer);
     }

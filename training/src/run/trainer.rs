@@ -4,8 +4,9 @@ use burn::module::{AutodiffModule, Module};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{Adam, AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::module::avg_pool2d;
 use burn::tensor::{ElementConversion, Tensor, TensorData};
-use portrait_files::config::{Config, OptimizerConfig};
+use portrait_files::config::{Config, PerceptualConfig};
 use portrait_network::{ConvWeights, Graph, Model, Provenance, WeightsError};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -15,8 +16,8 @@ use super::gradients::{gradient_norm, gradient_of, mean_gradients};
 use super::report::Losses;
 use super::workers::{Worker, WorkersError};
 use crate::data::{Batch, BatchTensors};
-use crate::losses::{adversarial_weight, edge_l1, flip_loss, gradient_penalty, weighted_l1};
-use crate::networks::{Critic, Generator};
+use crate::losses::{adversarial_weight, edge_l1, flip_loss, gradient_penalty, perceptual_loss, weighted_l1};
+use crate::networks::{Critic, Generator, MobileNet};
 
 /// Adam for one network.
 pub type NetworkAdam<M, B> = OptimizerAdaptor<Adam, M, B>;
@@ -25,12 +26,13 @@ pub type NetworkAdam<M, B> = OptimizerAdaptor<Adam, M, B>;
 pub struct Trainer<B: AutodiffBackend> {
     /// Makes the second rendered image.
     pub generator: Generator<B>,
-    /// Tells the second rendered image from the reference image.
-    pub critic: Critic<B>,
     /// Optimiser of the generator.
     pub generator_adam: NetworkAdam<Generator<B>, B>,
-    /// Optimiser of the critic.
-    pub critic_adam: NetworkAdam<Critic<B>, B>,
+    /// Tell the second rendered image from the reference image: the first as they are, the second, if there is one, at half their
+    /// width.
+    pub critics: Vec<ScaleCritic<B>>,
+    /// Sees what L_P compares; `None` where its weight is 0.
+    pub perceptual: Option<MobileNet<B>>,
     /// Moving average of the generator's weights, which is validated and exported.
     pub average: Vec<ConvWeights>,
     /// Source of every random choice.
@@ -40,6 +42,18 @@ pub struct Trainer<B: AutodiffBackend> {
     /// Place among the replicas that train together.
     pub worker: Worker,
 }
+
+/// The critic of one scale, and its optimiser.
+#[derive(Clone)]
+pub struct ScaleCritic<B: AutodiffBackend> {
+    /// Scores images.
+    pub network: Critic<B>,
+    /// Optimiser of the critic.
+    pub adam: NetworkAdam<Critic<B>, B>,
+}
+
+/// The value of a loss of the generator, and the gradient of its weighted value with respect to the second image.
+type Pull<B> = (Tensor<B, 1>, Tensor<B, 4>);
 
 /// A reason for which a step changed nothing.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -66,10 +80,23 @@ impl<B: AutodiffBackend> Trainer<B> {
     pub fn initial(config: &Config, graph: &Graph, device: &B::Device) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(config.run.seed);
         let generator = Generator::initial(graph, rng.random(), device);
-        let critic = Critic::initial(&config.critic, &mut rng, device);
-        let average = generator.weights();
-        let (generator_adam, critic_adam) = optimizers(&config.optimizer);
-        Self { generator, critic, generator_adam, critic_adam, average, rng, step: 0, worker: Worker::alone() }
+        let optimizer = &config.optimizer;
+        let adam = AdamConfig::new().with_beta_1(optimizer.beta1).with_beta_2(optimizer.beta2);
+        let adam = adam.with_epsilon(optimizer.epsilon);
+        let critics = (0..config.critic.scales).map(|_| {
+            let network = Critic::initial(&config.critic, &mut rng, device);
+            ScaleCritic { network, adam: adam.init() }
+        });
+        let critics = critics.collect();
+        let (average, generator_adam) = (generator.weights(), adam.init());
+        let (step, worker) = (0, Worker::alone());
+        Self { generator, generator_adam, critics, perceptual: None, average, rng, step, worker }
+    }
+
+    /// Starts from the weights of a network of the same layers instead of random ones.
+    pub fn start_from(&mut self, model: &Model) {
+        self.generator = Generator::from_model(model, &self.device());
+        self.average = model.convs().to_vec();
     }
 
     /// Returns the averaged weights as a network.
@@ -90,11 +117,11 @@ impl<B: AutodiffBackend> Trainer<B> {
         config: &Config,
         mut draw: impl FnMut(&mut ChaCha8Rng, &Worker) -> Batch,
     ) -> Result<Losses, Rejection> {
-        let critic_before = (self.critic.clone(), self.critic_adam.clone());
+        let critics_before = self.critics.clone();
         let result = self.try_step(config, &mut draw);
         // The generator moves last, after everything that can fail.
         if result.is_err() {
-            (self.critic, self.critic_adam) = critic_before;
+            self.critics = critics_before;
         }
         result
     }
@@ -151,7 +178,7 @@ impl<B: AutodiffBackend> Trainer<B> {
     }
 
     /// Returns the gradient of the weighted sum of the generator's losses with respect to the second image, and notes the
-    /// losses, and how strongly L1 and L_G pull.
+    /// losses, and how strongly each pulls.
     fn pull(
         &self,
         config: &Config,
@@ -163,34 +190,66 @@ impl<B: AutodiffBackend> Trainer<B> {
         // A leaf of its own: what each loss makes of the image costs no pass through the generator.
         let image = Tensor::<B, 4>::from_inner(second).require_grad();
         let (reference, importance) = (Tensor::from_inner(reference), Tensor::from_inner(importance));
-        let l1 = weighted_l1(image.clone(), reference.clone(), importance.clone());
-        let l1_pull = gradient_of(l1.clone() * config.loss.l1_weight, &image);
-        let nothing = || (l1.zeros_like().inner(), l1_pull.zeros_like());
-        let weighted = |loss: fn(_, _, _) -> Tensor<B, 1>, weight: f64| {
-            if weight == 0.0 {
-                return nothing();
-            }
-            let loss = loss(image.clone(), reference.clone(), importance.clone());
+        let pulled = |loss: Tensor<B, 1>, weight: f64| -> Pull<B::InnerBackend> {
             (loss.clone().inner(), gradient_of(loss * weight, &image))
         };
-        let (edges, edge_pull) = weighted(edge_l1, config.loss.edge_weight);
-        let (flip, flip_pull) = weighted(flip_loss, config.loss.flip_weight);
-        let weight = adversarial_weight(&config.loss, self.step);
-        let (l_g, l_g_pull) = if weight > 0.0 {
-            let l_g = self.critic.clone().no_grad().forward(image.clone()).mean().neg();
-            (l_g.clone().inner(), gradient_of(l_g * weight, &image))
-        } else {
-            nothing()
+        let compared = |loss: fn(_, _, _) -> Tensor<B, 1>, weight: f64| {
+            (weight > 0.0).then(|| pulled(loss(image.clone(), reference.clone(), importance.clone()), weight))
+        };
+        // L1 is told even where it does not count.
+        let (l1, l1_pull) =
+            pulled(weighted_l1(image.clone(), reference.clone(), importance.clone()), config.loss.l1_weight);
+        let edges = compared(edge_l1, config.loss.edge_weight);
+        let flip = compared(flip_loss, config.loss.flip_weight);
+        let features = self.perceptual.as_ref().map(|network| {
+            let PerceptualConfig { weight, layers } = &config.loss.perceptual;
+            pulled(perceptual_loss(network, layers, image.clone(), reference.clone(), importance.clone()), *weight)
+        });
+        // L_G is the mean over scales, so that its weight says how hard all critics pull together.
+        let weight = adversarial_weight(&config.loss, self.step) / self.critics.len() as f64;
+        let l_g = |scale: usize| {
+            let critic = self.critics.get(scale).filter(|_| weight > 0.0)?;
+            let score = critic.network.clone().no_grad().forward(at_scale(image.clone(), scale));
+            Some(pulled(score.mean().neg(), weight))
         };
 
-        let values = l1_pull.shape().num_elements() as f64;
-        let square = |pull: &Tensor<B::InnerBackend, 4>| pull.clone().square().sum() * values;
-        let figures = vec![l1.clone().inner(), edges, flip, l_g, square(&l1_pull), square(&l_g_pull)];
-        let [l1, edges, flip, l_g, l1_square, l_g_square] =
-            self.figures(["L1", "L_E", "L_F", "L_G", "L1's gradient", "L_G's gradient"], figures)?;
-        (losses.l1, losses.edges, losses.flip, losses.adversarial) = (l1, edges, flip, l_g);
-        (losses.l1_image_gradient, losses.adversarial_image_gradient) = (l1_square.sqrt(), l_g_square.sqrt());
-        Ok(l1_pull + edge_pull + flip_pull + l_g_pull)
+        let others = [edges, flip, features, l_g(0), l_g(1)];
+        let zero = l1.zeros_like();
+        let mut total = l1_pull.clone();
+        let (mut values, mut squares) = (vec![l1], vec![squared_strength(l1_pull)]);
+        for other in others {
+            let (value, square) = match other {
+                Some((value, gradient)) => {
+                    total = total + gradient.clone();
+                    (value, squared_strength(gradient))
+                }
+                None => (zero.clone(), zero.clone()),
+            };
+            values.push(value);
+            squares.push(square);
+        }
+        let names = ["L1", "L_E", "L_F", "L_P", "L_G", "L_G at half width"];
+        let [l1, edges, flip, features, full, half] = self.figures(names, values)?;
+        let names = [
+            "L1's gradient",
+            "L_E's gradient",
+            "L_F's gradient",
+            "L_P's gradient",
+            "L_G's gradient",
+            "the gradient of L_G at half width",
+        ];
+        let strengths = self.figures(names, squares)?.map(f64::sqrt);
+        (losses.l1, losses.edges, losses.flip, losses.perceptual) = (l1, edges, flip, features);
+        losses.adversarial = (full + half) / self.critics.len() as f64;
+        [
+            losses.l1_image_gradient,
+            losses.edges_image_gradient,
+            losses.flip_image_gradient,
+            losses.perceptual_image_gradient,
+            losses.adversarial_image_gradient,
+            losses.half_adversarial_image_gradient,
+        ] = strengths;
+        Ok(total)
     }
 
     /// Averages one number each over all workers, so that every worker accepts or rejects alike.
@@ -207,7 +266,7 @@ impl<B: AutodiffBackend> Trainer<B> {
         Ok(figures)
     }
 
-    /// Moves the critic: W and the gradient penalty on random mixtures of second and reference image.
+    /// Moves the critics: W and the gradient penalty on random mixtures of second and reference image.
     fn critic_step(
         &mut self,
         config: &Config,
@@ -221,18 +280,30 @@ impl<B: AutodiffBackend> Trainer<B> {
         let mix: Vec<f32> = (0..count).map(|_| self.rng.random()).collect();
         let mix = TensorData::new(mix[self.worker.range(count)].to_vec(), [share, 1, 1, 1]);
         let between = second.clone() + (reference.clone() - second.clone()) * Tensor::from_data(mix, &self.device());
-        let penalty = gradient_penalty(&self.critic, between, config.loss.penalty);
-        let score = |image| self.critic.forward(Tensor::from_inner(image)).mean();
-        let wasserstein = score(second) - score(reference);
-        let figures = vec![wasserstein.clone().inner(), penalty.clone().inner()];
-        [losses.wasserstein, losses.penalty] = self.figures(["W", "the gradient penalty"], figures)?;
-
-        let loss = wasserstein + penalty * config.loss.gp_weight;
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.critic);
-        let gradients = mean_gradients(&self.worker, &self.critic, gradients)?;
-        losses.critic_gradient = finite("the critic's gradient", gradient_norm(&self.critic, &gradients))?;
         let rate = config.optimizer.critic_learning_rate * config.rate_share(self.step);
-        self.critic = self.critic_adam.step(rate, self.critic.clone(), gradients);
+        let mut gradient = 0.0_f64;
+        for scale in 0..self.critics.len() {
+            let critic = &self.critics[scale].network;
+            let penalty = gradient_penalty(critic, at_scale(between.clone(), scale), config.loss.penalty);
+            let score = |image: &Tensor<B::InnerBackend, 4>| {
+                critic.forward(Tensor::from_inner(at_scale(image.clone(), scale))).mean()
+            };
+            let wasserstein = score(&second) - score(&reference);
+            let figures = vec![wasserstein.clone().inner(), penalty.clone().inner()];
+            let figures = self.figures(["W", "the gradient penalty"], figures)?;
+            if scale == 0 {
+                [losses.wasserstein, losses.penalty] = figures;
+            } else {
+                [losses.half_wasserstein, losses.half_penalty] = figures;
+            }
+            let loss = wasserstein + penalty * config.loss.gp_weight;
+            let gradients = GradientsParams::from_grads(loss.backward(), critic);
+            let gradients = mean_gradients(&self.worker, critic, gradients)?;
+            gradient = gradient.hypot(finite("the critic's gradient", gradient_norm(critic, &gradients))?);
+            let critic = &mut self.critics[scale];
+            critic.network = critic.adam.step(rate, critic.network.clone(), gradients);
+        }
+        losses.critic_gradient = gradient;
         Ok(())
     }
 
@@ -255,13 +326,15 @@ impl<B: AutodiffBackend> Trainer<B> {
     }
 }
 
-/// Makes new optimisers, the generator's and the critic's.
-#[allow(clippy::type_complexity)]
-fn optimizers<B: AutodiffBackend>(
-    config: &OptimizerConfig,
-) -> (NetworkAdam<Generator<B>, B>, NetworkAdam<Critic<B>, B>) {
-    let adam = AdamConfig::new().with_beta_1(config.beta1).with_beta_2(config.beta2).with_epsilon(config.epsilon);
-    (adam.init(), adam.init())
+/// Returns images as the critic of a scale sees them: at half their width for scale 1, each pixel the mean of four.
+fn at_scale<B: Backend>(images: Tensor<B, 4>, scale: usize) -> Tensor<B, 4> {
+    if scale == 0 { images } else { avg_pool2d(images, [2, 2], [2, 2], [0, 0], true, false) }
+}
+
+/// Returns the square of the strength with which a gradient pulls at the second image, `[1]`; [`Losses`] has its unit.
+fn squared_strength<B: Backend>(gradient: Tensor<B, 4>) -> Tensor<B, 1> {
+    let values = gradient.shape().num_elements() as f64;
+    gradient.square().sum() * values
 }
 
 /// Reads a number back from the device, 0 if there is none, and rejects NaN and infinity.

@@ -7,9 +7,12 @@ use std::sync::atomic::AtomicBool;
 
 use image::DynamicImage;
 use portrait_files::config::ConfigFile;
+use portrait_files::folder::seed_folder;
 use portrait_files::seeds::Seeds;
+use portrait_files::weights;
+use portrait_network::{Dtype, Model};
 use portrait_training::backend::{Training, devices};
-use portrait_training::{Event, Losses, Summary, TrainError, TrainOptions, toy, train};
+use portrait_training::{Event, Losses, Start, Summary, TrainError, TrainOptions, toy, train};
 
 /// The toy config that ships.
 pub const TOY_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/toy.toml");
@@ -52,9 +55,21 @@ impl Workshop {
         resume: bool,
         last: impl Fn(&Event) -> bool,
     ) -> Result<(Summary, Vec<Event>), TrainError> {
+        self.run_from(config, out, if resume { Start::Resume } else { Start::Random }, None, last)
+    }
+
+    /// Trains from a place to begin and with a file of features, and asks the run to stop after the first event for which `last` is true.
+    pub fn run_from(
+        &self,
+        config: &ConfigFile,
+        out: &str,
+        start: Start,
+        perceptual: Option<&Path>,
+        last: impl Fn(&Event) -> bool,
+    ) -> Result<(Summary, Vec<Event>), TrainError> {
         let stop = AtomicBool::new(false);
         let (data, out) = (self.data(), self.path(out));
-        let options = TrainOptions { config, data: &data, out: &out, resume, stop: &stop };
+        let options = TrainOptions { config, data: &data, out: &out, start, perceptual, stop: &stop };
         let mut events = Vec::new();
         let devices = devices(config.config().run.workers);
         let summary = train::<Training>(&options, &devices, &mut |event| {
@@ -65,6 +80,30 @@ impl Workshop {
     }
 }
 
+/// Saves a network of the toy config with random weights as `random.safetensors`.
+pub fn random_weights(workshop: &Workshop) -> PathBuf {
+    let path = workshop.path("random.safetensors");
+    let model = Model::random(toy_config(1, 1).config().graph().unwrap(), 1);
+    weights::save(&model, &path, Dtype::F32, true).unwrap();
+    path
+}
+
+/// Writes `scene.json` of a toy pair: its source and light, and a camera that sees 0.3 m of a head at the eyes' height.
+pub fn write_scene(data: &Path, seed: u64, source: &str, light_kind: &str) {
+    let scene = serde_json::json!({
+        "source": source,
+        "light_kind": light_kind,
+        "identity_parameters": { "melanin": 0.3 },
+        "camera": {
+            "position": [0.0, 0.0, 1.0],
+            "rotation_xyzw": [0.0, 0.0, 0.0, 1.0],
+            "fov_y_rad": 2.0 * 0.15_f64.atan(),
+        },
+        "face": { "center": [0.0, 0.0, 0.0], "half_extents": [0.1, 0.115, 0.1] },
+    });
+    std::fs::write(seed_folder(data, seed).join("scene.json"), scene.to_string()).unwrap();
+}
+
 /// Picks the losses of every logged step.
 pub fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
     let steps = events.iter().filter_map(|event| match event {
@@ -72,6 +111,20 @@ pub fn step_losses(events: &[Event]) -> Vec<(u64, Losses)> {
         _ => None,
     });
     steps.collect()
+}
+
+/// Lists the losses of a run with one critic, for comparisons.
+pub fn each(losses: &Losses) -> [f64; 8] {
+    [
+        losses.l1,
+        losses.adversarial,
+        losses.wasserstein,
+        losses.penalty,
+        losses.generator_gradient,
+        losses.critic_gradient,
+        losses.l1_image_gradient,
+        losses.adversarial_image_gradient,
+    ]
 }
 
 /// Makes the toy config with `max_steps` and checkpoints every `checkpoint_every` steps.
@@ -90,6 +143,13 @@ pub fn toy_config_with(max_steps: u64, checkpoint_every: u64, changes: &[(&str, 
         text = text.replace(&line, &format!("{entry}{value}"));
     }
     ConfigFile::parse(text, TOY_CONFIG.as_ref()).unwrap()
+}
+
+/// Adds a line to a section of a config, such as `scales = 2` to `critic`.
+pub fn with_line(config: &ConfigFile, section: &str, line: &str) -> ConfigFile {
+    let (head, line) = (format!("[{section}]\n"), format!("{line}\n"));
+    assert!(config.text().contains(&head));
+    ConfigFile::parse(config.text().replace(&head, &(head.clone() + &line)), TOY_CONFIG.as_ref()).unwrap()
 }
 
 /// Reads the log's step lines, without what a clock says.

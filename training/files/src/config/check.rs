@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use portrait_network::SpecError;
 use thiserror::Error;
 
-use super::{Config, FLIP_RADIUS_PX, MAX_CONFIG_BYTES};
+use super::{Config, FLIP_RADIUS_PX, MAX_CONFIG_BYTES, PERCEPTUAL_LAYERS};
 use crate::seeds::FIRST_EVALUATION_SEED;
 
 /// An error of reading or checking a config.
@@ -86,7 +86,9 @@ impl Config {
             many => format!("{} widths", many.len()),
         };
         // More than 6 are refused below.
-        let min_crop = 4 << self.critic.channels.len().min(6);
+        let min_crop = (4 << self.critic.channels.len().min(6)) * self.critic.scales.clamp(1, 2);
+        let layers = &loss.perceptual.layers;
+        let ascending = layers.is_sorted_by(|a, b| a < b);
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let not_negative = |value: f64| value.is_finite() && value >= 0.0;
         let fraction = |value: f64| (0.0..1.0).contains(&value);
@@ -95,8 +97,9 @@ impl Config {
         let checks = [
             ("critic.channels", "1 to 6 widths of 1 to 1024", (1..=6).contains(&self.critic.channels.len())
                 && self.critic.channels.iter().all(|width| (1..=1024).contains(width)), widths),
+            ("critic.scales", "1 or 2", (1..=2).contains(&self.critic.scales), self.critic.scales.to_string()),
             ("critic.steps", "1 to 10", (1..=10).contains(&self.critic.steps), self.critic.steps.to_string()),
-            ("data.crop_px", "at least 4 · 2^(number of critic channels), at most 4096",
+            ("data.crop_px", "at least 4 · 2^(number of critic channels), twice that with two critic scales, at most 4096",
                 (min_crop..=4096).contains(&data.crop_px), data.crop_px.to_string()),
             ("data.batch", "1 to 1024", (1..=1024).contains(&data.batch), data.batch.to_string()),
             ("data.gain_jitter", "0 up to below 1", fraction(data.gain_jitter.into()), data.gain_jitter.to_string()),
@@ -109,6 +112,9 @@ impl Config {
             ("data.crop_px", "more than twice ꟻLIP's blur, 20, with `loss.flip_weight`",
                 loss.flip_weight == 0.0 || data.crop_px > 2 * FLIP_RADIUS_PX, data.crop_px.to_string()),
             ("loss.flip_weight", "a number from 0", not_negative(loss.flip_weight), loss.flip_weight.to_string()),
+            ("loss.perceptual.weight", "a number from 0", not_negative(loss.perceptual.weight), loss.perceptual.weight.to_string()),
+            ("loss.perceptual.layers", "layers from 0 to 17 in ascending order, at least one",
+                ascending && layers.last().is_some_and(|&last| last < PERCEPTUAL_LAYERS), format!("{:?}", &layers[..layers.len().min(20)])),
             ("loss.adv_weight", "a number from 0", not_negative(loss.adv_weight), loss.adv_weight.to_string()),
             ("loss.gp_weight", "a number from 0", not_negative(loss.gp_weight), loss.gp_weight.to_string()),
             ("loss.importance", "numbers from 0, `skin` above 0",
