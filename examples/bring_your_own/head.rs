@@ -7,6 +7,9 @@ use bevy::mesh::VertexAttributeValues;
 use bevy::mesh::skinning::{SkinnedMesh, SkinnedMeshInverseBindposes};
 use bevy::prelude::*;
 
+/// The joints that move a vertex, each with its weight.
+type Influences = [(Entity, f32); 4];
+
 /// Heights at which a model's outline is measured.
 const SLICES: usize = 96;
 /// Ratio of the shoulders' width to the head's from which on they are shoulders.
@@ -118,12 +121,7 @@ impl Shapes<'_, '_> {
         Some(Shape { vertices, triangles, influences })
     }
 
-    fn skinned(
-        &self,
-        mesh: &Mesh,
-        skin: &SkinnedMesh,
-        positions: &[Vec3],
-    ) -> Option<(Vec<Vec3>, Vec<[(Entity, f32); 4]>)> {
+    fn skinned(&self, mesh: &Mesh, skin: &SkinnedMesh, positions: &[Vec3]) -> Option<(Vec<Vec3>, Vec<Influences>)> {
         let (Ok(VertexAttributeValues::Uint16x4(joints)), Ok(VertexAttributeValues::Float32x4(weights))) =
             (mesh.try_attribute(Mesh::ATTRIBUTE_JOINT_INDEX), mesh.try_attribute(Mesh::ATTRIBUTE_JOINT_WEIGHT))
         else {

@@ -16,11 +16,14 @@ const PATIENCE: u32 = 3;
 #[derive(Default)]
 pub(crate) struct Boundless(EntityHashMap<u32>);
 
+/// Bevy computes no bounds for such a mesh.
+type IsUnmeasured = Or<(With<NoFrustumCulling>, With<NoAutoAabb>)>;
+
 /// What there is to say about an entity without bounds.
 #[derive(SystemParam)]
 pub(crate) struct Reasons<'w, 's> {
     names: Query<'w, 's, &'static Name>,
-    unmeasured: Query<'w, 's, (), (With<Mesh3d>, Or<(With<NoFrustumCulling>, With<NoAutoAabb>)>)>,
+    unmeasured: Query<'w, 's, (), (With<Mesh3d>, IsUnmeasured)>,
 }
 
 impl Boundless {

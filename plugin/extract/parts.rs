@@ -159,8 +159,7 @@ impl Parts<'_, '_> {
             let own = joints.filter(|(_, joint)| family.contains(*joint)).map(|(index, _)| index).collect();
             part.boxes = boxes(own);
             if !part.boxes.is_empty() {
-                part.carried =
-                    skin.joints.iter().position(|joint| *joint == marked).and_then(|joint| world_from_mesh(joint));
+                part.carried = skin.joints.iter().position(|joint| *joint == marked).and_then(world_from_mesh);
             } else if family.contains(&entity) {
                 part.boxes = boxes((0..skin.joints.len()).collect());
             }
