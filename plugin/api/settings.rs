@@ -19,8 +19,9 @@ use crate::api::status::PortraitStatus;
 /// counts as the default; as a `strength` it counts as 0.
 ///
 /// Weights that read normals or depth bring prepasses to the camera while it is enhanced, for which Bevy compiles the scene's materials
-/// once more; the effect begins when it has. No other part of the frame sees these prepasses, so that nothing outside of a face's region
-/// changes by them. Prepasses that the camera has of its own are used as they are.
+/// once more; unless `RenderPlugin::synchronous_pipeline_compilation` is set, Bevy does not draw them meanwhile. A camera whose effect is
+/// switched on in the middle of a game shows no gap if it has `NormalPrepass` and `DepthPrepass` from the start. Prepasses can change the
+/// picture outside of a face (see `docs/compatibility.md`).
 ///
 /// A change is weighed by the alpha of the pixel: on a transparent target, what is transparent stays as it is. A camera that draws over a
 /// picture which was enhanced before, its own of the last frame or another camera's, enhances only what it draws itself.

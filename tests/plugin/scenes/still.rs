@@ -57,11 +57,12 @@ fn the_status_never_claims_an_effect_that_is_not_drawn() {
 
     // From one frame to the next, the status of a frame is that of the picture before it.
     let usages = CameraMainTextureUsages::default();
-    let settings = PortraitRealism { enabled: false, ..default() };
-    app.world_mut().entity_mut(camera).insert((usages, settings));
+    // Weights that read no prepass: nothing but the effect changes the picture.
+    let settings = PortraitRealism { model: PortraitModel::FAST, ..default() };
+    app.world_mut().entity_mut(camera).insert((usages, PortraitRealism { enabled: false, ..settings.clone() }));
     settle(&mut app);
     let first = frame(&mut app, &target);
-    app.world_mut().entity_mut(camera).insert(PortraitRealism::default());
+    app.world_mut().entity_mut(camera).insert(settings);
     let mut was_enhanced = false;
     for step in 0..200 {
         app.update();
