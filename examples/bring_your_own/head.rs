@@ -14,6 +14,8 @@ type Influences = [(Entity, f32); 4];
 const SLICES: usize = 96;
 /// Ratio of the shoulders' width to the head's from which on they are shoulders.
 const SHOULDERS: f32 = 1.4;
+/// Ratio of a slice's width to the head's below which the head has ended in a neck.
+const NECK: f32 = 0.9;
 /// Minimum depth of a head, as a share of the model's: horns and tufts are thinner.
 const MIN_DEPTH: f32 = 0.3;
 /// Minimum height of head and neck, as a share of the head's width.
@@ -185,8 +187,8 @@ fn is_head(name: &str) -> bool {
 /// What a plane at some height cuts of a model, seen from above: the minimum and the maximum of x and z.
 type Slice = Option<[Vec2; 2]>;
 
-/// Returns the box of what is above the neck: the narrowest place between the head's widest and the shoulders. `None` where there are no
-/// shoulders.
+/// Returns the box of what is above the chin, over the narrowest place between the head's widest and the shoulders. `None` where there are
+/// no shoulders.
 fn above_the_neck(edges: impl Iterator<Item = [Vec3; 2]>, [min, max]: Corners) -> Option<Corners> {
     let step = (max.y - min.y) / SLICES as f32;
     let height = |slice: usize| max.y - (slice as f32 + 0.5) * step;
@@ -206,7 +208,7 @@ fn above_the_neck(edges: impl Iterator<Item = [Vec3; 2]>, [min, max]: Corners) -
     }
     let size = |slice: Slice| slice.map_or(Vec2::ZERO, |[least, most]| most - least);
     let deepest = slices.iter().map(|slice| size(*slice).y).fold(0.0, f32::max);
-    let (mut widest, mut depth) = (0, 0.0_f32);
+    let (mut widest, mut depth, mut is_below_head) = (0, 0.0_f32, false);
     let shoulders = (0..SLICES).find(|&slice| {
         let (own, head) = (size(slices[slice]), size(slices[widest]).x);
         let is_head = depth >= MIN_DEPTH * deepest && slice as f32 * step >= MIN_HEIGHT * head;
@@ -214,17 +216,22 @@ fn above_the_neck(edges: impl Iterator<Item = [Vec3; 2]>, [min, max]: Corners) -
             return true;
         }
         depth = depth.max(own.y);
-        if own.x > head {
-            widest = slice;
+        // Shoulders that begin below a neck widen from slice to slice, and are no wider head.
+        if own.x > head && !(is_below_head && is_head) {
+            (widest, is_below_head) = (slice, false);
+        } else if own.x < NECK * head {
+            is_below_head = true;
         }
         false
     })?;
     let width = |slice: &usize| size(slices[*slice]).x;
     let neck = (widest..shoulders).min_by(|a, b| width(a).total_cmp(&width(b)))?;
-    let cuts = slices[..=neck].iter().flatten();
+    // The chin is where the width lies half-way between the head's and the neck's.
+    let chin = (widest..=neck).find(|slice| width(slice) <= (width(&widest) + width(&neck)) / 2.0)?;
+    let cuts = slices[..=chin].iter().flatten();
     let [least, most] = cuts
         .fold([Vec2::INFINITY, Vec2::NEG_INFINITY], |[least, most], [low, high]| [least.min(*low), most.max(*high)]);
-    Some([Vec3::new(least.x, height(neck), least.y), Vec3::new(most.x, max.y, most.y)])
+    Some([Vec3::new(least.x, height(chin), least.y), Vec3::new(most.x, max.y, most.y)])
 }
 
 /// Returns the box around points, if there are any.
