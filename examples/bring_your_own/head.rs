@@ -184,7 +184,7 @@ fn is_head(name: &str) -> bool {
     words.iter().rfind(|word| word.len() > 1).is_some_and(|word| word == "head")
 }
 
-/// What a plane at some height cuts of a model, seen from above: the minimum and the maximum of x and z.
+/// The outline in which a plane at some height cuts a model, seen from above: the minimum and the maximum of x and z.
 type Slice = Option<[Vec2; 2]>;
 
 /// Returns the box of what is above the chin, over the narrowest place between the head's widest and the shoulders. `None` where there are

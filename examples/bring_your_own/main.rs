@@ -93,10 +93,10 @@ struct Model;
 
 /// The face that was found.
 struct Found {
-    /// What it is, for people.
+    /// Its description, for people.
     what: String,
     corners: Corners,
-    /// What has to be marked: nothing where the plugin has marked it, a bone, or the whole model with the face's box.
+    /// The entity that has to be marked: none where the plugin has marked it, a bone, or the whole model with the face's box.
     mark: Option<Mark>,
 }
 

@@ -1,4 +1,4 @@
-//! What a glTF file holds that Bevy cannot read, and the way out.
+//! Finds the parts of a glTF file that Bevy cannot read, and names the way out.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -13,7 +13,7 @@ const TOOL: &str = "npx @gltf-transform/cli";
 
 /// Something that Bevy 0.19 cannot read.
 struct Obstacle {
-    /// What it is called.
+    /// Its name.
     name: &'static str,
     /// Extensions that bring it.
     extensions: &'static [&'static str],

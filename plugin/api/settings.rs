@@ -153,7 +153,7 @@ pub enum PortraitMaskSpace {
 /// Surfaces that are nearer to the camera than a face's box by a fifth of the face's radius are left alone even without it, on cameras with
 /// a `DepthPrepass`.
 ///
-/// What never has bounds, such as particles, is warned about once.
+/// The log warns once of an entity that never has bounds, such as particles.
 #[derive(Component, Reflect, Clone, Copy, Debug, Default, PartialEq)]
 #[reflect(Component, Default, Debug, Clone, PartialEq)]
 pub struct PortraitExclude {

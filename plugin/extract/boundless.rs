@@ -19,7 +19,7 @@ pub(crate) struct Boundless(EntityHashMap<u32>);
 /// Bevy computes no bounds for such a mesh.
 type IsUnmeasured = Or<(With<NoFrustumCulling>, With<NoAutoAabb>)>;
 
-/// What there is to say about an entity without bounds.
+/// The queries that tell why an entity has no bounds.
 #[derive(SystemParam)]
 pub(crate) struct Reasons<'w, 's> {
     names: Query<'w, 's, &'static Name>,

@@ -22,7 +22,7 @@ pub(crate) enum Vertices {
     MovedBy(Vec<usize>),
 }
 
-/// What one morph target does to a box of vertices.
+/// The effect of one morph target on a box of vertices.
 #[derive(Clone, Copy, Debug)]
 struct Reach {
     /// Distance by which the target, alone and in full, moves the box's corners.
@@ -38,7 +38,7 @@ pub(crate) struct VertexBox {
     pub joint: Option<usize>,
     /// The box without morph targets.
     rest: Corners,
-    /// What each target does, with weights above 0 and with weights below 0.
+    /// The effect of each target, with weights above 0 and with weights below 0.
     targets: Vec<[Reach; 2]>,
 }
 

@@ -78,7 +78,7 @@ impl Part {
     }
 }
 
-/// What is marked, and what belongs to it.
+/// A marked entity, with the entities that belong to it.
 pub(crate) struct Marked {
     /// The entity and its descendants.
     pub family: EntityIndexSet,

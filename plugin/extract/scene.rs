@@ -1,4 +1,4 @@
-//! What extraction reads of the main world.
+//! The parts of the main world that extraction reads.
 
 use bevy::ecs::system::SystemParam;
 

@@ -1,4 +1,4 @@
-//! What a camera draws of an entity: Bevy's own answer, by render layers, visibility and culling.
+//! Tells how much a camera draws of an entity: Bevy's own answer, by render layers, visibility and culling.
 
 use bevy::camera::Camera;
 use bevy::camera::visibility::{
@@ -31,7 +31,7 @@ pub(crate) enum Sight {
     Drawn,
 }
 
-/// What decides whether an entity is drawn.
+/// The components that decide whether an entity is drawn.
 #[derive(QueryData)]
 pub(crate) struct Seen {
     visibility: Option<&'static InheritedVisibility>,

@@ -32,9 +32,9 @@ pub enum Kernel {
         kernel: u32,
         /// Distance of the output's pixels in the input: 1 or 2.
         stride: u32,
-        /// Whether channels become pixels (pixel shuffle) before they are stored.
+        /// True if channels become pixels (pixel shuffle) before they are stored.
         shuffles: bool,
-        /// Whether a second tensor is added before the result is stored.
+        /// True if a second tensor is added before the result is stored.
         adds: bool,
         /// Tiles of eight output channels that one invocation makes, or with matrices a workgroup.
         tiles: u32,

@@ -29,7 +29,7 @@ pub(crate) struct Workbench {
     pub pipelines: PortraitPipelines,
     pub pipeline_cache: PortraitPipelineCache,
     adapter: RenderAdapter,
-    /// Whether the device has reported an error since [`Workbench::take_failure`] asked last.
+    /// True if the device has reported an error since [`Workbench::take_failure`] asked last.
     failed: Arc<AtomicBool>,
 }
 

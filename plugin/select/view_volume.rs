@@ -1,4 +1,4 @@
-//! What of a box a camera can see, if the box were solid: whether a side that faces the camera lies in the view volume. Pure.
+//! Tells whether a camera could see a box, were it solid: whether a side that faces the camera lies in the view volume. Pure.
 
 use bevy::math::{Mat4, Vec3, Vec4, Vec4Swizzles};
 

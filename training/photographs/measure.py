@@ -29,7 +29,7 @@ class Features:
 
 
 def measure(cases, folder, finder, networks):
-    """What the report has of photographs:
+    """The report's entry of photographs:
 
     {"pairs": number of cases that were compared,
      "undetected", "turned_or_cut": numbers of those that show no face, and one that is turned aside or cut off,

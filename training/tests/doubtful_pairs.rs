@@ -1,4 +1,4 @@
-//! What is probably wrong with pairs is told before the first step, with the numbers, and the run goes on.
+//! Pairs that are probably wrong are told before the first step, with the numbers, and the run goes on.
 #![allow(clippy::unwrap_used)]
 
 mod common;

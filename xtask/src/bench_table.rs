@@ -10,7 +10,7 @@ const TIERS: [(&str, u32); 3] = [("Low", 128), ("Medium", 256), ("High", 512)];
 /// The row of a device's multiply-add peak.
 const PEAK: &str = "multiply-adds alone (peak)";
 
-/// What the benchmark has written, as far as the table needs it.
+/// The file that the benchmark has written, as far as the table needs it.
 #[derive(Deserialize)]
 struct Report {
     device: String,

@@ -1,4 +1,4 @@
-//! What a file is in truth that has the name of another kind: for messages only.
+//! Names the true kind of a file that has the name of another kind, for messages only.
 
 /// The first bytes of files that lie where a PNG or a JSON was expected, and words for them. `image` knows pictures.
 const KINDS: [(&[u8], &str); 7] = [

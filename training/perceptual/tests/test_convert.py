@@ -1,4 +1,4 @@
-"""What becomes of a file's tensors. The package with the real file is not needed."""
+"""Tensors of a file come out as they went in, or the file is refused. The package with the real file is not needed."""
 
 import hashlib
 import json

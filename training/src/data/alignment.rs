@@ -1,4 +1,4 @@
-//! Whether two images show the same thing in the same place: by correlation of their details, mirrored, turned and shifted.
+//! Tells whether two images show the same thing in the same place, by correlation of their details, mirrored, turned and shifted.
 //!
 //! Details are what a band-pass of box filters leaves: light and tone differ between first and reference image, edges do not.
 //! The search goes from coarse to fine over a pyramid, so that an image of 256 pixels takes some ten milliseconds of one core.

@@ -5,11 +5,11 @@ const SHOWN: usize = 6;
 
 /// Something that is probably wrong with some pairs.
 pub struct Doubt<'a> {
-    /// What is so, as the beginning of a sentence that ends with the number of pairs.
+    /// The finding, as the beginning of a sentence that ends with the number of pairs.
     pub what: &'a str,
     /// The pairs in which it is so, each with its figures.
     pub each: Vec<String>,
-    /// What to do about it, as a sentence without its full stop.
+    /// The advice, as a sentence without its full stop.
     pub mend: &'a str,
 }
 

@@ -1,4 +1,4 @@
-//! Whether one image of a pair is written in another way than the other: channels in another order, or light without sRGB's curve.
+//! Tells whether one image of a pair is written in another way than the other: channels in another order, or light without sRGB's curve.
 
 use rayon::prelude::*;
 

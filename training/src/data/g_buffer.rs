@@ -1,4 +1,4 @@
-//! Whether normals and depths have the directions that the network expects: tools differ in the sign of each axis, and a head
+//! Tells whether normals and depths have the directions that the network expects: tools differ in the sign of each axis, and a head
 //! bulges towards the camera.
 
 use super::doubt::Doubt;

@@ -34,7 +34,7 @@ pub enum Tone {
     Dark,
 }
 
-/// What `scene.json` says of a pair beside its geometry. All of it may be missing.
+/// The entries of `scene.json` beside a pair's geometry. All of it may be missing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// Who made the head.

@@ -26,7 +26,7 @@ pub enum Place {
     Features,
 }
 
-/// What is wrong with a part of the second image, beside the reference.
+/// A fault of a part of the second image, beside the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {

@@ -1,4 +1,4 @@
-//! What a run starts with besides its config and its pairs: weights of another run, and the features that L_P compares.
+//! The files that a run starts with besides its config and its pairs: weights of another run, and the features that L_P compares.
 
 use std::path::Path;
 

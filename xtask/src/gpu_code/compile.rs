@@ -21,7 +21,7 @@ pub struct Compiler {
     instance: Instance,
     device: Device,
     executables: khr::pipeline_executable_properties::Device,
-    /// Whether the GPU multiplies matrices.
+    /// True if the GPU multiplies matrices.
     pub has_matrices: bool,
 }
 

@@ -16,7 +16,7 @@ pub struct Kernel {
     pub file: String,
     /// Bindings by number.
     pub bindings: Vec<(u32, Binding)>,
-    /// Whether it multiplies matrices.
+    /// True if it multiplies matrices.
     pub matrices: bool,
     /// Layers that run it.
     pub layers: Vec<Layer>,
@@ -50,7 +50,7 @@ pub struct Layer {
     pub outer_turns: f64,
 }
 
-/// What a driver made of a kernel.
+/// The code that a driver made of a kernel, with its figures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compiled {
     /// Lanes of a wave.

@@ -31,7 +31,7 @@ struct Answers {
     answers: BTreeMap<usize, Answer>,
 }
 
-/// What a judge says of a pair. Each question may be left open.
+/// A judge's answers to a pair. Each question may be left open.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answer {

@@ -47,7 +47,7 @@ pub enum BlindError {
     Report {
         /// Path of the report.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// The fault, and the way out.
         what: String,
     },
     /// A file cannot be written.
