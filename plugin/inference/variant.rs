@@ -213,7 +213,7 @@ impl KernelVariant {
         if self.matrices.is_some() { 10 << 10 } else { 0 }
     }
 
-    /// Number of the `out_tiles` tiles of a convolution's output channels that one invocation makes, or with matrices a workgroup: each further
+    /// Number of a convolution's `out_tiles` tiles of channels that one invocation makes, or with matrices a workgroup: each further
     /// one reads no pixels again, but makes the kernel longer to compile. On a GPU its sums would find no registers. With matrices the last
     /// workgroup may have more than are left, elsewhere the number is a divisor.
     pub fn tiles(self, kernel: u32, out_tiles: u32) -> u32 {
