@@ -185,55 +185,9 @@ fn bounds(said: &Value) -> Option<Aabb> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
-    use bevy::log::tracing_subscriber::fmt;
-    use bevy::log::tracing_subscriber::util::SubscriberInitExt;
     use serde_json::json;
 
     use super::*;
-
-    /// Collects what is logged on this thread.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(text)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_root_without_faces_is_warned_about_once_with_the_names_there_are() {
-        let log = Log::default();
-        let writer = log.clone();
-        let _listening = fmt().with_writer(move || writer.clone()).with_ansi(false).set_default();
-        let mut world = World::new();
-        world.init_resource::<AppTypeRegistry>();
-        let root = world.spawn((Name::new("hero"), MarkPortraitFaces::named(["head", "face*"]))).id();
-        let mark = |world: &mut World| world.run_system_cached(mark_faces).unwrap();
-        let said = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        mark(&mut world);
-        assert_eq!(said(), "", "the scene is still being loaded");
-        world.spawn((ChildOf(root), Name::new("Torso"), children![Name::new("Head"), Name::new("Arm")]));
-        mark(&mut world);
-        let warning = said();
-        for part in ["hero", "head or face*", "portrait_face", "Arm, Head, Torso"] {
-            assert!(warning.contains(part), "{part} is not in {warning}");
-        }
-        mark(&mut world);
-        world.spawn((ChildOf(root), Name::new("Leg")));
-        mark(&mut world);
-        assert_eq!(said(), warning, "once");
-        let head = world.spawn((ChildOf(root), Name::new("face_of_hero"))).id();
-        mark(&mut world);
-        assert!(world.entity(head).contains::<PortraitFace>(), "what comes later is still marked");
-    }
 
     #[test]
     fn the_outermost_match_is_marked_and_only_as_it_appears() {

@@ -1,11 +1,6 @@
 //! Loss of the graphics device, as when a driver was updated or crashed, or a laptop woke up.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use bevy::light::cluster::GlobalClusterSettings;
-use bevy::log::tracing_subscriber::fmt;
-use bevy::log::tracing_subscriber::util::SubscriberInitExt;
 use bevy::prelude::*;
 use bevy::render::error_handler::{ErrorType, RenderError, RenderErrorHandler, RenderErrorPolicy};
 use bevy::render::render_resource::{PollType, WgpuFeatures};
@@ -21,8 +16,10 @@ use crate::common::{
     without_materials,
 };
 use crate::frame::assert_close;
+use crate::log::Log;
 use crate::setups::twins::brighter;
 use crate::stage::{LDR, SIZE, Stage, model};
+use crate::steady::runs_alone;
 
 /// Makes an app whose renderer handles errors with `handler`.
 fn app(handler: RenderErrorHandler) -> App {
@@ -108,25 +105,12 @@ fn on_a_lesser_device_the_effect_comes_back_with_kernels_that_run_there() {
     assert_close(&second, &again, 2);
 }
 
-/// Text that is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").write(text)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn on_a_device_that_cannot_run_it_the_effect_stays_off_with_one_message() {
-    let log = Log::default();
-    let writer = log.clone();
-    let _listening = fmt().with_writer(move || writer.clone()).with_ansi(false).set_default();
+    if !runs_alone("lost_device::on_a_device_that_cannot_run_it_the_effect_stays_off_with_one_message") {
+        return;
+    }
+    let log = Log::listen();
     // Bevy's own materials need as much as the effect does, so the materials are left out.
     let plugins = without_materials(WgpuSettings::default());
     let mut app = headless_of(plugins, |app| {
@@ -154,10 +138,8 @@ fn on_a_device_that_cannot_run_it_the_effect_stays_off_with_one_message() {
     assert!(matches!(reason, Some(PortraitUnsupported::Limit { .. })), "{reason:?}");
     assert_eq!(app.world().get::<PortraitStatus>(camera), Some(&PortraitStatus::default()));
     assert_eq!(render_world(&app).resource::<PortraitGpuState>().allocated_bytes(), 0);
-    let said = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
-    let ours: Vec<_> = said.lines().filter(|line| line.contains("portrait realism")).collect();
-    assert_eq!(ours.len(), 1, "{said}");
-    assert!(ours[0].contains("the frame stays as it is"), "{ours:?}");
+    let said = log.about("portrait realism");
+    assert!(said.len() == 1 && said[0].contains("the frame stays as it is"), "{said:#?}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod history;
 mod idle;
 mod kernel_trial;
 mod kernels;
+mod log;
 mod lost_device;
 mod marking;
 mod measured;
@@ -33,7 +34,6 @@ mod stage;
 mod steady;
 mod support;
 mod survival;
-
 mod turning;
 mod weights;
 

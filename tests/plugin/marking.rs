@@ -6,7 +6,9 @@ use bevy_portrait_realism::prelude::*;
 use serde_json::json;
 
 use crate::common::{headless, update_until};
+use crate::log::Log;
 use crate::scene::{bust, load, named, write};
+use crate::steady::runs_alone;
 
 /// Returns an app that has loaded the bust, changed by `extras` of its nodes, with `marker` on the bust's root.
 fn loaded(extras: &[(usize, serde_json::Value)], marker: MarkPortraitFaces) -> (App, Entity, tempfile::TempDir) {
@@ -69,4 +71,28 @@ fn faces_that_are_there_are_kept_and_a_scene_that_loads_again_is_marked_again() 
     app.world_mut().entity_mut(root).insert(scene);
     update_until(&mut app, "the scene again", |app| app.world().get::<Children>(root).is_some());
     assert_eq!(marked(&mut app), ["Head", "Mouth"]);
+}
+
+#[test]
+fn a_root_without_faces_is_warned_about_once_with_the_names_there_are() {
+    if !runs_alone("marking::a_root_without_faces_is_warned_about_once_with_the_names_there_are") {
+        return;
+    }
+    let log = Log::listen();
+    let mut app = headless("assets", true);
+    let root = app.world_mut().spawn((Name::new("hero"), MarkPortraitFaces::named(["head", "face*"]))).id();
+    app.update();
+    assert_eq!(log.about("hero"), [""; 0], "the scene is still being loaded");
+    app.world_mut().spawn((ChildOf(root), Name::new("Torso"), children![Name::new("Head"), Name::new("Arm")]));
+    app.update();
+    let said = log.about("hero");
+    let expected = ["WARN", "head or face*", "portrait_face", "Arm, Head, Torso"];
+    assert!(said.len() == 1 && expected.iter().all(|part| said[0].contains(part)), "{said:#?}");
+    app.update();
+    app.world_mut().spawn((ChildOf(root), Name::new("Leg")));
+    app.update();
+    assert_eq!(log.about("hero"), [""; 0], "once");
+    let head = app.world_mut().spawn((ChildOf(root), Name::new("face_of_hero"))).id();
+    app.update();
+    assert!(app.world().entity(head).contains::<PortraitFace>(), "what comes later is still marked");
 }

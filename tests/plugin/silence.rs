@@ -1,52 +1,22 @@
 //! Faces and exclusions that never get bounds are warned about once.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use bevy::camera::primitives::Aabb;
 use bevy::camera::visibility::NoFrustumCulling;
-use bevy::log::tracing_subscriber::fmt;
 use bevy::mesh::skinning::{SkinnedMesh, SkinnedMeshInverseBindposes};
 use bevy::prelude::*;
 use bevy_portrait_realism::prelude::*;
 
 use crate::common::{headless, settle, spawn_camera, target};
+use crate::log::Log;
 use crate::stage::{LDR, SIZE};
 use crate::steady::runs_alone;
 
-/// Collects what is logged in this process.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("nobody panics with the log").write(text)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// Returns the lines about something, and forgets everything.
-    fn about(&self, name: &str) -> Vec<String> {
-        let mut text = self.0.lock().expect("nobody panics with the log");
-        let lines = String::from_utf8_lossy(&text).lines().filter(|line| line.contains(name)).map(Into::into).collect();
-        text.clear();
-        lines
-    }
-}
-
 #[test]
 fn what_never_gets_bounds_is_warned_about_once_by_name_with_what_to_do() {
-    // Systems log from any thread, so that the log is the whole process's.
     if !runs_alone("silence::what_never_gets_bounds_is_warned_about_once_by_name_with_what_to_do") {
         return;
     }
-    let log = Log::default();
-    let writer = log.clone();
-    fmt().with_writer(move || writer.clone()).with_ansi(false).init();
+    let log = Log::listen();
     let mut app = headless("assets", true);
     let target = target(&mut app, SIZE, LDR);
     let camera = spawn_camera(&mut app, &target, Msaa::Off);
