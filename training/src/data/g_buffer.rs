@@ -1,5 +1,5 @@
-//! Tells whether normals and depths have the directions that the network expects: tools differ in the sign of each axis, and a head
-//! bulges towards the camera.
+//! Tells whether normals and depths have the directions that the network expects: tools differ in the sign of each axis, but a surface
+//! looks to where it falls away, and a head bulges towards the camera.
 
 use super::doubt::Doubt;
 use super::pair::Pair;
@@ -8,8 +8,15 @@ use super::pair::Pair;
 const ZERO: f32 = 32_767.5;
 /// Half of the range of values that mean zero.
 const ZERO_TOLERANCE: u16 = 300;
-/// Correlation below which an axis points the other way: a head has about 0.7, and minus as much when it is turned.
-const OPPOSITE: f64 = -0.3;
+/// Correlation with a head's bulge below which depths point the other way: right ones have -0.14 to 0.78 in 26 pairs of own and game heads,
+/// and minus as much when they are inverted.
+const INVERTED: f64 = -0.3;
+/// Agreement with the depths below which an axis of the normals points the other way: right ones have 0.48 to 1 in those 26 pairs, and minus
+/// as much when they are mirrored.
+const CONTRADICTED: f64 = -0.25;
+/// Correlation with a head's bulge below which an axis of the normals points the other way, where there are no depths. Right ones have as
+/// little as -0.39: a face that looks up, or a neck, does not bulge.
+const HOLLOW: f64 = -0.5;
 /// Minimum number of pixels that are drawn.
 const ENOUGH_PIXELS: usize = 64;
 
@@ -26,30 +33,85 @@ pub fn drawn_by_depth(pair: &Pair) -> Vec<bool> {
 
 /// Returns what may be wrong with normals and depths.
 pub fn doubts(pairs: &[&Pair]) -> Vec<Doubt<'static>> {
-    let axes = [
-        ("normals look mirrored in x (red)", "Export view-space normals with +X to the right: invert red"),
-        (
+    let doubt = |what, mend| Doubt { what, each: Vec::new(), mend };
+    let mut axes = [
+        doubt("normals look mirrored in x (red)", "Export view-space normals with +X to the right: invert red"),
+        doubt(
             "normals look mirrored in y (green)",
             "Export view-space normals with +Y up, as OpenGL has them: invert green",
         ),
     ];
-    let mut found = Vec::new();
-    for (axis, (what, mend)) in axes.into_iter().enumerate() {
-        let each = pairs.iter().filter_map(|pair| told(pair, bulge_of_normals(pair, axis)));
-        found.push(Doubt { what, each: each.collect(), mend });
+    let mut away = doubt(
+        "normals look away from the camera (blue)",
+        "Export view-space normals with +Z to the camera: invert blue",
+    );
+    let mut deep = doubt(
+        "depths look inverted",
+        "Export depths that are larger where the surface is nearer, as training/dataset/README.md says",
+    );
+    for pair in pairs {
+        let agreements = [0, 1].map(|axis| agreement_with_depths(pair, axis));
+        let inverted = inverted(pair, agreements);
+        deep.each.extend(inverted.map(|bulge| like_a_head(pair, bulge)));
+        for (axis, (doubt, agreement)) in axes.iter_mut().zip(agreements).enumerate() {
+            // Inverted depths contradict the axes that are right, and are told by themselves.
+            let agreement = agreement.map(|found| if inverted.is_some() { -found } else { found });
+            doubt.each.extend(mirrored(pair, axis, agreement));
+        }
+        away.each.extend(faces_away(pair).then(|| format!("{:08}", pair.seed)));
     }
-    let away = pairs.iter().filter(|pair| faces_away(pair)).map(|pair| format!("{:08}", pair.seed));
-    let mend = "Export view-space normals with +Z to the camera: invert blue";
-    found.push(Doubt { what: "normals look away from the camera (blue)", each: away.collect(), mend });
-    let deep = pairs.iter().filter_map(|pair| told(pair, bulge_of_depths(pair)));
-    let mend = "Export depths that are larger where the surface is nearer, as training/dataset/README.md says";
-    found.push(Doubt { what: "depths look inverted", each: deep.collect(), mend });
-    found
+    let [red, green] = axes;
+    vec![red, green, away, deep]
 }
 
-fn told(pair: &Pair, correlation: Option<f64>) -> Option<String> {
-    let opposite = correlation.filter(|found| *found < OPPOSITE)?;
-    Some(format!("{:08} (correlation {opposite:.2} with a head's)", pair.seed))
+/// Returns the correlation of inverted depths with a head's; `None` where they seem to be right.
+fn inverted(pair: &Pair, agreements: [Option<f64>; 2]) -> Option<f64> {
+    let contradicted = agreements.into_iter().flatten().filter(|found| *found < CONTRADICTED).count() == 2;
+    // Where both axes contradict the depths, both are mirrored or the depths are inverted: how these bulge decides.
+    bulge_of_depths(pair).filter(|bulge| *bulge < if contradicted { 0.0 } else { INVERTED })
+}
+
+/// Says how little an axis of the normals, 0 or 1, agrees with the depths, or without depths with a head; `None` where it seems to be
+/// right.
+fn mirrored(pair: &Pair, axis: usize, agreement: Option<f64>) -> Option<String> {
+    match agreement {
+        Some(found) => {
+            (found < CONTRADICTED).then(|| format!("{:08} (agreement {found:.2} with the depths)", pair.seed))
+        }
+        None => bulge_of_normals(pair, axis).filter(|found| *found < HOLLOW).map(|found| like_a_head(pair, found)),
+    }
+}
+
+fn like_a_head(pair: &Pair, correlation: f64) -> String {
+    format!("{:08} (correlation {correlation:.2} with a head's)", pair.seed)
+}
+
+/// Compares the sign of the normals' axis, 0 or 1, with the depths of the two neighbours along it: a surface looks to the side on which it
+/// falls away. Returns the mean over pixels, weighted by the normals: 1 where all agree, -1 where all contradict, and `None` for too few
+/// pixels, as without depths.
+fn agreement_with_depths(pair: &Pair, axis: usize) -> Option<f64> {
+    let side = pair.size_px;
+    let drawn = drawn_by_normal(pair);
+    let normals = pair.normal.as_chunks::<3>().0;
+    let (mut count, mut agreeing, mut all) = (0, 0.0, 0.0);
+    for (at, [x, y]) in places(&drawn, side) {
+        // Left and right, or above and below. Beyond an edge of the image there is no neighbour.
+        let (place, step) = if axis == 0 { (x as usize, 1) } else { (y as usize, side) };
+        if place == 0 || place + 1 == side || pair.depth.is_empty() {
+            continue;
+        }
+        let (before, after) = (pair.depth[at - step], pair.depth[at + step]);
+        if before == 0 || after == 0 || before == after {
+            continue;
+        }
+        let value = f64::from(f32::from(normals[at][axis]) - ZERO);
+        // Larger depths are nearer, and rows count downwards where y points up.
+        let looks_ahead = (after < before) == (axis == 0);
+        agreeing += if looks_ahead { value } else { -value };
+        all += value.abs();
+        count += 1;
+    }
+    (count >= ENOUGH_PIXELS && all > 0.0).then(|| agreeing / all)
 }
 
 /// Correlates an axis of the normals, 0 or 1, with the place in the image: what is right looks right, what is above looks up.
@@ -112,20 +174,57 @@ mod tests {
         doubts(&[pair]).into_iter().filter(|doubt| !doubt.each.is_empty()).map(|doubt| doubt.what).collect()
     }
 
+    fn mirrored(pair: &Pair, axis: usize) -> Pair {
+        let mut other = pair.clone();
+        other.normal.iter_mut().skip(axis).step_by(3).for_each(|value| *value = 65_535 - *value);
+        other
+    }
+
+    fn inverted(pair: &Pair) -> Pair {
+        let mut other = pair.clone();
+        other.depth.iter_mut().filter(|depth| **depth > 0).for_each(|depth| *depth = 65_535 - *depth);
+        other
+    }
+
+    /// Checks that nothing is told of a pair, and that each axis is told by its name once it points the other way.
+    #[track_caller]
+    fn assert_axes_are_told_apart(pair: &Pair) {
+        assert_eq!(told_of(pair), Vec::<&str>::new());
+        for (axis, word) in ["mirrored in x", "mirrored in y", "away from the camera"].into_iter().enumerate() {
+            let told = told_of(&mirrored(pair, axis));
+            assert!(told.len() == 1 && told[0].contains(word), "{axis}: {told:?}");
+        }
+    }
+
     #[test]
     fn axes_that_point_the_other_way_are_told_apart() {
         let pair = toy::pair(3, 48);
-        assert_eq!(told_of(&pair), Vec::<&str>::new());
-        for (axis, word) in ["mirrored in x", "mirrored in y", "away from the camera"].into_iter().enumerate() {
-            let mut other = pair.clone();
-            other.normal.iter_mut().skip(axis).step_by(3).for_each(|value| *value = 65_535 - *value);
-            let told = told_of(&other);
-            assert!(told.len() == 1 && told[0].contains(word), "{axis}: {told:?}");
-        }
-        let mut other = pair.clone();
-        other.depth.iter_mut().filter(|depth| **depth > 0).for_each(|depth| *depth = 65_535 - *depth);
-        assert_eq!(told_of(&other), ["depths look inverted"]);
+        assert_axes_are_told_apart(&pair);
+        assert_eq!(told_of(&inverted(&pair)), ["depths look inverted"]);
+        assert_eq!(
+            told_of(&inverted(&mirrored(&pair, 1))),
+            ["normals look mirrored in y (green)", "depths look inverted"]
+        );
+        assert_axes_are_told_apart(&Pair { depth: Vec::new(), ..pair.clone() });
         let unread = Pair { normal: Vec::new(), depth: Vec::new(), ..pair };
         assert_eq!(told_of(&unread), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_surface_that_is_hollow_from_above_to_below_like_a_neck_is_in_order() {
+        // The height is 0.4·(y²/2 − x²), with x and y from −1 to 1: what lies above looks down.
+        let side = 48;
+        let unsigned = |value: f64| ((value * 0.5 + 0.5) * 65_535.0).round() as u16;
+        let (mut normal, mut depth) = (Vec::new(), Vec::new());
+        for at in 0..side * side {
+            let [x, y] = [at % side, side - 1 - at / side].map(|place| (place as f64 + 0.5) / side as f64 * 2.0 - 1.0);
+            let long = [0.8 * x, -0.4 * y, 1.0];
+            let length = long.iter().map(|value| value * value).sum::<f64>().sqrt();
+            normal.extend(long.map(|value| unsigned(value / length)));
+            depth.push(unsigned(0.4 * (y * y / 2.0 - x * x)));
+        }
+        let pair = Pair { normal, depth, ..toy::pair(3, side) };
+        assert!(bulge_of_normals(&pair, 1).unwrap() < -0.9);
+        assert_axes_are_told_apart(&pair);
     }
 }
