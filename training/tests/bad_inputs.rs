@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Workshop, toy_config, toy_config_with};
+use common::{PLANES, Workshop, assert_says, evaluation, toy_config, toy_config_with};
 use portrait_files::config::ConfigFile;
 use portrait_network::Plane;
 use portrait_training::backend::{Inner, device};
@@ -13,21 +13,10 @@ use portrait_training::internals::read::load;
 use portrait_training::internals::{DatasetError, Pair, checkpoint};
 use portrait_training::{EvaluateOptions, PhotographsOptions, evaluate, toy};
 
-const PLANES: [Plane; 3] = [Plane::Color, Plane::Normal, Plane::Depth];
-
-#[track_caller]
-fn assert_says(error: &dyn std::error::Error, parts: &[&str]) {
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "{part:?} is not in: {text}");
-    }
-}
-
 /// Writes one pair, damages it, and reads it.
 fn damaged(damage: impl Fn(&Path)) -> DatasetError {
-    let workshop = Workshop::new();
-    toy::write(&workshop.data(), &toy::pair(7, 16)).unwrap();
-    damage(&workshop.data().join("00000007"));
+    let workshop = Workshop::with_one_pair();
+    damage(&workshop.one_pair());
     load(&workshop.data(), &"0..10".parse().unwrap(), &PLANES).unwrap_err()
 }
 
@@ -56,10 +45,9 @@ fn an_unfinished_pair_names_the_missing_file_and_the_seed() {
 
 #[test]
 fn planes_that_the_network_does_not_read_need_not_exist() {
-    let workshop = Workshop::new();
-    toy::write(&workshop.data(), &toy::pair(7, 16)).unwrap();
+    let workshop = Workshop::with_one_pair();
     for file in ["normal.png", "depth.png"] {
-        std::fs::remove_file(workshop.data().join("00000007").join(file)).unwrap();
+        std::fs::remove_file(workshop.one_pair().join(file)).unwrap();
     }
     assert_eq!(load(&workshop.data(), &"0..10".parse().unwrap(), &[Plane::Color]).unwrap().len(), 1);
 }
@@ -205,17 +193,7 @@ fn evaluating_damaged_weights_is_an_error() {
     std::fs::write(&weights, [1_u8; 64]).unwrap();
     let config = toy_config(1, 1);
     let (data, out) = ([workshop.data()], workshop.path("out"));
-    let options = EvaluateOptions {
-        weights: std::slice::from_ref(&weights),
-        data: &data,
-        out: &out,
-        config: config.config(),
-        seeds: None,
-        clips: None,
-        likeness: None,
-        photographs: None,
-        overwrite: false,
-    };
+    let options = evaluation(&config, std::slice::from_ref(&weights), &data, &out);
     assert_says(&evaluate::<Inner>(&options, &device()).unwrap_err(), &["safetensors"]);
 }
 
@@ -227,15 +205,9 @@ fn a_python_tool_that_does_not_run_is_named_before_anything_is_measured() {
     let (data, out) = ([workshop.data()], workshop.path("out"));
     let error = |likeness: Option<&Path>, photographs: Option<&Path>| {
         let options = EvaluateOptions {
-            weights: std::slice::from_ref(&weights),
-            data: &data,
-            out: &out,
-            config: config.config(),
-            seeds: None,
-            clips: None,
             likeness,
             photographs: photographs.map(|python| PhotographsOptions { folder: &data[0], python }),
-            overwrite: false,
+            ..evaluation(&config, std::slice::from_ref(&weights), &data, &out)
         };
         evaluate::<Inner>(&options, &device()).unwrap_err()
     };

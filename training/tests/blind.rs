@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Workshop, random_weights, toy_config, write_scene};
+use common::{Workshop, random_weights, toy_config, write_pairs};
 use image::imageops;
 use portrait_training::backend::{Inner, device};
 use portrait_training::{BlindError, BlindOptions, Source, blind, toy, unseal};
@@ -20,10 +20,7 @@ const GAMES: std::ops::Range<u64> = 900_100..900_104;
 fn workshop() -> (Workshop, PathBuf) {
     let workshop = Workshop::new();
     for (seeds, source) in [(OWN, "own"), (GAMES, "game:hero.glb")] {
-        for seed in seeds {
-            toy::write(&workshop.data(), &toy::pair(seed, SIDE as usize)).unwrap();
-            write_scene(&workshop.data(), seed, source, "sun");
-        }
+        write_pairs(&workshop.data(), seeds, SIDE as usize, Some((source, "sun")));
     }
     let weights = random_weights(&workshop);
     (workshop, weights)

@@ -3,24 +3,13 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use common::{Workshop, random_weights, toy_config, write_scene};
+use common::{Workshop, evaluation, random_weights, toy_config, write_pairs};
 use portrait_training::backend::{Inner, device};
 use portrait_training::internals::Pair;
 use portrait_training::{EvaluateOptions, Report, Source, evaluate, toy};
 use serde_json::Value;
-
-/// Writes toy pairs of a size and source under a kind of light.
-fn pairs(folder: &Path, seeds: std::ops::Range<u64>, size_px: usize, scene: Option<(&str, &str)>) -> PathBuf {
-    for seed in seeds {
-        toy::write(folder, &toy::pair(seed, size_px)).unwrap();
-        if let Some((source, light_kind)) = scene {
-            write_scene(folder, seed, source, light_kind);
-        }
-    }
-    folder.to_path_buf()
-}
 
 fn closed(report: &Report, source: Source, size_px: usize) -> f64 {
     let pairs = || report.each.iter().filter(|pair| (pair.source, pair.size_px) == (source, size_px));
@@ -31,29 +20,19 @@ fn closed(report: &Report, source: Source, size_px: usize) -> f64 {
 #[test]
 fn own_people_and_game_heads_have_columns_of_their_own_at_each_size() {
     let workshop = Workshop::new();
-    let data = [
-        pairs(&workshop.path("train"), 0..24, 48, None),
-        // Seeds may come again in another folder.
-        pairs(&workshop.path("games"), 900_000..900_003, 256, Some(("game:hero.glb", "sun"))),
-        pairs(&workshop.path("own_512"), 900_000..900_001, 512, Some(("own", "studio"))),
-        pairs(&workshop.path("own"), 900_000..900_002, 256, Some(("own", "studio"))),
-    ];
+    let data = ["train", "games", "own_512", "own"].map(|name| workshop.path(name));
+    write_pairs(&data[0], 0..24, 48, None);
+    // Seeds may come again in another folder.
+    write_pairs(&data[1], 900_000..900_003, 256, Some(("game:hero.glb", "sun")));
+    write_pairs(&data[2], 900_000..900_001, 512, Some(("own", "studio")));
+    write_pairs(&data[3], 900_000..900_002, 256, Some(("own", "studio")));
     // A first image that is the reference can only get worse.
     let perfect = toy::pair(900_002, 256);
     toy::write(&data[1], &Pair { first: perfect.reference.clone(), ..perfect }).unwrap();
     let (weights, out) = ([random_weights(&workshop)], workshop.path("report"));
     let config = toy_config(1, 1);
-    let options = EvaluateOptions {
-        weights: &weights,
-        data: &data,
-        out: &out,
-        config: config.config(),
-        seeds: Some("900000..900001, 900001..900010".parse().unwrap()),
-        clips: None,
-        likeness: None,
-        photographs: None,
-        overwrite: false,
-    };
+    let seeds = Some("900000..900001, 900001..900010".parse().unwrap());
+    let options = EvaluateOptions { seeds, ..evaluation(&config, &weights, &data, &out) };
     let report = evaluate::<Inner>(&options, &device()).unwrap();
     let columns: Vec<_> = report.columns.iter().map(|column| (column.source, column.size_px, column.pairs)).collect();
     assert_eq!(columns, [(Source::Own, 256, 2), (Source::Own, 512, 1), (Source::GameHeads, 256, 3)]);
@@ -111,21 +90,13 @@ fn own_people_and_game_heads_have_columns_of_their_own_at_each_size() {
 #[test]
 fn a_folder_that_is_named_twice_and_seeds_that_no_folder_has_are_refused() {
     let workshop = Workshop::new();
-    let own = pairs(&workshop.path("own"), 0..2, 48, None);
+    let own = workshop.path("own");
+    write_pairs(&own, 0..2, 48, None);
     let error = |data: &[PathBuf]| {
         let (weights, out) = ([random_weights(&workshop)], workshop.path("report"));
         let config = toy_config(1, 1);
-        let options = EvaluateOptions {
-            weights: &weights,
-            data,
-            out: &out,
-            config: config.config(),
-            seeds: Some("5..9".parse().unwrap()),
-            clips: None,
-            likeness: None,
-            photographs: None,
-            overwrite: false,
-        };
+        let seeds = Some("5..9".parse().unwrap());
+        let options = EvaluateOptions { seeds, ..evaluation(&config, &weights, data, &out) };
         evaluate::<Inner>(&options, &device()).unwrap_err().to_string()
     };
     let twice = error(&[own.clone(), workshop.path("own/../own")]);

@@ -3,12 +3,12 @@
 
 mod common;
 
-use common::{Workshop, assert_says, edit, files, toy_config};
+use common::{Workshop, assert_says, edit, evaluation, files, toy_config};
 use image::DynamicImage;
 use portrait_files::config::ConfigFile;
 use portrait_training::backend::{Inner, device};
+use portrait_training::evaluate;
 use portrait_training::internals::read::load;
-use portrait_training::{EvaluateOptions, evaluate};
 use serde_json::Value;
 
 /// Returns the warnings of a short run, which has to go to its end and to leave the pairs as they are.
@@ -192,21 +192,11 @@ fn an_evaluation_tells_the_same() {
     let (config, data, out) = (toy_config(1, 1), [workshop.data()], workshop.path("out"));
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join(".DS_Store"), "x").unwrap();
-    let options = EvaluateOptions {
-        weights: std::slice::from_ref(&weights),
-        data: &data,
-        out: &out,
-        config: config.config(),
-        seeds: None,
-        clips: None,
-        likeness: None,
-        photographs: None,
-        overwrite: false,
-    };
+    let options = evaluation(&config, std::slice::from_ref(&weights), &data, &out);
     evaluate::<Inner>(&options, &device()).unwrap();
     let written: Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
     let warnings = written["warnings"].as_array().unwrap();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert_says(warnings[0].as_str().unwrap(), &["looks flipped", "00900002 is flipped upside down"]);
+    assert_says(&warnings[0].as_str().unwrap(), &["looks flipped", "00900002 is flipped upside down"]);
     assert_says(&std::fs::read_to_string(out.join("report.html")).unwrap(), &["00900002 is flipped upside down"]);
 }

@@ -6,18 +6,14 @@ mod common;
 use std::fs::File;
 use std::path::Path;
 
-use common::{Workshop, assert_says, edit, files};
+use common::{PLANES, Workshop, assert_says, edit, files, write_pairs};
 use image::codecs::png::PngEncoder;
 use image::{DynamicImage, ImageEncoder, Rgba, RgbaImage};
 use moxcms::ColorProfile;
 use portrait_files::config::ConfigFile;
 use portrait_files::manifest::Fingerprint;
-use portrait_network::Plane;
 use portrait_training::internals::read::{check_identities, identity_count, load};
 use portrait_training::internals::{DatasetError, Pair};
-use portrait_training::toy;
-
-const PLANES: [Plane; 3] = [Plane::Color, Plane::Normal, Plane::Depth];
 
 /// Reads every pair of a workshop.
 fn read(workshop: &Workshop) -> Result<Vec<Pair>, DatasetError> {
@@ -26,9 +22,8 @@ fn read(workshop: &Workshop) -> Result<Vec<Pair>, DatasetError> {
 
 /// Writes one pair, changes its folder, and reads it.
 fn changed(change: impl Fn(&Path)) -> Result<Vec<Pair>, DatasetError> {
-    let workshop = Workshop::new();
-    toy::write(&workshop.data(), &toy::pair(7, 16)).unwrap();
-    change(&workshop.data().join("00000007"));
+    let workshop = Workshop::with_one_pair();
+    change(&workshop.one_pair());
     let before = files(&workshop.data());
     let read = read(&workshop);
     assert!(files(&workshop.data()) == before, "reading changed a file");
@@ -163,10 +158,9 @@ fn manifests_that_cannot_be_read_say_what_they_are_in() {
 #[test]
 fn one_person_is_one_person_in_every_case_and_unicode_form() {
     let named = |identity: &str, seed: u64| {
-        let workshop = Workshop::new();
-        toy::write(&workshop.data(), &toy::pair(7, 16)).unwrap();
+        let workshop = Workshop::with_one_pair();
         let text = format!(r#"{{"format":3,"seed":7,"identity":{identity},"size_px":16}}"#);
-        std::fs::write(workshop.data().join("00000007/pair.json"), text).unwrap();
+        std::fs::write(workshop.one_pair().join("pair.json"), text).unwrap();
         Pair { seed, ..read(&workshop).unwrap().remove(0) }
     };
     for (train, measured) in [
@@ -235,24 +229,23 @@ fn other_formats_under_the_name_of_a_png_are_called_what_they_are() {
 
 #[test]
 fn a_data_folder_without_pairs_says_what_is_there_and_where_pairs_are() {
-    let workshop = Workshop::new();
-    toy::write(&workshop.data(), &toy::pair(7, 16)).unwrap();
+    let workshop = Workshop::with_one_pair();
     let says = |folder: &Path, parts: &[&str]| {
         let error = load(folder, &"0..10".parse().unwrap(), &PLANES).unwrap_err();
         assert_says(&error.to_string(), parts);
     };
     says(&workshop.path(""), &["has no pair", "there are some in", "data: name that folder"]);
-    says(&workshop.data().join("00000007"), &["a pair's own folder: name the folder that holds it"]);
-    std::fs::rename(workshop.data().join("00000007"), workshop.data().join("0007")).unwrap();
+    says(&workshop.one_pair(), &["a pair's own folder: name the folder that holds it"]);
+    std::fs::rename(workshop.one_pair(), workshop.data().join("0007")).unwrap();
     says(&workshop.data(), &["0 with other seeds", "not read: \"0007\"", "eight-digit seeds"]);
 }
 
 #[test]
 fn links_to_folders_of_pairs_are_followed() {
     let workshop = Workshop::new();
-    toy::write(&workshop.path("elsewhere"), &toy::pair(7, 16)).unwrap();
+    write_pairs(&workshop.path("elsewhere"), 7..8, 16, None);
     std::fs::create_dir(workshop.data()).unwrap();
-    std::os::unix::fs::symlink(workshop.path("elsewhere/00000007"), workshop.data().join("00000007")).unwrap();
+    std::os::unix::fs::symlink(workshop.path("elsewhere/00000007"), workshop.one_pair()).unwrap();
     assert_eq!(read(&workshop).unwrap().len(), 1);
 }
 

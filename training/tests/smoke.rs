@@ -6,13 +6,13 @@ mod common;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Workshop, logged_steps, step_losses, toy_config, toy_config_with, with_line};
+use common::{Workshop, evaluation, logged_steps, step_losses, toy_config, toy_config_with, with_line, write_pairs};
 use portrait_files::config::ConfigFile;
 use portrait_files::weights;
 use portrait_network::Dtype;
 use portrait_training::backend::{Inner, Training, device};
 use portrait_training::internals::{Batch, Rejection, Trainer, checkpoint};
-use portrait_training::{EvaluateOptions, Event, TrainError, describe, evaluate, export, toy};
+use portrait_training::{Event, TrainError, describe, evaluate, export};
 
 #[test]
 fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() {
@@ -41,17 +41,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
 
     let data = [workshop.data()];
     let out = workshop.path("evaluation");
-    let options = EvaluateOptions {
-        weights: std::slice::from_ref(&file),
-        data: &data,
-        out: &out,
-        config: config.config(),
-        seeds: None,
-        clips: None,
-        likeness: None,
-        photographs: None,
-        overwrite: false,
-    };
+    let options = evaluation(&config, std::slice::from_ref(&file), &data, &out);
     let report = evaluate::<Inner>(&options, &device()).unwrap();
     assert_eq!(report.each.len(), 4);
     let second = report.default_summary();
@@ -112,7 +102,7 @@ fn the_critic_waits_for_its_first_step() {
 fn crops_of_192_and_256_pixels_train_on_scenes_of_512_beside_smaller_ones() {
     let workshop = Workshop::new();
     for (seed, size_px) in [(0, 512), (1, 256), (2, 512), (900_000, 512), (900_001, 256)] {
-        toy::write(&workshop.data(), &toy::pair(seed, size_px)).unwrap();
+        write_pairs(&workshop.data(), seed..seed + 1, size_px, None);
     }
     for crop_px in ["192", "256"] {
         let changes = [("crop_px", crop_px), ("warm_up_steps", "1"), ("validate_every", "3"), ("picture_every", "3")];

@@ -2,20 +2,23 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by test binaries that each use a part")]
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use image::DynamicImage;
 use portrait_files::config::ConfigFile;
 use portrait_files::folder::seed_folder;
-use portrait_files::seeds::Seeds;
 use portrait_files::weights;
-use portrait_network::{Dtype, Model};
+use portrait_network::{Dtype, Model, Plane};
 use portrait_training::backend::{Training, devices};
-use portrait_training::{Event, Losses, Start, Summary, TrainError, TrainOptions, toy, train};
+use portrait_training::{EvaluateOptions, Event, Losses, Start, Summary, TrainError, TrainOptions, toy, train};
 
 /// The toy config that ships.
 pub const TOY_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/toy.toml");
+/// All planes that a pair may have.
+pub const PLANES: [Plane; 3] = [Plane::Color, Plane::Normal, Plane::Depth];
 
 /// A folder that is deleted in the end.
 pub struct Workshop(tempfile::TempDir);
@@ -28,11 +31,21 @@ impl Workshop {
     /// Makes a folder with the pairs of the toy config.
     pub fn with_pairs(size_px: usize) -> Self {
         let workshop = Self::new();
-        let seeds: Seeds = "0..24, 900000..900004".parse().unwrap();
-        for seed in seeds.iter() {
-            toy::write(&workshop.data(), &toy::pair(seed, size_px)).unwrap();
-        }
+        write_pairs(&workshop.data(), 0..24, size_px, None);
+        write_pairs(&workshop.data(), 900_000..900_004, size_px, None);
         workshop
+    }
+
+    /// Makes a folder with a single pair, 16 pixels wide, of seed 7.
+    pub fn with_one_pair() -> Self {
+        let workshop = Self::new();
+        write_pairs(&workshop.data(), 7..8, 16, None);
+        workshop
+    }
+
+    /// Returns the folder of the single pair.
+    pub fn one_pair(&self) -> PathBuf {
+        seed_folder(&self.data(), 7)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -86,6 +99,37 @@ pub fn random_weights(workshop: &Workshop) -> PathBuf {
     let model = Model::random(toy_config(1, 1).config().graph().unwrap(), 1);
     weights::save(&model, &path, Dtype::F32, true).unwrap();
     path
+}
+
+/// Makes the options of an evaluation of the config's validation seeds, without what can be left out.
+pub fn evaluation<'a>(
+    config: &'a ConfigFile,
+    weights: &'a [PathBuf],
+    data: &'a [PathBuf],
+    out: &'a Path,
+) -> EvaluateOptions<'a> {
+    let config = config.config();
+    EvaluateOptions {
+        weights,
+        data,
+        out,
+        config,
+        seeds: None,
+        clips: None,
+        likeness: None,
+        photographs: None,
+        overwrite: false,
+    }
+}
+
+/// Writes toy pairs of a size, and where it is given the scene's source and kind of light.
+pub fn write_pairs(data: &Path, seeds: Range<u64>, size_px: usize, scene: Option<(&str, &str)>) {
+    for seed in seeds {
+        toy::write(data, &toy::pair(seed, size_px)).unwrap();
+        if let Some((source, light_kind)) = scene {
+            write_scene(data, seed, source, light_kind);
+        }
+    }
 }
 
 /// Writes `scene.json` of a toy pair: its source and light, and a camera that sees 0.3 m of a head at the eyes' height.
@@ -164,9 +208,10 @@ pub fn logged_steps(log: &Path) -> Vec<serde_json::Value> {
     steps
 }
 
-/// Checks that a text holds every part.
+/// Checks that an error or a text holds every part.
 #[track_caller]
-pub fn assert_says(text: &str, parts: &[&str]) {
+pub fn assert_says(said: &dyn Display, parts: &[&str]) {
+    let text = said.to_string();
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in: {text}");
     }
