@@ -1,5 +1,6 @@
 //! The steps that make a data set: heads and references with Blender as a Python module, first images with Bevy.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,10 +12,29 @@ use crate::python::Package;
 use crate::run::{cargo, run, target_folder};
 use crate::vulkan;
 
+/// Whose heads a data set shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heads {
+    /// Our own.
+    Own,
+    /// The one of a GLB.
+    File(PathBuf),
+    /// The game heads of a split.
+    Cast {
+        /// The folder with a GLB for each.
+        folder: PathBuf,
+        /// The split's name.
+        split: String,
+        /// The scenes of each head.
+        scenes: u64,
+    },
+}
+
 /// The data set to make.
+#[derive(Clone)]
 pub struct Request {
-    /// The GLB whose head it shows, if it shows none of ours.
-    pub import: Option<PathBuf>,
+    /// The heads that it shows.
+    pub heads: Heads,
     /// The range of seeds, `A..B`, without B.
     pub seeds: String,
     /// The step from one seed to the next, 1 or more.
@@ -34,20 +54,26 @@ pub struct Request {
 }
 
 impl Request {
-    /// The number of seeds.
-    fn count(&self) -> Result<u64> {
+    /// The seeds, without regard to the stride.
+    pub fn range(&self) -> Result<Range<u64>> {
         let wrong = || format!("expected seeds as A..B, with A below B, found {}", self.seeds);
         let (first, end) = self.seeds.split_once("..").with_context(wrong)?;
         let (first, end): (u64, u64) = (first.parse().with_context(wrong)?, end.parse().with_context(wrong)?);
         ensure!(first < end && self.stride > 0, "{} and a stride of at least 1", wrong());
-        Ok((end - first).div_ceil(self.stride))
+        Ok(first..end)
+    }
+
+    /// The number of seeds.
+    fn count(&self) -> Result<u64> {
+        let range = self.range()?;
+        Ok((range.end - range.start).div_ceil(self.stride))
     }
 
     /// Asks for every seed of a range, in the data set's usual size and quality.
     pub fn new(seeds: &str, out: &Path) -> Self {
         let (seeds, out) = (seeds.into(), out.into());
         Self {
-            import: None,
+            heads: Heads::Own,
             seeds,
             stride: 1,
             out,
@@ -102,24 +128,33 @@ pub fn pictures(request: &Request) -> Result<[Step<'_>; 2]> {
 
 /// Makes heads and references with Blender.
 pub fn render(request: &Request) -> Result<()> {
+    run(&mut render_command(&HEAD_STUDIO.ensure()?, request)?)
+}
+
+fn render_command(python: &Path, request: &Request) -> Result<Command> {
     let mut assets = Vec::new();
     for folder in &request.assets {
         assets.extend(["--assets".into(), std::path::absolute(folder)?]);
     }
-    let mut head_studio = Command::new(HEAD_STUDIO.ensure()?);
+    let mut head_studio = Command::new(python);
     head_studio.args(["-m", "head_studio"]);
-    match &request.import {
-        Some(file) => head_studio.arg("import").arg(std::path::absolute(file)?),
-        None => head_studio.args(["render", "--stride", &request.stride.to_string()]),
+    let seeds = ["--seeds", &request.seeds];
+    match &request.heads {
+        Heads::Own => head_studio.args(["render", "--stride", &request.stride.to_string()]).args(seeds),
+        Heads::File(file) => head_studio.arg("import").arg(std::path::absolute(file)?).args(seeds),
+        // The cast has its own seeds.
+        Heads::Cast { folder, split, scenes } => head_studio
+            .args(["import", "--split", split, "--scenes", &scenes.to_string(), "--heads"])
+            .arg(std::path::absolute(folder)?),
     };
-    run(head_studio
-        .args(["--seeds", &request.seeds])
+    head_studio
         .args(["--size", &request.size.to_string(), "--samples", &request.samples.to_string(), "--out"])
         .arg(std::path::absolute(&request.out)?)
         .args(request.light_groups.then_some("--light-groups"))
         .args(request.clip.then_some("--clip"))
         .args(assets)
-        .current_dir(HEAD_STUDIO.folder()))
+        .current_dir(HEAD_STUDIO.folder());
+    Ok(head_studio)
 }
 
 /// Renders a grey sphere under each kind of light in both engines; fails where they differ by more than 5 %.
@@ -145,4 +180,31 @@ fn portrait_dataset() -> Result<PathBuf> {
     // With the examples, whose development dependencies choose the features that the tests were built with.
     cargo("build", &[&BEVY[..], &["--bins", "--examples"]].concat())?;
     Ok(target_folder().join("debug/portrait-dataset"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Returns the arguments of head studio for a data set with these heads, up to those that all have.
+    fn arguments(heads: Heads) -> Vec<String> {
+        let request = Request { heads, stride: 4, ..Request::new("500000..500180", Path::new("/data")) };
+        let command = render_command("python".as_ref(), &request).unwrap();
+        let all = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
+        all.skip_while(|argument| argument != "head_studio")
+            .skip(1)
+            .take_while(|argument| argument != "--size")
+            .collect()
+    }
+
+    #[test]
+    fn head_studio_is_asked_for_own_heads_a_file_or_a_cast_whose_seeds_it_knows() {
+        assert_eq!(arguments(Heads::Own), ["render", "--stride", "4", "--seeds", "500000..500180"]);
+        let file = arguments(Heads::File("/heads/hero.glb".into()));
+        assert_eq!(file, ["import", "/heads/hero.glb", "--seeds", "500000..500180"]);
+        let cast = Heads::Cast { folder: "/packs/heads".into(), split: "training".into(), scenes: 10 };
+        let expected = ["import", "--split", "training", "--scenes", "10", "--heads", "/packs/heads"];
+        assert_eq!(arguments(cast), expected);
+    }
 }

@@ -21,6 +21,7 @@ mod plan;
 mod progress;
 mod python;
 mod run;
+mod shipped;
 mod smoke;
 mod suite;
 mod vulkan;
@@ -32,7 +33,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::evaluate::LIKENESS;
-use crate::head_studio::HEAD_STUDIO;
+use crate::head_studio::{HEAD_STUDIO, Heads};
 use crate::plan::Step;
 
 #[derive(Parser)]
@@ -140,11 +141,16 @@ enum Task {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Makes the weights that ship and their figures again, from seeds: about a day on two CPU cores. Resumes where it stopped.
+    /// Makes the data that the shipped configs name, their weights and figures, from seeds: about a day on two CPU cores. Resumes where
+    /// it stopped. Heads are made as this checkout makes them.
     Reproduce {
         /// Folder for data, runs, weights and the report.
         #[arg(long)]
         out: PathBuf,
+        /// Folder of asset packs, as training/dataset/README.md describes; may be given several times. Without, own heads are made of
+        /// procedural parts alone, and a config that names game heads is refused.
+        #[arg(long)]
+        assets: Vec<PathBuf>,
     },
 }
 
@@ -162,8 +168,8 @@ fn main() -> Result<()> {
         Task::GpuCode { from, layers } => gpu_code::gpu_code(from, layers),
         Task::CompileKernels { folder, answer } => gpu_code::compile_kernels(&folder, &answer),
         Task::Dataset { import, seeds, stride, out, size, samples, light_groups, clip, assets } => {
-            let request =
-                head_studio::Request { import, seeds, stride, out, size, samples, light_groups, clip, assets };
+            let heads = import.map_or(Heads::Own, Heads::File);
+            let request = head_studio::Request { heads, seeds, stride, out, size, samples, light_groups, clip, assets };
             plan::run("cargo xtask dataset", head_studio::steps(&request)?)
         }
         Task::Package { as_readme } => {
@@ -174,11 +180,29 @@ fn main() -> Result<()> {
         }
         Task::Evaluate { arguments } => evaluate::evaluate(&arguments),
         Task::Perceptual { out } => plan::run("cargo xtask perceptual", perceptual::steps(&out)),
-        Task::Reproduce { out } => {
-            let recipe = pipeline::shipped(&out);
+        Task::Reproduce { out, assets } => {
+            let recipe = shipped::shipped(&out, &assets)?;
             let mut steps = vec![vulkan::step(), HEAD_STUDIO.step(490), LIKENESS.step(140)];
             steps.extend(pipeline::steps(&recipe, &out)?);
             plan::run("cargo xtask reproduce", steps)
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together_and_reproduce_takes_several_folders_of_packs() {
+        Cli::command().debug_assert();
+        let arguments = ["xtask", "reproduce", "--out", "data", "--assets", "packs", "--assets", "more"];
+        let Task::Reproduce { out, assets } = Cli::try_parse_from(arguments).unwrap().task else {
+            panic!("another task");
+        };
+        assert_eq!((out, assets), ("data".into(), vec!["packs".into(), "more".into()]));
     }
 }

@@ -25,26 +25,6 @@ pub struct Recipe<'a> {
     pub evaluate: &'a [&'a str],
 }
 
-/// The recipe of `cargo xtask reproduce`: the weights that ship and `training/results/report.json`.
-pub fn shipped(folder: &Path) -> Recipe<'static> {
-    let out = folder.join("data");
-    let set = |seeds: &str, stride, samples| Request { stride, samples, ..Request::new(seeds, &out) };
-    let measured = [
-        set("900000..900160", 8, 16),
-        set("1003000..1003832", 8, 24),
-        // The warping error looks at first images alone.
-        Request { clip: true, ..set("1008000..1008064", 1, 2) },
-    ];
-    let training = Request { light_groups: true, ..set("0..1200", 4, 16) };
-    Recipe {
-        sets: std::iter::once(training).chain(measured).collect(),
-        configs: &[("quality", 400.0), ("fast", 200.0)],
-        evaluation_minutes: 30.0,
-        photographs: None,
-        evaluate: &["--seeds", "1003000..1003832", "--clips", "1008000..1008064"],
-    }
-}
-
 fn holds_files(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
@@ -74,7 +54,8 @@ pub fn weights(folder: &Path, name: &str) -> PathBuf {
     folder.join(name).with_extension("safetensors")
 }
 
-fn config(name: &str) -> PathBuf {
+/// The file of a config.
+pub fn config(name: &str) -> PathBuf {
     workspace_root().join("training/configs").join(name).with_extension("toml")
 }
 
