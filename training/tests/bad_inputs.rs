@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Workshop, toy_config, toy_config_with};
+use common::{Workshop, toy_config, toy_config_with, with_line};
 use portrait_files::config::ConfigFile;
 use portrait_network::Plane;
 use portrait_training::backend::{Inner, device};
@@ -101,6 +101,19 @@ fn an_identity_in_both_sets_is_an_error() {
     let error = workshop.run(&toy_config(5, 5), "run", false).unwrap_err();
     assert_says(&error, &["toy-3", "seed 3", "seed 900002"]);
     assert!(!workshop.path("run").exists(), "a run that cannot start leaves nothing behind");
+}
+
+#[test]
+fn views_of_one_person_may_be_held_out_but_no_view_may_be_in_both_sets() {
+    let workshop = Workshop::with_pairs(48);
+    for seed in 900_000..900_004 {
+        toy::write(&workshop.data(), &Pair { seed, ..toy::pair(3, 48) }).unwrap();
+    }
+    let views = |config: &ConfigFile| with_line(config, "data", "held_out = \"views\"");
+    workshop.run(&views(&toy_config(2, 2)), "run", false).unwrap();
+    let same = toy_config_with(2, 2, &[("validation_seeds", "\"3..4\"")]);
+    let error = workshop.run(&views(&same), "same", false).unwrap_err();
+    assert_says(&error, &["seed 3", "toy-3", "change the seed ranges"]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
     let pictures = std::fs::read_dir(&out)
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("blind_"));
-    assert!(out.join("pairs.png").is_file() && pictures.count() == 4);
+    assert!(["pairs.png", "before_after.png"].iter().all(|name| out.join(name).is_file()) && pictures.count() == 4);
     let error = evaluate::<Inner>(&options, &device()).unwrap_err();
     assert!(error.to_string().contains("not empty"), "{error}");
 
