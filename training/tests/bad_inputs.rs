@@ -188,7 +188,7 @@ fn wrong_configs_are_refused() {
 
 #[test]
 fn configs_that_ship_are_valid() {
-    for name in ["quality", "fast", "toy"] {
+    for name in ["quality", "fast", "toy", "character", "character_toy"] {
         let path = format!("{}/configs/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         ConfigFile::load(path.as_ref()).unwrap();
     }

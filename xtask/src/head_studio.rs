@@ -1,5 +1,7 @@
 //! The steps that make a data set: heads and references with Blender as a Python module, first images with Bevy.
 
+use std::iter::StepBy;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +17,8 @@ use crate::vulkan;
 pub struct Request {
     /// The GLB whose head it shows, if it shows none of ours.
     pub import: Option<PathBuf>,
+    /// The TOML with the settings of that GLB instead of the one beside it. Scenes are made anew when they change.
+    pub settings: Option<PathBuf>,
     /// The range of seeds, `A..B`, without B.
     pub seeds: String,
     /// The step from one seed to the next, 1 or more.
@@ -34,13 +38,23 @@ pub struct Request {
 }
 
 impl Request {
-    /// The number of seeds.
-    fn count(&self) -> Result<u64> {
+    /// The seeds.
+    fn all(&self) -> Result<StepBy<Range<u64>>> {
         let wrong = || format!("expected seeds as A..B, with A below B, found {}", self.seeds);
         let (first, end) = self.seeds.split_once("..").with_context(wrong)?;
         let (first, end): (u64, u64) = (first.parse().with_context(wrong)?, end.parse().with_context(wrong)?);
         ensure!(first < end && self.stride > 0, "{} and a stride of at least 1", wrong());
-        Ok((end - first).div_ceil(self.stride))
+        Ok((first..end).step_by(usize::try_from(self.stride)?))
+    }
+
+    /// The number of seeds whose folder lacks a file.
+    fn without(&self, file: &str) -> Result<usize> {
+        Ok(self.all()?.filter(|seed| !self.out.join(format!("{seed:08}")).join(file).is_file()).count())
+    }
+
+    /// The minutes that two cores take for what is missing, roughly: of scenes with their references, and of first images.
+    fn minutes(&self) -> Result<[f64; 2]> {
+        Ok([minutes_of_head(self) * self.without("done.json")? as f64, 0.1 * self.without("pair.json")? as f64])
     }
 
     /// Asks for every seed of a range, in the data set's usual size and quality.
@@ -48,6 +62,7 @@ impl Request {
         let (seeds, out) = (seeds.into(), out.into());
         Self {
             import: None,
+            settings: None,
             seeds,
             stride: 1,
             out,
@@ -78,26 +93,50 @@ fn minutes_of_head(request: &Request) -> f64 {
 
 /// The steps that make a data set on a fresh machine.
 pub fn steps(request: &Request) -> Result<Vec<Step<'_>>> {
-    let compile = Step::new("Compile the renderer of first images", 0.5, || portrait_dataset().map(drop));
-    let compile = if groups::is_compiled("bevy_pbr") {
-        compile
-    } else {
-        Step::new("Compile Bevy and the renderer of first images", 22.0, || portrait_dataset().map(drop))
-            .downloads(groups::download("bevy_pbr", 50))
-    };
-    let mut steps = vec![vulkan::step(), HEAD_STUDIO.step(490), compile];
+    let mut steps = vec![vulkan::step(), HEAD_STUDIO.step(490), compile_step()];
     steps.extend(pictures(request)?);
     Ok(steps)
 }
 
+/// The step that compiles the renderer of first images.
+pub fn compile_step() -> Step<'static> {
+    let compile = || portrait_dataset().map(drop);
+    if groups::is_compiled("bevy_pbr") {
+        return Step::new("Compile the renderer of first images", 0.5, compile);
+    }
+    Step::new("Compile Bevy and the renderer of first images", 22.0, compile)
+        .downloads(groups::download("bevy_pbr", 50))
+}
+
 /// The two steps that make what is missing of a data set.
 pub fn pictures(request: &Request) -> Result<[Step<'_>; 2]> {
-    let (seeds, count) = (&request.seeds, request.count()? as f64);
-    let heads = minutes_of_head(request) * count;
+    let (seeds, [heads, first]) = (&request.seeds, request.minutes()?);
     Ok([
         Step::new(format!("Make heads and references of seeds {seeds}"), heads, move || render(request)),
-        Step::new(format!("Render first images of seeds {seeds}"), 0.1 * count, move || first_images(request)),
+        Step::new(format!("Render first images of seeds {seeds}"), first, move || first_images(request)),
     ])
+}
+
+/// The step that makes what is missing of a data set, scenes, references and first images.
+pub fn pairs(name: String, request: Request) -> Result<Step<'static>> {
+    let minutes: f64 = request.minutes()?.iter().sum();
+    Ok(Step::new(name, minutes, move || {
+        render(&request)?;
+        first_images(&request)
+    }))
+}
+
+/// The step that makes what is missing of scenes and references.
+pub fn scenes(name: String, request: Request) -> Result<Step<'static>> {
+    let [minutes, _] = request.minutes()?;
+    Ok(Step::new(name, minutes, move || render(&request)))
+}
+
+/// The command `python -m head_studio`, which runs in a folder of its own: every path has to be absolute.
+pub fn command() -> Result<Command> {
+    let mut command = Command::new(HEAD_STUDIO.ensure()?);
+    command.args(["-m", "head_studio"]).current_dir(HEAD_STUDIO.folder());
+    Ok(command)
 }
 
 /// Makes heads and references with Blender.
@@ -106,29 +145,27 @@ pub fn render(request: &Request) -> Result<()> {
     for folder in &request.assets {
         assets.extend(["--assets".into(), std::path::absolute(folder)?]);
     }
-    let mut head_studio = Command::new(HEAD_STUDIO.ensure()?);
-    head_studio.args(["-m", "head_studio"]);
+    let mut head_studio = command()?;
     match &request.import {
         Some(file) => head_studio.arg("import").arg(std::path::absolute(file)?),
         None => head_studio.args(["render", "--stride", &request.stride.to_string()]),
     };
+    if let Some(settings) = &request.settings {
+        head_studio.args(["--anew", "--settings"]).arg(std::path::absolute(settings)?);
+    }
     run(head_studio
         .args(["--seeds", &request.seeds])
         .args(["--size", &request.size.to_string(), "--samples", &request.samples.to_string(), "--out"])
         .arg(std::path::absolute(&request.out)?)
         .args(request.light_groups.then_some("--light-groups"))
         .args(request.clip.then_some("--clip"))
-        .args(assets)
-        .current_dir(HEAD_STUDIO.folder()))
+        .args(assets))
 }
 
 /// Renders a grey sphere under each kind of light in both engines; fails where they differ by more than 5 %.
 pub fn calibrate(out: &Path) -> Result<()> {
     let out = std::path::absolute(out)?;
-    run(Command::new(HEAD_STUDIO.ensure()?)
-        .args(["-m", "head_studio", "calibration", "--out"])
-        .arg(&out)
-        .current_dir(HEAD_STUDIO.folder()))?;
+    run(command()?.args(["calibration", "--out"]).arg(&out))?;
     run(Command::new(portrait_dataset()?).args(["calibrate", "--data"]).arg(&out))
 }
 

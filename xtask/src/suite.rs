@@ -37,6 +37,7 @@ pub fn test() -> Result<()> {
         Step::new("Test perceptual, in Python", 0.1, perceptual::test),
         Step::new("Test photographs, in Python", 0.3, || PHOTOGRAPHS.test()),
         Step::new("Make a data set and weights end to end", 3.0, smoke::end_to_end),
+        Step::new("Tune weights to a character end to end", 3.0, smoke::character),
     ];
     plan::run("cargo xtask test", steps)
 }

@@ -114,15 +114,23 @@ def _import(arguments):
     with storage.claim(out, seeds):
         from .imported import scenes
         from .imported.figure import import_head
+        from .imported.settings import read_settings, toml_of
 
-        head_of = lambda seed: import_head(files[seed], arguments.settings)
-        if arguments.file is not None:     # What is wrong with the file or its settings is said once, before any seed.
-            scenes.write_own_surroundings(out, import_head(arguments.file, arguments.settings))
+        def prepare():
+            """What is wrong with the file or its settings is said once, before any seed."""
+            if arguments.file is not None:
+                chosen = import_head(arguments.file, arguments.settings).settings
+                scenes.write_own_surroundings(out, chosen.lights.surroundings)
+
         rendering = (arguments.size, arguments.samples, arguments.light_groups)
-        is_made = ((lambda seed: scenes.is_current(out, seed, head_of(seed), *rendering)) if arguments.anew
-                   else lambda seed: scenes.is_made(out, seed, files[seed], *rendering))
-        return _make_seeds(arguments, files, is_made,
-                           lambda seed: scenes.make_scene(out, seed, head_of(seed), *rendering, assets))
+        if arguments.anew:
+            made_of = {file: scenes.made_of(storage.fingerprint(Path(file))["sha256"],
+                                            read_settings(arguments.settings or toml_of(file))) for file in set(files.values())}
+            is_made = lambda seed: scenes.is_current(out, seed, files[seed], made_of[files[seed]], *rendering)
+        else:
+            is_made = lambda seed: scenes.is_made(out, seed, files[seed], *rendering)
+        make = lambda seed: scenes.make_scene(out, seed, import_head(files[seed], arguments.settings), *rendering, assets)
+        return _make_seeds(arguments, files, is_made, make, prepare)
 
 
 def _settings(arguments):
@@ -160,13 +168,16 @@ def _elsewhere(arguments):
     return 0
 
 
-def _make_seeds(arguments, seeds, is_made, make):
-    """Makes the seeds that are not made yet, in their order, and says how long each takes."""
+def _make_seeds(arguments, seeds, is_made, make, prepare=lambda: None):
+    """Makes the seeds that are not made yet, in their order, and says how long each takes; `prepare` comes first if there are
+    any."""
     from .reference import use_device
 
     pending = [seed for seed in seeds if not is_made(seed)]
     print(f"{len(seeds)} seeds, {len(seeds) - len(pending)} already finished", flush=True)
     use_device(arguments.device)
+    if pending:
+        prepare()
     failed, start, cpu = [], time.time(), time.process_time()
     for count, seed in enumerate(pending, 1):
         try:

@@ -50,15 +50,15 @@ def is_made(out, seed, file, size_px, samples, light_groups):
     return True
 
 
-def is_current(out, seed, imported, size_px, samples, light_groups):
-    """True when the seed is finished, from this very file with these settings and options; else it is made again. One of
-    another head is an error."""
+def is_current(out, seed, file, made_of, size_px, samples, light_groups):
+    """True when the seed is finished, from this very file with these settings (`made_of`) and options; else it is made again.
+    One of another head is an error."""
     folder = pairs.seed_folder(out, seed)
     if not storage.is_finished(folder, pairs.FILES):
         return False
-    made = _refuse_other_head(folder, imported.path)
+    made = _refuse_other_head(folder, file)
     return ((made["size_px"], made["samples"], "light_groups" in made) == (size_px, samples, light_groups)
-            and made.get("made_of") == made_of(imported))
+            and made.get("made_of") == made_of)
 
 
 def _refuse_other_head(folder, file):
@@ -71,17 +71,16 @@ def _refuse_other_head(folder, file):
     return made
 
 
-def made_of(imported):
+def made_of(file_sha256, settings):
     """What a scene depends on besides its seed and the options: digests of the file and of what its settings say."""
-    settings = asdict(imported.settings)
-    settings["lights"]["surroundings"] = sorted(settings["lights"]["surroundings"])
-    text = json.dumps(settings, sort_keys=True)
-    return {"file_sha256": imported.sha256, "settings_sha256": hashlib.sha256(text.encode()).hexdigest()}
+    told = asdict(settings)
+    told["lights"]["surroundings"] = sorted(told["lights"]["surroundings"])
+    text = json.dumps(told, sort_keys=True)
+    return {"file_sha256": file_sha256, "settings_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def write_own_surroundings(out, imported):
-    """Writes the surroundings that the settings bring, where they are not there yet."""
-    own = imported.settings.lights.surroundings
+def write_own_surroundings(out, own):
+    """Writes the surroundings {name: file} that settings bring, where they are not there yet."""
     for name in own:
         library.environment_file(out, name, own=own)
 
@@ -109,7 +108,7 @@ def make_scene(out, seed, imported, size_px, samples, light_groups=False, assets
     background = pairs.background_of(folder, variation, camera, environment, environment_image, size_px)
     scene = pairs.scene_json(identity_of(imported), figure, variation, camera, lights, environment, background, size_px,
                              samples)
-    scene |= {"source": source_of(imported.path), "made_of": made_of(imported),
+    scene |= {"source": source_of(imported.path), "made_of": made_of(imported.sha256, imported.settings),
               "assets": assets.record(library.surroundings_used(assets, variation.environment))}
     if light_groups:
         share = even_light(variation).environment_share * pairs.wanted_irradiance(albedo)

@@ -4,7 +4,6 @@ import json
 import tempfile
 import tomllib
 import unittest
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +141,9 @@ class WithScenes(InFolder):
         for seed in (700_000, 700_001):
             self.make(seed)
 
+    def made_of(self):
+        return scenes.made_of(storage.fingerprint(self.glb)["sha256"], read_settings(self.glb.with_suffix(".toml")))
+
     @staticmethod
     def disk(shift_px=0.0, brightness=1.0):
         y, x = np.mgrid[:SIZE_PX, :SIZE_PX] - (SIZE_PX - 1) / 2
@@ -155,7 +157,7 @@ class WithScenes(InFolder):
         write_exr(folder / "reference.exr", self.disk())
         Image.fromarray(np.zeros((SIZE_PX, SIZE_PX), np.uint8)).save(folder / "mask.png")
         storage.write_json(folder / "scene.json", {
-            "source": scenes.source_of(self.glb), "made_of": scenes.made_of(self.imported), "size_px": SIZE_PX, "samples": 4,
+            "source": scenes.source_of(self.glb), "made_of": self.made_of(), "size_px": SIZE_PX, "samples": 4,
             "split": "training", "camera": CAMERA, "lights": [], "expression": {}, "gaze_deg": [0.0, 0.0],
             "environment": {"file": "environments/studio.exr", "rotation_deg": 0.0, "strength": 1.0},
             "background": {"kind": "gradient", "bottom_linear": [0.1] * 3, "top_linear": [0.2] * 3},
@@ -169,21 +171,23 @@ class WithScenes(InFolder):
 
 class Anew(WithScenes):
     def test_a_scene_is_current_until_its_file_its_settings_or_its_options_change(self):
-        current = lambda imported, *options: scenes.is_current(self.data, 700_000, imported, *options)
-        self.assertTrue(current(self.imported, SIZE_PX, 4, False))
-        self.assertFalse(current(self.imported, SIZE_PX, 8, False))
-        self.assertFalse(current(self.imported, SIZE_PX, 4, True))
-        self.assertFalse(current(replace(self.imported, sha256="other"), SIZE_PX, 4, False))
+        current = lambda *options: scenes.is_current(self.data, 700_000, self.glb, self.made_of(), *options)
+        self.assertTrue(current(SIZE_PX, 4, False))
+        self.assertFalse(current(SIZE_PX, 8, False))
+        self.assertFalse(current(SIZE_PX, 4, True))
         toml = self.glb.with_suffix(".toml")
         toml.write_text("# A comment changes nothing.\n[eyes]\nwetness = 1.0\n")
-        self.assertTrue(current(import_head(self.glb, toml), SIZE_PX, 4, False))
-        import_head.cache_clear()
+        self.assertTrue(current(SIZE_PX, 4, False))
         toml.write_text("[eyes]\nwetness = 0.9\n")
-        self.assertFalse(current(import_head(self.glb, toml), SIZE_PX, 4, False))
+        self.assertFalse(current(SIZE_PX, 4, False))
+        toml.unlink()
+        game_head.edit(self.glb, lambda document: document["asset"].update(copyright="somebody"))
+        self.assertFalse(current(SIZE_PX, 4, False))
 
     def test_a_scene_of_another_head_is_never_made_again(self):
-        other = replace(self.imported, path=self.folder / "villain.glb")
-        self.assertIn("game:hero", self.refusal(scenes.is_current, self.data, 700_000, other, SIZE_PX, 4, False))
+        other = self.folder / "villain.glb"
+        message = self.refusal(scenes.is_current, self.data, 700_000, other, self.made_of(), SIZE_PX, 4, False)
+        self.assertIn("game:hero", message)
 
 
 class Elsewhere(WithScenes):
