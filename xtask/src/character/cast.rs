@@ -82,7 +82,10 @@ impl Cast {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => bail!("{out} cannot be used: {error}; expected a folder: name another --out"),
         }
-        if std::fs::read_dir(&self.out).is_ok_and(|mut entries| entries.next().is_some()) {
+        // Whoever was killed while it wrote the marker has left a part of it.
+        let is_part = |entry: &std::fs::DirEntry| entry.path() == part_of(&marker);
+        let mut others = std::fs::read_dir(&self.out).into_iter().flatten().flatten().filter(|entry| !is_part(entry));
+        if others.next().is_some() {
             bail!("{out} has files and is no folder that this command made: name a new --out");
         }
         std::fs::create_dir_all(&self.out).with_context(|| format!("cannot make the folder {out}"))?;
@@ -128,9 +131,14 @@ impl Character {
 /// Writes a small file so that whoever opens it finds the old one or the new one, whole.
 pub fn write_whole(path: &Path, text: &str) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
-    let part = path.with_extension("part");
+    let part = part_of(path);
     std::fs::write(&part, text).with_context(cannot)?;
     std::fs::rename(&part, path).with_context(cannot)
+}
+
+/// The name under which a file is written before it is whole.
+fn part_of(path: &Path) -> PathBuf {
+    path.with_extension("part")
 }
 
 fn names_joined(characters: &[Character], between: &str) -> String {
@@ -170,6 +178,9 @@ pub mod tests {
         let alone = Cast::open(&heads[1..], Some(&folder.path().join("hero"))).unwrap();
         assert_eq!(alone.weights(), folder.path().join("hero/hero.safetensors"));
         assert_eq!(alone.settings(&alone.characters[0]), folder.path().join("hero/hero.toml"));
+        std::fs::remove_file(out.join(MARKER)).unwrap();
+        std::fs::write(out.join("character.part"), "{").unwrap();
+        assert_eq!(Cast::open(&heads, Some(&out)).unwrap().characters, first.characters, "killed while it was begun");
     }
 
     #[test]
