@@ -1,15 +1,19 @@
 """A character of one's own: its TOML, its light, what is made anew, and references that come from elsewhere."""
 
+import io
 import json
 import tempfile
 import tomllib
 import unittest
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from PIL import Image
 
 from head_studio import storage
+from head_studio.__main__ import main
 from head_studio.exr import read_exr, write_exr
 from head_studio.imported import elsewhere, scenes
 from head_studio.imported.copy import write_copy
@@ -250,6 +254,41 @@ class Elsewhere(WithScenes):
         self.assertGreater(middle[0], middle[2])
         self.assertEqual(len(set(corner)), 1)
         self.assertTrue(np.array_equal(sheet[:, :SIZE_PX], sheet[:, SIZE_PX:]))
+
+
+class CommandLine(WithScenes):
+    def run_line(self, *line):
+        """Exit status, and what was printed."""
+        printed = io.StringIO()
+        with mock.patch("sys.argv", ["head_studio", *map(str, line)]), redirect_stderr(printed), redirect_stdout(printed):
+            return main(), printed.getvalue()
+
+    def test_a_finished_set_is_kept_without_a_look_at_the_head(self):
+        line = ("import", self.glb, "--seeds", "700000..700002", "--settings", self.toml, "--anew", "--size", SIZE_PX,
+                "--samples", 4, "--out", self.data)
+        status, printed = self.run_line(*line)
+        self.assertEqual((status, "--settings" in printed), (2, True), "there is no such TOML")
+        self.toml.parent.mkdir()
+        self.toml.write_text("")
+        import_head.cache_clear()
+        status, printed = self.run_line(*line)
+        self.assertEqual((status, "2 seeds, 2 already finished" in printed), (0, True), printed)
+        self.assertEqual(import_head.cache_info().currsize, 0)
+
+    def test_what_is_wrong_is_said_in_a_line_and_the_status(self):
+        for line, expected in ((("settings", self.folder / "none.glb", "--out", self.toml), "none.glb: cannot be read"),
+                               (("take", self.images, "--data", self.folder / "none", "--out", self.folder / "x"), "export cameras"),
+                               (("sheet", "--data", self.images, "--out", "look.png"), "no finished scene")):
+            status, printed = self.run_line(*line)
+            self.assertEqual(status, 2)
+            self.assertIn(expected, printed)
+            self.assertEqual(printed.count("Traceback"), 0)
+
+    def test_settings_are_written_once_and_what_was_found_is_said(self):
+        for there in (False, True):
+            status, printed = self.run_line("settings", self.glb, "--out", self.toml)
+            self.assertEqual((status, "written" in printed), (0, not there))
+            self.assertIn("eyes found; 1 morph targets understood", printed)
 
 
 class Text(unittest.TestCase):
