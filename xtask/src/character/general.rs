@@ -46,15 +46,15 @@ impl General {
     }
 
     /// The seeds that are taken beside this many of the characters' own, evenly spread: as many as the share wants and as there are.
-    pub fn seeds(&self, own: u64) -> Result<Vec<u64>> {
+    pub fn seeds(&self, own: u64) -> Vec<u64> {
         let wanted = (own as f64 * self.share / (1.0 - self.share)).round() as usize;
         let (count, all) = (wanted.min(self.seeds.len()), self.seeds.len());
-        Ok((0..count).map(|at| self.seeds[at * all / count]).collect())
+        (0..count).map(|at| self.seeds[at * all / count]).collect()
     }
 
     /// Puts links to the pairs into a data folder: nothing is copied, and nothing in `--general` is changed.
     pub fn link_into(&self, data: &Path, own: u64) -> Result<()> {
-        for seed in self.seeds(own)? {
+        for seed in self.seeds(own) {
             let name = format!("{seed:08}");
             link(&self.folder.join(&name), &data.join(&name))?;
         }
@@ -107,7 +107,7 @@ mod tests {
         let all: Vec<&str> = names.iter().map(String::as_str).chain(kept).collect();
         let folder = folder_with(&all);
         fs::create_dir(folder.path().join("00000099")).unwrap();
-        let seeds = |share: f64, own| General::open(folder.path(), share).unwrap().seeds(own).unwrap();
+        let seeds = |share: f64, own| General::open(folder.path(), share).unwrap().seeds(own);
         assert_eq!(seeds(0.25, 12), [0, 3, 6, 9], "4 of 16 are a quarter");
         assert_eq!(seeds(0.9, 12).len(), 12, "there are no more");
         assert!(seeds(0.0, 12).is_empty());

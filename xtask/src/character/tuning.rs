@@ -111,7 +111,7 @@ impl Tuning<'_> {
 
     fn recipe(&self) -> Result<Recipe> {
         let own: Vec<u64> = self.training.iter().chain(&self.validation).cloned().flatten().collect();
-        let more = self.general.map_or_else(|| Ok(Vec::new()), |general| general.seeds(count(&self.training)))?;
+        let more = self.general.map_or_else(Vec::new, |general| general.seeds(count(&self.training)));
         let tone_mappings = self.tone_mappings()?;
         let config = config_of(&table(self.config)?, &self.training, &self.validation, &more, &tone_mappings)?;
         let mut parts = vec![config.clone().into_bytes(), read(self.from)?];
