@@ -41,7 +41,7 @@ fn refused(change: impl Fn(&Path), parts: &[&str]) {
     change(&data.join("00000007"));
     let read = || -> Result<(), DatasetError> {
         let mut pairs = load(&data, &"0..10".parse().unwrap(), &[Plane::Color, Plane::Normal, Plane::Depth])?;
-        attach_light_groups(&data, &mut pairs)
+        attach_light_groups(&data, &mut pairs, &[])
     };
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();

@@ -1,5 +1,6 @@
 //! The steps that make a data set: heads and references with Blender as a Python module, first images with Bevy.
 
+use std::iter::StepBy;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +19,12 @@ pub enum Heads {
     /// Our own.
     Own,
     /// The one of a GLB.
-    File(PathBuf),
+    File {
+        /// The GLB.
+        file: PathBuf,
+        /// The TOML with its settings instead of the one beside it. Scenes are made anew when they change.
+        settings: Option<PathBuf>,
+    },
     /// The game heads of a split.
     Cast {
         /// The folder with a GLB for each.
@@ -63,10 +69,19 @@ impl Request {
         Ok(first..end)
     }
 
-    /// The number of seeds.
-    fn count(&self) -> Result<u64> {
-        let range = self.range()?;
-        Ok((range.end - range.start).div_ceil(self.stride))
+    /// The seeds.
+    fn all(&self) -> Result<StepBy<Range<u64>>> {
+        Ok(self.range()?.step_by(usize::try_from(self.stride)?))
+    }
+
+    /// The number of seeds whose folder lacks a file.
+    fn without(&self, file: &str) -> Result<usize> {
+        Ok(self.all()?.filter(|seed| !self.out.join(format!("{seed:08}")).join(file).is_file()).count())
+    }
+
+    /// The minutes that two cores take for what is missing, roughly: of scenes with their references, and of first images.
+    fn minutes(&self) -> Result<[f64; 2]> {
+        Ok([minutes_of_head(self) * self.without("done.json")? as f64, 0.1 * self.without("pair.json")? as f64])
     }
 
     /// Asks for every seed of a range, in the data set's usual size and quality.
@@ -104,26 +119,54 @@ fn minutes_of_head(request: &Request) -> f64 {
 
 /// The steps that make a data set on a fresh machine.
 pub fn steps(request: &Request) -> Result<Vec<Step<'_>>> {
-    let compile = Step::new("Compile the renderer of first images", 0.5, || portrait_dataset().map(drop));
-    let compile = if groups::is_compiled("bevy_pbr") {
-        compile
-    } else {
-        Step::new("Compile Bevy and the renderer of first images", 22.0, || portrait_dataset().map(drop))
-            .downloads(groups::download("bevy_pbr", 50))
-    };
-    let mut steps = vec![vulkan::step(), HEAD_STUDIO.step(490), compile];
+    let mut steps = vec![vulkan::step(), HEAD_STUDIO.step(490), compile_step()];
     steps.extend(pictures(request)?);
     Ok(steps)
 }
 
+/// The step that compiles the renderer of first images.
+pub fn compile_step() -> Step<'static> {
+    let compile = || portrait_dataset().map(drop);
+    if groups::is_compiled("bevy_pbr") {
+        return Step::new("Compile the renderer of first images", 0.5, compile);
+    }
+    Step::new("Compile Bevy and the renderer of first images", 22.0, compile)
+        .downloads(groups::download("bevy_pbr", 50))
+}
+
 /// The two steps that make what is missing of a data set.
 pub fn pictures(request: &Request) -> Result<[Step<'_>; 2]> {
-    let (seeds, count) = (&request.seeds, request.count()? as f64);
-    let heads = minutes_of_head(request) * count;
+    let (seeds, [heads, first]) = (&request.seeds, request.minutes()?);
     Ok([
         Step::new(format!("Make heads and references of seeds {seeds}"), heads, move || render(request)),
-        Step::new(format!("Render first images of seeds {seeds}"), 0.1 * count, move || first_images(request)),
+        Step::new(format!("Render first images of seeds {seeds}"), first, move || first_images(request)),
     ])
+}
+
+/// The step that makes what is missing of a data set, scenes, references and first images.
+pub fn pairs(name: String, request: Request) -> Result<Step<'static>> {
+    let minutes: f64 = request.minutes()?.iter().sum();
+    Ok(Step::new(name, minutes, move || {
+        render(&request)?;
+        first_images(&request)
+    }))
+}
+
+/// The step that makes what is missing of scenes and references.
+pub fn scenes(name: String, request: Request) -> Result<Step<'static>> {
+    let [minutes, _] = request.minutes()?;
+    Ok(Step::new(name, minutes, move || render(&request)))
+}
+
+/// The command `python -m head_studio`, which runs in a folder of its own: every path has to be absolute.
+pub fn command() -> Result<Command> {
+    Ok(command_of(&HEAD_STUDIO.ensure()?))
+}
+
+fn command_of(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-m", "head_studio"]).current_dir(HEAD_STUDIO.folder());
+    command
 }
 
 /// Makes heads and references with Blender.
@@ -136,34 +179,38 @@ fn render_command(python: &Path, request: &Request) -> Result<Command> {
     for folder in &request.assets {
         assets.extend(["--assets".into(), std::path::absolute(folder)?]);
     }
-    let mut head_studio = Command::new(python);
-    head_studio.args(["-m", "head_studio"]);
+    let mut head_studio = command_of(python);
     let seeds = ["--seeds", &request.seeds];
     match &request.heads {
-        Heads::Own => head_studio.args(["render", "--stride", &request.stride.to_string()]).args(seeds),
-        Heads::File(file) => head_studio.arg("import").arg(std::path::absolute(file)?).args(seeds),
+        Heads::Own => {
+            head_studio.args(["render", "--stride", &request.stride.to_string()]).args(seeds);
+        }
+        Heads::File { file, settings } => {
+            head_studio.arg("import").arg(std::path::absolute(file)?).args(seeds);
+            if let Some(settings) = settings {
+                head_studio.args(["--anew", "--settings"]).arg(std::path::absolute(settings)?);
+            }
+        }
         // The cast has its own seeds.
-        Heads::Cast { folder, split, scenes } => head_studio
-            .args(["import", "--split", split, "--scenes", &scenes.to_string(), "--heads"])
-            .arg(std::path::absolute(folder)?),
-    };
+        Heads::Cast { folder, split, scenes } => {
+            let scenes = scenes.to_string();
+            head_studio.args(["import", "--split", split, "--scenes", &scenes, "--heads"]);
+            head_studio.arg(std::path::absolute(folder)?);
+        }
+    }
     head_studio
         .args(["--size", &request.size.to_string(), "--samples", &request.samples.to_string(), "--out"])
         .arg(std::path::absolute(&request.out)?)
         .args(request.light_groups.then_some("--light-groups"))
         .args(request.clip.then_some("--clip"))
-        .args(assets)
-        .current_dir(HEAD_STUDIO.folder());
+        .args(assets);
     Ok(head_studio)
 }
 
 /// Renders a grey sphere under each kind of light in both engines; fails where they differ by more than 5 %.
 pub fn calibrate(out: &Path) -> Result<()> {
     let out = std::path::absolute(out)?;
-    run(Command::new(HEAD_STUDIO.ensure()?)
-        .args(["-m", "head_studio", "calibration", "--out"])
-        .arg(&out)
-        .current_dir(HEAD_STUDIO.folder()))?;
+    run(command()?.args(["calibration", "--out"]).arg(&out))?;
     run(Command::new(portrait_dataset()?).args(["calibrate", "--data"]).arg(&out))
 }
 
@@ -201,8 +248,11 @@ mod tests {
     #[test]
     fn head_studio_is_asked_for_own_heads_a_file_or_a_cast_whose_seeds_it_knows() {
         assert_eq!(arguments(Heads::Own), ["render", "--stride", "4", "--seeds", "500000..500180"]);
-        let file = arguments(Heads::File("/heads/hero.glb".into()));
-        assert_eq!(file, ["import", "/heads/hero.glb", "--seeds", "500000..500180"]);
+        let of_file = |settings| arguments(Heads::File { file: "/heads/hero.glb".into(), settings });
+        let expected = ["import", "/heads/hero.glb", "--seeds", "500000..500180"];
+        assert_eq!(of_file(None), expected);
+        let settings = ["--anew", "--settings", "/hero/hero.toml"];
+        assert_eq!(of_file(Some("/hero/hero.toml".into())), [&expected[..], &settings].concat());
         let cast = Heads::Cast { folder: "/packs/heads".into(), split: "training".into(), scenes: 10 };
         let expected = ["import", "--split", "training", "--scenes", "10", "--heads", "/packs/heads"];
         assert_eq!(arguments(cast), expected);

@@ -1,8 +1,9 @@
-//! `cargo xtask demo`, `test`, `lint`, `bench`, `gpu-code`, `dataset`, `package`, `evaluate`, `perceptual` and `reproduce`: everything a
-//! fresh machine needs, and then the thing itself.
+//! `cargo xtask demo`, `test`, `lint`, `bench`, `gpu-code`, `dataset`, `character`, `package`, `evaluate`, `perceptual` and `reproduce`:
+//! everything a fresh machine needs, and then the thing itself.
 
 mod bench;
 mod bench_table;
+mod character;
 mod demo;
 #[cfg(test)]
 mod documents;
@@ -122,6 +123,8 @@ enum Task {
         #[arg(long)]
         assets: Vec<PathBuf>,
     },
+    /// Tunes weights to characters of yours: path-traced references of their heads, pairs, training, figures. Resumes where it stopped.
+    Character(character::Arguments),
     /// Packs the crates for the registry and runs the README's program with what was packed.
     Package {
         /// Ask Bevy for what the README asks for, instead of what is compiled already: takes a while and several gigabytes.
@@ -168,10 +171,11 @@ fn main() -> Result<()> {
         Task::GpuCode { from, layers } => gpu_code::gpu_code(from, layers),
         Task::CompileKernels { folder, answer } => gpu_code::compile_kernels(&folder, &answer),
         Task::Dataset { import, seeds, stride, out, size, samples, light_groups, clip, assets } => {
-            let heads = import.map_or(Heads::Own, Heads::File);
+            let heads = import.map_or(Heads::Own, |file| Heads::File { file, settings: None });
             let request = head_studio::Request { heads, seeds, stride, out, size, samples, light_groups, clip, assets };
             plan::run("cargo xtask dataset", head_studio::steps(&request)?)
         }
+        Task::Character(arguments) => character::character(arguments),
         Task::Package { as_readme } => {
             let minutes = if as_readme { 35.0 } else { 1.5 };
             let step =

@@ -35,18 +35,20 @@ pub fn steps<'a>(recipe: &'a Recipe, folder: &'a Path) -> Result<Vec<Step<'a>>> 
     for request in &recipe.sets {
         steps.extend(head_studio::pictures(request)?);
     }
-    let compile = Step::new("Compile the trainer", 0.5, groups::build_training);
-    steps.push(if groups::is_compiled("burn_core") {
-        compile
-    } else {
-        Step::new("Compile Burn and the trainer", 5.0, groups::build_training)
-            .downloads(groups::download("burn_core", 30))
-    });
+    steps.push(compile_step());
     for &(name, minutes) in recipe.configs {
         steps.push(Step::new(format!("Train and export {name}"), minutes, move || train(name, folder)));
     }
     steps.push(Step::new("Measure the weights", recipe.evaluation_minutes, || evaluate(recipe, folder)));
     Ok(steps)
+}
+
+/// The step that compiles the trainer.
+pub fn compile_step() -> Step<'static> {
+    if groups::is_compiled("burn_core") {
+        return Step::new("Compile the trainer", 0.5, groups::build_training);
+    }
+    Step::new("Compile Burn and the trainer", 5.0, groups::build_training).downloads(groups::download("burn_core", 30))
 }
 
 /// The file with the weights of a config.
@@ -59,7 +61,8 @@ pub fn config(name: &str) -> PathBuf {
     workspace_root().join("training/configs").join(name).with_extension("toml")
 }
 
-fn portrait_train() -> Command {
+/// The command `portrait-train`, once it is built.
+pub fn portrait_train() -> Command {
     Command::new(target_folder().join("debug/portrait-train"))
 }
 

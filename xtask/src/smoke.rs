@@ -1,18 +1,32 @@
 //! A data set and weights made end to end at toy size: what `training/README.md` describes, run by the tests.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 
+use crate::character;
 use crate::demo;
 use crate::head_studio::{self, Request};
 use crate::pipeline::{self, Recipe, weights};
 use crate::run::{target_folder, workspace_root};
 
-/// Light calibration, then heads and references → first images → training → export → evaluation → the demo with the new weights.
-pub fn end_to_end() -> Result<()> {
-    let folder = target_folder().join("smoke");
+/// Returns a folder in the target folder that is not there.
+fn cleared(name: &str) -> Result<PathBuf> {
+    let folder = target_folder().join(name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
     }
+    Ok(folder)
+}
+
+/// Weights tuned to the demo's head as `cargo xtask character` does it.
+pub fn character() -> Result<()> {
+    character::end_to_end(&cleared("smoke_character")?)
+}
+
+/// Light calibration, then heads and references → first images → training → export → evaluation → the demo with the new weights.
+pub fn end_to_end() -> Result<()> {
+    let folder = cleared("smoke")?;
     head_studio::calibrate(&folder.join("calibration"))?;
     // Two training pairs, two of validation, and two frames of a clip.
     let set = |seeds: &str| Request { size: 64, samples: 2, ..Request::new(seeds, &folder.join("data")) };

@@ -32,11 +32,12 @@ pub fn test() -> Result<()> {
         Step::new("Test training, files and xtask", 4.0, || cargo("test", &BURN)),
         compile("the ONNX tests, with tract", &ONNX, ("tract_onnx", 2.0, 15)),
         Step::new("Test ONNX and peers", 0.5, || cargo("test", &ONNX)),
-        Step::new("Test head studio, in Python", 1.0, || HEAD_STUDIO.test()),
+        Step::new("Test head studio, in Python", 1.5, || HEAD_STUDIO.test()),
         Step::new("Test likeness, in Python", 0.2, || LIKENESS.test()),
         Step::new("Test perceptual, in Python", 0.1, perceptual::test),
         Step::new("Test photographs, in Python", 0.3, || PHOTOGRAPHS.test()),
         Step::new("Make a data set and weights end to end", 3.0, smoke::end_to_end),
+        Step::new("Tune weights to a character end to end", 3.0, smoke::character),
     ];
     plan::run("cargo xtask test", steps)
 }

@@ -1,9 +1,10 @@
-"""Command line: python -m head_studio render|import|calibration|demo. See `--help` of each."""
+"""Command line: python -m head_studio render|import|settings|sheet|cameras|take|calibration|demo. See `--help` of each."""
 
 import argparse
 import sys
 import time
 import traceback
+from pathlib import Path
 
 from . import storage
 from .storage import UsageError
@@ -26,7 +27,21 @@ def _parser():
                                                      "heads of the asset packs")
     game.add_argument("--split", choices=("training", "validation", "test"), default="training", help="part of the cast")
     game.add_argument("--scenes", type=int, default=10, help="scenes of each head of the cast, 1 or more")
+    game.add_argument("--settings", metavar="TOML", help="settings of the file instead of those beside it")
+    game.add_argument("--anew", action="store_true", help="also make finished seeds again whose file, settings or options have changed")
     _add_rendering(game)
+    settings = verbs.add_parser("settings", help="check a GLB, and write its TOML with all settings where there is none yet")
+    settings.add_argument("file", help="GLB of a character")
+    settings.add_argument("--out", required=True, metavar="TOML", help="an existing file is left alone, and read")
+    sheet = verbs.add_parser("sheet", help="one picture of the references of a data folder")
+    sheet.add_argument("--data", required=True, metavar="DIR")
+    sheet.add_argument("--out", required=True, metavar="PICTURE", help=".png or .jpg; replaced where it exists")
+    cameras = verbs.add_parser("cameras", help="write cameras and posed heads of finished scenes, to render references elsewhere")
+    take = verbs.add_parser("take", help="make a data folder of scenes whose references were rendered elsewhere")
+    take.add_argument("images", help="folder with <seed>.exr of every scene")
+    for verb in (cameras, take):
+        verb.add_argument("--data", required=True, metavar="DIR", help="data folder of the scenes")
+        verb.add_argument("--out", required=True, metavar="DIR", help="folder to write into")
     calibration = verbs.add_parser("calibration", help="a grey sphere for each kind of light")
     calibration.add_argument("--out", required=True)
     demo = verbs.add_parser("demo", help="one head with morph targets")
@@ -86,6 +101,8 @@ def _import(arguments):
     _within("--scenes", arguments.scenes, 1, 10**6)
     if (arguments.file is None) == (arguments.heads is None) or (arguments.file is None) != (arguments.seeds is None):
         raise UsageError("import: expected either FILE.glb --seeds A..B, or --heads DIR")
+    if arguments.settings is not None and (arguments.file is None or not Path(arguments.settings).is_file()):
+        raise UsageError(f"--settings: {arguments.settings} is no file, or there is no FILE.glb that it could be of")
     if arguments.file is not None:
         seeds = storage.parse_seed_range(arguments.seeds)
         files = {seed: arguments.file for seed in seeds}
@@ -95,23 +112,72 @@ def _import(arguments):
         files = dict(pairs)
     out, assets = storage.output_folder(arguments.out), _open_assets(arguments)
     with storage.claim(out, seeds):
+        from .imported import scenes
         from .imported.figure import import_head
-        from .imported.scenes import is_made, make_scene
+        from .imported.settings import read_settings, toml_of
 
-        if arguments.file is not None:
-            import_head(arguments.file)     # What is wrong with the file is said once, before any seed.
+        def prepare():
+            """What is wrong with the file or its settings is said once, before any seed."""
+            if arguments.file is not None:
+                chosen = import_head(arguments.file, arguments.settings).settings
+                scenes.write_own_surroundings(out, chosen.lights.surroundings)
+
         rendering = (arguments.size, arguments.samples, arguments.light_groups)
-        return _make_seeds(arguments, files, lambda seed: is_made(out, seed, files[seed], *rendering),
-                           lambda seed: make_scene(out, seed, import_head(files[seed]), *rendering, assets))
+        if arguments.anew:
+            made_of = {file: scenes.made_of(storage.fingerprint(Path(file))["sha256"],
+                                            read_settings(arguments.settings or toml_of(file))) for file in set(files.values())}
+            is_made = lambda seed: scenes.is_current(out, seed, files[seed], made_of[files[seed]], *rendering)
+        else:
+            is_made = lambda seed: scenes.is_made(out, seed, files[seed], *rendering)
+        make = lambda seed: scenes.make_scene(out, seed, import_head(files[seed], arguments.settings), *rendering, assets)
+        return _make_seeds(arguments, files, is_made, make, prepare)
 
 
-def _make_seeds(arguments, seeds, is_made, make):
-    """Makes the seeds that are not made yet, in their order, and says how long each takes."""
+def _settings(arguments):
+    from .imported.figure import import_head
+    from .imported.template import write_unless_there
+
+    if write_unless_there(arguments.file, arguments.out):
+        print(f"{arguments.out} written: the look of the references, with every default", flush=True)
+    found = import_head(arguments.file, arguments.out)
+    roles = sorted({part.role for part in found.head.parts})
+    print(f"{arguments.file}: {', '.join(roles)}; eyes {'found' if found.head.found_eyes else 'painted on or flat'}; "
+          f"{len(found.units)} morph targets understood", flush=True)
+    return 0
+
+
+def _sheet(arguments):
+    from .sheet import write_sheet
+
+    write_sheet(Path(arguments.data), Path(arguments.out))
+    print(f"{arguments.out} written", flush=True)
+    return 0
+
+
+def _elsewhere(arguments):
+    from .imported import elsewhere
+
+    data, out = Path(arguments.data), storage.output_folder(arguments.out)
+    if arguments.verb == "cameras":
+        count = elsewhere.export_cameras(data, out)
+        print(f"{count} cameras written to {out / elsewhere.CAMERAS}", flush=True)
+        return 0
+    with storage.claim(out, storage.ALL_SEEDS):
+        count = elsewhere.take(Path(arguments.images), data, out)
+    print(f"{count} references taken into {out}", flush=True)
+    return 0
+
+
+def _make_seeds(arguments, seeds, is_made, make, prepare=lambda: None):
+    """Makes the seeds that are not made yet, in their order, and says how long each takes; `prepare` comes first if there are
+    any."""
     from .reference import use_device
 
     pending = [seed for seed in seeds if not is_made(seed)]
     print(f"{len(seeds)} seeds, {len(seeds) - len(pending)} already finished", flush=True)
     use_device(arguments.device)
+    if pending:
+        prepare()
     failed, start, cpu = [], time.time(), time.process_time()
     for count, seed in enumerate(pending, 1):
         try:
@@ -135,8 +201,9 @@ def main():
     try:
         if arguments.verb == "render":
             return _render(arguments)
-        if arguments.verb == "import":
-            return _import(arguments)
+        verbs = {"import": _import, "settings": _settings, "sheet": _sheet, "cameras": _elsewhere, "take": _elsewhere}
+        if arguments.verb in verbs:
+            return verbs[arguments.verb](arguments)
         out = storage.output_folder(arguments.out)
         with storage.claim(out, storage.ALL_SEEDS):
             if arguments.verb == "calibration":

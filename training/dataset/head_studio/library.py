@@ -30,8 +30,9 @@ def surroundings_used(assets, name):
     return [(pack, own) for pack, own in entries if own in assets.packs[pack] and (pack == "surroundings" or own != name)]
 
 
-def environment_file(out, name, assets=Assets()):
-    """Path, relative to `out`, of surroundings as a 512x256 half EXR; written if absent or broken."""
+def environment_file(out, name, assets=Assets(), own=None):
+    """Path, relative to `out`, of surroundings as a 512x256 half EXR; written if absent or broken. `own` {name: file} are
+    pictures besides those of the packs."""
     relative = f"environments/{name}.exr"
     path = out / relative
     try:
@@ -40,8 +41,24 @@ def environment_file(out, name, assets=Assets()):
     except UNREADABLE:
         path.parent.mkdir(parents=True, exist_ok=True)
     with storage.replacing(path) as temporary:
-        write_exr(temporary, _shrink(_surroundings(name, assets), ENVIRONMENT_HEIGHT_PX))
+        image = _own_surroundings(own[name]) if own and name in own else _surroundings(name, assets)
+        write_exr(temporary, _shrink(image, ENVIRONMENT_HEIGHT_PX))
     return relative
+
+
+def _own_surroundings(path):
+    """Linear [H, W, 3] of a picture that somebody brought."""
+    from . import blender
+
+    try:
+        image = blender.load_linear_image(path)
+    except RuntimeError as error:
+        raise storage.UsageError(f"{path}: is no picture that Blender reads: {error}; expected surroundings as .hdr or .exr") from error
+    height, width = image.shape[:2]
+    if width != 2 * height or not np.isfinite(image).all():
+        raise storage.UsageError(f"{path}: has {width} x {height} pixels{'' if width != 2 * height else ', not all finite'}; "
+                                 "expected equirectangular surroundings, twice as wide as high, of finite numbers")
+    return image
 
 
 def _surroundings(name, assets):

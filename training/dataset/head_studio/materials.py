@@ -88,7 +88,7 @@ def eye(albedo_linear):
                                    Subsurface_Weight=0.2, Subsurface_Scale=0.002).outputs[0])
 
 
-def cornea():
+def cornea(roughness=0.02):
     """Clear and refractive to the camera; transparent to shadow and diffuse rays, so the iris is lit."""
     graph = Graph("Cornea", IMPORTANCE_FEATURE)
     ray = graph.node("LightPath")
@@ -96,7 +96,7 @@ def cornea():
     either.operation = "MAXIMUM"
     graph.join(ray.outputs["Is Shadow Ray"], either.inputs[0])
     graph.join(ray.outputs["Is Diffuse Ray"], either.inputs[1])
-    glass = graph.node("BsdfPrincipled", Base_Color=(1.0, 1.0, 1.0), Roughness=0.02, IOR=1.376, Transmission_Weight=1.0)
+    glass = graph.node("BsdfPrincipled", Base_Color=(1.0, 1.0, 1.0), Roughness=roughness, IOR=1.376, Transmission_Weight=1.0)
     mix = graph.node("MixShader", Fac=either.outputs[0])
     graph.join(glass.outputs[0], mix.inputs[1])
     graph.join(graph.node("BsdfTransparent").outputs[0], mix.inputs[2])

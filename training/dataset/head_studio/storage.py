@@ -139,7 +139,8 @@ def write_json(path, value):
     write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
-def _fingerprint(path):
+def fingerprint(path):
+    """Size and SHA-256 of a file."""
     with open(path, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
@@ -147,7 +148,7 @@ def _fingerprint(path):
 
 def finish(folder, names):
     """Writes the manifest of these files: the last act of making a folder."""
-    files = {name: _fingerprint(folder / name) for name in names}
+    files = {name: fingerprint(folder / name) for name in names}
     write_json(folder / MANIFEST, {"format": FORMAT, "files": files})
 
 
@@ -157,6 +158,6 @@ def is_finished(folder, names):
         manifest = json.loads(read_text(folder / MANIFEST))
         files = manifest["files"]
         return manifest["format"] == FORMAT and set(files) >= set(names) and all(
-            _fingerprint(folder / name) == expected for name, expected in files.items())
+            fingerprint(folder / name) == expected for name, expected in files.items())
     except (OSError, ValueError, KeyError, TypeError):
         return False

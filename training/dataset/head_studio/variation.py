@@ -43,6 +43,15 @@ CLIP_STEP_DEG = (1.5, 3.0)     # a turning head, for each frame
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What a game narrows light and display down to; empty means all that `looks.toml` has."""
+
+    kinds: tuple = ()              # of light
+    tone_mappings: tuple = ()
+    surroundings: tuple = ()       # names, in training instead of all others
+
+
+@dataclass(frozen=True)
 class Rendering:
     """The settings of rasteriser and display. Tone mapping and exposure hold for the reference too."""
 
@@ -101,6 +110,14 @@ def _choose(draw, weights):
     return str(draw.choice(list(weights), p=list(weights.values())))
 
 
+def _only(weights, names):
+    """The shares of these names alone, together one; all of them if there are no names."""
+    if not names:
+        return weights
+    chosen = {name: weight for name, weight in weights.items() if name in names}
+    return {name: weight / sum(chosen.values()) for name, weight in chosen.items()}
+
+
 def _pair(name, left, right=None):
     return {name + "Left": left, name + "Right": left if right is None else right}
 
@@ -145,9 +162,10 @@ def draw_expression(draw):
     return {name: float(value) for name, value in units.items()}
 
 
-def _rendering(seed, light_kind):
+def _rendering(seed, light_kind, choice):
     draw, extra = generator(seed, "rendering"), generator(seed, "rendering of games")
-    tone_mapping, exposure = _choose(draw, DISPLAY["tone_mappings"]), DISPLAY["exposure_ev"]
+    tone_mapping = _choose(draw, _only(DISPLAY["tone_mappings"], choice.tone_mappings))
+    exposure = DISPLAY["exposure_ev"]
     exposure_ev = float(np.clip(draw.normal(0, exposure["deviation"]), -exposure["limit"], exposure["limit"]))
     anti_aliasing = _choose(draw, ANTI_ALIASING)
     # Bevy's screen-space effects and multisampling exclude each other.
@@ -176,19 +194,22 @@ def surroundings_of(split, packs=()):
     return [*next(blenders for name, _, blenders, _ in SPLITS if name == split), *own]
 
 
-def _environment(seed, kind, packs):
-    """A photographed one, the name of soft boxes instead, or an even sky."""
+def _environment(seed, kind, packs, own):
+    """A photographed one, the name of soft boxes instead, or an even sky; in training one of a game's own, if it has any."""
     draw = generator(seed, "surroundings")
     split, _, numbers = split_of(seed)
-    photographed = str(draw.choice(surroundings_of(split, packs)))
+    names = surroundings_of(split, packs)
+    if own and split == "training":
+        names, numbers = own, ()
+    photographed = str(draw.choice(names))
     if kind in APP_KINDS and draw.random() < AMBIENT_SHARE:
         return EVEN_SKY
     return f"{soft_boxes.PREFIX}{draw.choice(numbers):02}" if numbers and draw.random() < SOFT_BOX_SHARE else photographed
 
 
-def _light(seed, packs):
+def _light(seed, packs, choice):
     draw = generator(seed, "light")
-    kind = _choose(draw, LIGHT["kinds"])
+    kind = _choose(draw, _only(LIGHT["kinds"], choice.kinds))
     diameter = {"hard": (0.04, 0.12), "soft": (0.8, 1.2)}.get(kind, (0.15, 0.9))
     share, rim_ratio = (LIGHT[name].get(kind, LIGHT[name]["other"]) for name in ("environment_share", "rim_ratio"))
     rim = draw.uniform(*rim_ratio) if kind == "rim" or draw.random() < LIGHT["rim_light_share"] else 0.0
@@ -202,14 +223,14 @@ def _light(seed, packs):
         key_linear=_tint(draw, draw.uniform(*LIGHT["key_kelvin"]), False),
         fill_linear=_tint(draw, draw.uniform(*LIGHT["fill_kelvin"]), neon),
         rim_linear=_tint(draw, draw.uniform(*LIGHT["rim_kelvin"]), neon),
-        environment=_environment(seed, kind, packs),
+        environment=_environment(seed, kind, packs, choice.surroundings),
         environment_rotation_deg=float(draw.uniform(0, 360)),
         environment_share=float(draw.uniform(*share)), exposure_jitter=float(draw.uniform(*LIGHT["exposure_jitter"])))
 
 
-def draw_variation(seed, packs=()):
+def draw_variation(seed, packs=(), choice=Choice()):
     """The way in which this seed's identity is posed, lit and seen; `packs` are names of surroundings besides Blender's."""
-    light = _light(seed, packs)
+    light = _light(seed, packs, choice)
     camera, background, gaze = (generator(seed, purpose) for purpose in ("camera", "background", "gaze"))
     yaw = float(np.clip(camera.normal(0, 22), -60, 60))
     pitch = float(np.clip(camera.normal(0, 7), -20, 20))
@@ -229,7 +250,7 @@ def draw_variation(seed, packs=()):
         background_kind=str(background.choice(kinds)),
         background_blur_deg=float(background.uniform(2, 10)),
         background_bottom_linear=floats((base * background.uniform(*BACKGROUND["lower_edge"])).clip(0, 1)),
-        background_top_linear=floats(base.clip(0, 1)), rendering=_rendering(seed, light["light_kind"]), **light)
+        background_top_linear=floats(base.clip(0, 1)), rendering=_rendering(seed, light["light_kind"], choice), **light)
 
 
 def even_light(variation):

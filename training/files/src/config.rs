@@ -75,8 +75,10 @@ pub enum Preset {
 pub struct DataConfig {
     /// Seeds to train on, all below 1,000,000. Default `0..160`.
     pub train_seeds: Seeds,
-    /// Seeds to validate on; no identity may be in both. Default `900000..900080`.
+    /// Seeds to validate on. Default `900000..900080`.
     pub validation_seeds: Seeds,
+    /// What training and measured pairs may not share. Default `people`.
+    pub held_out: HeldOut,
     /// Side of the square crops, in pixels. Default 128.
     pub crop_px: usize,
     /// Number of crops for each step. Default 4.
@@ -91,6 +93,20 @@ pub struct DataConfig {
     pub white_balance_jitter: f32,
     /// Share of the crops, 0–1, that are lit anew if their pair has light groups. Default 0.75.
     pub relight: f64,
+    /// Tone mappers through which crops that are lit anew are shown, by their names in `looks.toml`. Default: all of them.
+    pub tone_mappings: Vec<String>,
+}
+
+/// What training pairs may not share with the pairs of validation and evaluation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldOut {
+    /// People: nobody is both trained and measured on.
+    #[default]
+    People,
+    /// Views of the same people, for weights that are tuned to them: no seed of a person is both trained and measured on. Seeds of
+    /// the three splits differ in light, surroundings and expression as well.
+    Views,
 }
 
 /// The losses. Generator: `l1_weight`·L1 + `edge_weight`·L_E + `flip_weight`·L_F + `perceptual.weight`·L_P + `adv_weight`·L_G.
@@ -245,6 +261,7 @@ impl Default for DataConfig {
         Self {
             train_seeds: Seeds::from(0..160),
             validation_seeds: Seeds::from(900_000..900_080),
+            held_out: HeldOut::People,
             crop_px: 128,
             batch: 4,
             on_face: 0.5,
@@ -252,6 +269,7 @@ impl Default for DataConfig {
             gain_jitter: 0.1,
             white_balance_jitter: 0.04,
             relight: 0.75,
+            tone_mappings: Vec::new(),
         }
     }
 }

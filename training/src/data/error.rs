@@ -126,6 +126,12 @@ pub enum DatasetError {
         /// Error of the reader.
         what: String,
     },
+    /// The config names a tone mapper that there is not.
+    #[error("config: `data.tone_mappings`: {what}")]
+    ToneMapping {
+        /// Value expected and value found.
+        what: String,
+    },
     /// A pair is smaller than the crops.
     #[error("pair {seed} is {found} pixels wide: expected at least the crop of {expected}; lower `data.crop_px`")]
     SmallerThanCrop {
@@ -148,5 +154,16 @@ pub enum DatasetError {
         train: u64,
         /// Validation or test seed with that identity.
         measured: u64,
+    },
+    /// A view of a person is both trained and measured on.
+    #[error(
+        "seed {seed} of identity {identity} is in the training pairs and in the measured pairs: a figure measured on a \
+         view that was learnt means nothing; change the seed ranges"
+    )]
+    SharedView {
+        /// Name of the identity.
+        identity: String,
+        /// Seed that is in both.
+        seed: u64,
     },
 }

@@ -79,6 +79,22 @@ impl Looks {
     pub fn read() -> Result<Self, String> {
         toml::from_str(TEXT).map_err(|error| error.to_string())
     }
+
+    /// Leaves these tone mappers alone in the ranges, or all of them if there are no names.
+    ///
+    /// # Errors
+    /// Fails with the name that is none of a tone mapper.
+    pub fn shown_by(mut self, names: &[String]) -> Result<Self, String> {
+        let shares = &mut self.display.tone_mappings;
+        if let Some(unknown) = names.iter().find(|name| !shares.contains_key(*name)) {
+            let known: Vec<&str> = shares.keys().map(String::as_str).collect();
+            return Err(format!("expected any of {}, found {unknown}", known.join(", ")));
+        }
+        if !names.is_empty() {
+            shares.iter_mut().filter(|(name, _)| !names.contains(name)).for_each(|(_, share)| *share = 0.0);
+        }
+        Ok(self)
+    }
 }
 
 impl TryFrom<[f32; 2]> for Span {
@@ -143,6 +159,23 @@ mod tests {
         }
         assert_eq!(looks.light.environment_share.of("environment"), Span([1.0, 1.0]));
         assert_eq!(looks.light.environment_share.of("below"), Span([0.15, 0.6]));
+    }
+
+    #[test]
+    fn named_tone_mappers_alone_show_what_is_lit_anew() {
+        let shown_by = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
+            Looks::read().unwrap().shown_by(&names).map(|looks| looks.display.tone_mappings)
+        };
+        let all = Looks::read().unwrap().display.tone_mappings;
+        assert_eq!(shown_by(&[]), Ok(all.clone()));
+        let two = shown_by(&["agx", "none"]).unwrap();
+        assert!(
+            two.iter()
+                .all(|(name, share)| *share == if ["agx", "none"].contains(&&name[..]) { all[name] } else { 0.0 })
+        );
+        let error = shown_by(&["agx", "filmic"]).unwrap_err();
+        assert!(error.contains("aces, agx") && error.contains("found filmic"), "{error}");
     }
 
     #[test]

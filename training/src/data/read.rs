@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portrait_files::bounded;
+use portrait_files::config::HeldOut;
 use portrait_files::folder::seed_folder;
 use portrait_files::manifest::PairInfo;
 use portrait_files::name::{self, folded};
@@ -117,11 +118,11 @@ pub fn load_pair(folder: &Path, seed: u64, planes: &[Plane]) -> Result<Pair, Dat
     })
 }
 
-/// Reads the light groups of those pairs that have them, and the tone mappers that show them.
+/// Reads the light groups of those pairs that have them, and the tone mappers that show them: those named, or all.
 ///
 /// # Errors
-/// Fails when a file is damaged, or the data folder has light groups and no tone mappers.
-pub fn attach_light_groups(folder: &Path, pairs: &mut [Pair]) -> Result<(), DatasetError> {
+/// Fails when a file is damaged, or the data folder has light groups and no tone mappers, or a name is none of a tone mapper.
+pub fn attach_light_groups(folder: &Path, pairs: &mut [Pair], tone_mappings: &[String]) -> Result<(), DatasetError> {
     let mut shared = None;
     for pair in pairs {
         let Some(path) = find(&seed_folder(folder, pair.seed), light_groups::FILE)? else { continue };
@@ -130,6 +131,7 @@ pub fn attach_light_groups(folder: &Path, pairs: &mut [Pair]) -> Result<(), Data
             Some(shared) => shared,
             None => {
                 let looks = Looks::read().map_err(|what| DatasetError::Looks { what })?;
+                let looks = looks.shown_by(tone_mappings).map_err(|what| DatasetError::ToneMapping { what })?;
                 shared.insert((Arc::new(ToneTables::read(folder)?), Arc::new(looks)))
             }
         };
@@ -139,6 +141,24 @@ pub fn attach_light_groups(folder: &Path, pairs: &mut [Pair]) -> Result<(), Data
         pair.light_groups = Some(groups.map_err(|what| DatasetError::LightGroups { path, what })?);
     }
     Ok(())
+}
+
+/// Checks that training and measured pairs do not share what is held out.
+///
+/// # Errors
+/// Fails with the first identity, or the first view of one, that is in both.
+pub fn check_held_out(held_out: HeldOut, train: &[Pair], measured: &[Pair]) -> Result<(), DatasetError> {
+    match held_out {
+        HeldOut::People => check_identities(train, measured),
+        HeldOut::Views => {
+            let view = |pair: &Pair| (folded(&pair.identity), pair.seed);
+            let known: BTreeSet<(String, u64)> = train.iter().map(view).collect();
+            match measured.iter().find(|pair| known.contains(&view(pair))) {
+                Some(pair) => Err(DatasetError::SharedView { identity: pair.identity.clone(), seed: pair.seed }),
+                None => Ok(()),
+            }
+        }
+    }
 }
 
 /// Checks that no face is both trained and measured on. One name in another case or Unicode form is one person.

@@ -35,6 +35,8 @@ use crate::picture::{side_by_side, write_grid, write_png};
 
 /// Number of rows of `pairs.png`.
 const PICTURE_ROWS: usize = 8;
+/// Number of rows of `before_after.png`.
+const BEFORE_AFTER_ROWS: usize = 4;
 /// Number of pairs of each source to look at side by side.
 const LOOK_PAIRS: usize = 12;
 /// Width of a pixel in `blind_<source>_<number>_<seed>.png`, in pixels.
@@ -50,7 +52,8 @@ pub struct Candidate {
 }
 
 /// Measures weights and writes `report.json`, `report.html`, `pairs.png` (first, look-up table, curve and sharpening, second,
-/// reference) and `blind_<source>_<number>_<seed>.png` (first and second at 300 %).
+/// reference), `before_after.png` (first, the second image of every model, reference) and `blind_<source>_<number>_<seed>.png`
+/// (first and second at 300 %).
 ///
 /// # Errors
 /// Fails when weights or pairs cannot be read, or results cannot be written.
@@ -76,7 +79,7 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
     let planes: Vec<Plane> = candidates.iter().flat_map(|found| found.model.graph().spec().inputs.clone()).collect();
     let folders = load(data, &seeds, &planes)?;
     for (trained, folder) in trained.iter().flat_map(|trained| folders.iter().map(move |folder| (trained, folder))) {
-        read::check_identities(&trained.pairs, &folder.pairs)?;
+        read::check_held_out(config.data.held_out, &trained.pairs, &folder.pairs)?;
     }
     let warnings = warnings(data, &trained, &folders);
     let train: Vec<Pair> = trained.into_iter().flat_map(|folder| folder.pairs).collect();
@@ -112,7 +115,7 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
         Some(clips) => {
             let clips = load(data, clips, &[planes, vec![Plane::Depth]].concat())?;
             for folder in &clips {
-                read::check_identities(&train, &folder.pairs)?;
+                read::check_held_out(config.data.held_out, &train, &folder.pairs)?;
             }
             let each = generators.iter().zip(&candidates);
             each.map(|(generator, found)| temporal(generator, found.model.recommended, &clips, device)).collect()
@@ -132,6 +135,7 @@ pub fn evaluate<B: Backend>(options: &EvaluateOptions, device: &B::Device) -> Re
         sharpen_amount: sharpen.amount,
         seeds,
         lut_seeds,
+        held_out: config.data.held_out,
         identities: identities(&each),
         commit: commit(),
         warnings,
@@ -337,6 +341,14 @@ fn write(out: &Path, report: &Report, measured: &[Measured]) -> Result<(), Evalu
     let path = out.join("pairs.png");
     let rows: Vec<Vec<&[u8]>> = spread(&of(report.main()), PICTURE_ROWS)
         .map(|m| vec![&m.pair.first[..], &m.graded, &m.sharpened, &m.seconds[0], &m.pair.reference])
+        .collect();
+    write_grid(&path, &rows).map_err(|error| failed(&path, error.to_string()))?;
+    let path = out.join("before_after.png");
+    let rows: Vec<Vec<&[u8]>> = spread(&of(report.main()), BEFORE_AFTER_ROWS)
+        .map(|m| {
+            let seconds = m.seconds.iter().map(|second| &second[..]);
+            std::iter::once(&m.pair.first[..]).chain(seconds).chain([&m.pair.reference[..]]).collect()
+        })
         .collect();
     write_grid(&path, &rows).map_err(|error| failed(&path, error.to_string()))?;
     for (source, pairs) in looked_at {

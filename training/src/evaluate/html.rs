@@ -6,6 +6,7 @@ use std::io::Cursor;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use portrait_files::config::HeldOut;
 
 use super::facts::Source;
 use super::likeness::SAME_PERSON;
@@ -38,6 +39,9 @@ pub fn page(report: &Report, measured: &[Measured], looked_at: &[(Source, Vec<&M
         escape(&report.seeds.to_string()),
         escape(&report.lut_seeds.to_string()),
     );
+    if report.held_out == HeldOut::Views {
+        page += "<p>These people were trained on: views, light, surroundings and expressions were held out.</p>";
+    }
     for what in &report.warnings {
         let _ = write!(page, "<p><strong>Warning:</strong> {}.</p>", escape(what));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use portrait_files::config::HeldOut;
 use portrait_files::seeds::Seeds;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -113,6 +114,8 @@ pub struct Report {
     pub seeds: Seeds,
     /// Seeds that look-up table, tone curve and sharpening were fitted to.
     pub lut_seeds: Seeds,
+    /// What the measured pairs do not share with the training pairs.
+    pub held_out: HeldOut,
     /// Number of different people among the pairs.
     pub identities: usize,
     /// Commit of this program.
@@ -182,6 +185,7 @@ impl Report {
             "identities": self.identities,
             "seeds": self.seeds,
             "lut_seeds": self.lut_seeds,
+            "held_out": self.held_out,
             "sharpen_amount": self.sharpen_amount,
             "commit": self.commit,
             "warnings": self.warnings,

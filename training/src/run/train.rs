@@ -45,10 +45,10 @@ pub fn train<B: AutodiffBackend>(
     let planes = &graph.spec().inputs;
     let mut train = read::load(options.data, &config.data.train_seeds, planes)?;
     if config.data.relight > 0.0 {
-        read::attach_light_groups(options.data, &mut train)?;
+        read::attach_light_groups(options.data, &mut train, &config.data.tone_mappings)?;
     }
     let mut validation = read::load(options.data, &config.data.validation_seeds, planes)?;
-    read::check_identities(&train, &validation)?;
+    read::check_held_out(config.data.held_out, &train, &validation)?;
     read::check_crop(&train, config.data.crop_px)?;
     validation.truncate(config.run.validation_pairs);
     let doubts = doubts::doubts(options.data, &train.iter().chain(&validation).collect::<Vec<&Pair>>());

@@ -108,17 +108,18 @@ def _padded_images(document, head):
 
 
 @functools.lru_cache(maxsize=1)
-def import_head(path):
-    """Reads, names, places and mends the head of a GLB file."""
+def import_head(path, toml=None):
+    """Reads, names, places and mends the head of a GLB file; `toml` are its settings instead of those beside it."""
     path = Path(path)
-    document, chosen = read_glb(path), settings.read_settings(path)
+    document = read_glb(path, toml)
+    chosen = settings.read_settings(document.toml)
     found = parts.read_parts(document, chosen.placement.nodes)
     roles.assign_roles(document, found, chosen.roles)
-    several_heads.refuse(path, found)
-    head = placement.place(found, chosen.placement, path)
+    several_heads.refuse(document, found)
+    head = placement.place(found, chosen.placement, document)
     head.parts = [mending.without_slivers(part) for part in head.parts]
     head.parts = [mending.split_where_mirrored(part) for part in mending.without_cracks(head.parts)]
-    units = morphs.units_of_targets(path, head.parts, chosen.morphs)
+    units = morphs.units_of_targets(document.toml, head.parts, chosen.morphs)
     return Imported(path, document, chosen, head, units, _regions(document, head, chosen.skin),
                     _padded_images(document, head), occlusion.bake(document, head),
                     hashlib.sha256(path.read_bytes()).hexdigest())

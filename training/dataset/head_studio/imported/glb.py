@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..storage import UsageError
+from .settings import toml_of
 
 COMPONENTS = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
@@ -22,11 +23,12 @@ UNDERSTOOD = ("KHR_mesh_quantization", "KHR_texture_transform", "KHR_lights_punc
 
 @dataclass
 class Document:
-    """A GLB file in memory: its JSON and its binary chunk."""
+    """A GLB file in memory: its JSON and its binary chunk, and the TOML that says more of it, which need not exist."""
 
     path: Path
     json: dict
     binary: bytes
+    toml: Path
 
     def entries(self, kind):
         return self.json.get(kind, [])
@@ -74,8 +76,8 @@ class Document:
         return self.view(entry["bufferView"]) if "bufferView" in entry else None
 
 
-def read_glb(path):
-    """The document of a GLB file whose content needs no decoder."""
+def read_glb(path, toml=None):
+    """The document of a GLB file whose content needs no decoder; its TOML lies beside it unless another one is named."""
     path = Path(path)
     try:
         content = path.read_bytes()
@@ -90,7 +92,7 @@ def read_glb(path):
         chunks.setdefault(kind, content[at + 8:at + 8 + length])
         at += 8 + length
     try:
-        document = Document(path, json.loads(chunks[JSON_CHUNK]), chunks.get(BINARY_CHUNK, b""))
+        document = Document(path, json.loads(chunks[JSON_CHUNK]), chunks.get(BINARY_CHUNK, b""), Path(toml or toml_of(path)))
     except (KeyError, ValueError) as error:
         raise UsageError(f"{path}: has no readable JSON chunk: {error}; the file is damaged") from error
     _refuse_encoded(document)

@@ -29,10 +29,9 @@ def _known():
     return table | OTHER_NAMES
 
 
-def units_of_targets(path, parts, overrides):
+def units_of_targets(toml, parts, overrides):
     """{morph target: ARKit units} of the targets that are understood; `overrides` {target: unit} come first."""
     targets = {name for part in parts for name in part.morphs}
-    toml = path.with_suffix(".toml")
     for name, unit in overrides.items():
         if name not in targets:
             raise UsageError(f"[morphs] of {toml}: no morph target is called {name!r}; found: "

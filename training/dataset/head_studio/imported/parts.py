@@ -174,7 +174,7 @@ def _taken(document, worlds, names):
     called = {name: [index for index in worlds if nodes[index].get("name") == name] for name in names}
     if unknown := [name for name, found in called.items() if not found]:
         known = sorted({nodes[index]["name"] for index in worlds if nodes[index].get("name")})
-        raise UsageError(f"{document.path.with_suffix('.toml')}: placement.nodes: {document.path} has no node {unknown[0]!r}; "
+        raise UsageError(f"{document.toml}: placement.nodes: {document.path} has no node {unknown[0]!r}; "
                          f"found: {', '.join(known)}")
     return {below for found in called.values() for index in found for below in _with_children(nodes, index)}
 

@@ -164,7 +164,7 @@ def uppermost_head(points):
     return bottom
 
 
-def _eyes_of_outline(parts, path):
+def _eyes_of_outline(parts, document):
     """Both eyes where they are painted on, from the outline of an upright head."""
     cloud = _on_bone(parts)
     if len(cloud) < 20:
@@ -174,8 +174,8 @@ def _eyes_of_outline(parts, path):
     top = head[:, 1].max()
     height = top - chin
     if not height > 0:
-        raise UsageError(f"{path}: the head has no height; expected a head that stands upright, or placement.rotate_deg in "
-                         f"{path.with_suffix('.toml')}")
+        raise UsageError(f"{document.path}: the head has no height; expected a head that stands upright, or "
+                         f"placement.rotate_deg in {document.toml}")
     level = top - EYE_LINE * height
     slab = head[abs(head[:, 1] - level) < 0.1 * height]
     slab = slab if len(slab) else head
@@ -192,7 +192,7 @@ def _crop(part):
     return part.keep_triangles(kept) if kept.any() else None
 
 
-def place(parts, settings, path):
+def place(parts, settings, document):
     """The head of these parts, upright and in metres. `settings` are a `settings.Placement`."""
     height = np.ptp(_points(parts, "skin"), 0).max()
     for guess in (height, height / 2, height / 4, height / 7.5):    # a head alone, a bust, half a body, a body
@@ -218,13 +218,13 @@ def place(parts, settings, path):
         spheres = [Eye(np.array(eye) / factor, 0.19 * apart / factor)
                    for eye in sorted(settings.eyes, key=lambda eye: -eye[0])]
     else:
-        spheres = _eyes_of_outline(parts, path)
+        spheres = _eyes_of_outline(parts, document)
         factor = settings.metres_per_unit or factor_to_metres(np.linalg.norm(spheres[0].centre_m - spheres[1].centre_m))
     middle = (spheres[0].centre_m + spheres[1].centre_m) / 2
     shift = EYES_M - middle * factor
     parts = [cropped for part in moved(parts, np.eye(3), factor, shift) if (cropped := _crop(part)) is not None]
     if not any(part.role == "skin" for part in parts):
-        raise UsageError(f"{path}: no skin lies around the eyes; say where the head is with [placement] in "
-                         f"{path.with_suffix('.toml')} (`settings.py` lists its keys)")
+        raise UsageError(f"{document.path}: no skin lies around the eyes; say where the head is with [placement] in "
+                         f"{document.toml} (`settings.py` lists its keys)")
     eyes = tuple(Eye(eye.centre_m * factor + shift, eye.radius_m * factor) for eye in spheres)
     return Head(parts, eyes, round_eyes, factor, turn)

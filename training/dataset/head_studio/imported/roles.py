@@ -52,21 +52,31 @@ def assign_roles(document, parts, overrides):
     names = {name for part in parts for name in (material_name(document, part), *part.names)}
     for name, role in overrides.items():
         if name not in names:
-            raise UsageError(f"[roles] of the TOML beside {document.path}: no material or node is called {name!r}; found: "
+            raise UsageError(f"[roles] of {document.toml}: no material or node is called {name!r}; found: "
                              f"{', '.join(sorted(filter(None, names)))}")
         if role not in ROLES:
-            raise UsageError(f"[roles] of the TOML beside {document.path}: {name!r} is {role!r}; expected one of "
-                             f"{', '.join(ROLES)}")
+            raise UsageError(f"[roles] of {document.toml}: {name!r} is {role!r}; expected one of {', '.join(ROLES)}")
     for part in parts:
-        material = material_name(document, part)
-        told = (overrides.get(name) for name in (material, *part.names))
-        guesses = (role_of_name(name) for name in (material, *part.names))
-        part.role = next(filter(None, (*told, *guesses)), None) or _role_of_alpha(document, part)
+        part.role = _role_of(document, part, overrides)
     if not any(part.role == "skin" for part in parts):
         found = ", ".join(sorted({f"{material_name(document, part) or 'no material'} (on {part.name or 'a nameless node'})"
                                   for part in parts}))
         raise UsageError(f"{document.path}: no material or node is called skin, head, face or body; found: {found}. Say "
-                         f"which one is skin in {document.path.with_suffix('.toml')}:\n  [roles]\n  \"NAME\" = \"skin\"")
+                         f"which one is skin in {document.toml}:\n  [roles]\n  \"NAME\" = \"skin\"")
+
+
+def _role_of(document, part, overrides):
+    names = (material_name(document, part), *part.names)
+    told, guesses = map(overrides.get, names), map(role_of_name, names)
+    return next(filter(None, (*told, *guesses)), None) or _role_of_alpha(document, part)
+
+
+def found_roles(document, parts):
+    """{material name: role that its first part gets without a TOML}, and of nameless materials the node's name instead."""
+    found = {}
+    for part in parts:
+        found.setdefault(material_name(document, part) or part.name, _role_of(document, part, {}))
+    return {name: role for name, role in sorted(found.items()) if name}
 
 
 def _role_of_alpha(document, part):

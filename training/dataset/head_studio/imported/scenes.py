@@ -1,9 +1,10 @@
 """Makes one seed of an imported head: the same files as `pairs.make_pair`, from the same cameras, lamps and surroundings."""
 
+import hashlib
 import json
 import unicodedata
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,22 +46,54 @@ def is_made(out, seed, file, size_px, samples, light_groups):
     """True when the seed is finished, from this very head. One of another head is an error: it is not replaced."""
     if not pairs.is_made(out, seed, size_px, samples, light_groups):
         return False
+    _refuse_other_head(pairs.seed_folder(out, seed), file)
+    return True
+
+
+def is_current(out, seed, file, made_of, size_px, samples, light_groups):
+    """True when the seed is finished, from this very file with these settings (`made_of`) and options; else it is made again.
+    One of another head is an error."""
     folder = pairs.seed_folder(out, seed)
-    found = json.loads(storage.read_text(folder / "scene.json")).get("source", "own")
+    if not storage.is_finished(folder, pairs.FILES):
+        return False
+    made = _refuse_other_head(folder, file)
+    return ((made["size_px"], made["samples"], "light_groups" in made) == (size_px, samples, light_groups)
+            and made.get("made_of") == made_of)
+
+
+def _refuse_other_head(folder, file):
+    """What `scene.json` says, unless it is of another head."""
+    made = json.loads(storage.read_text(folder / "scene.json"))
+    found = made.get("source", "own")
     if found != source_of(file):
         raise storage.UsageError(f"{folder} was made from {found}, not from {source_of(file)}; finished seeds are never "
                                  "replaced: choose other --seeds or another --out")
-    return True
+    return made
+
+
+def made_of(file_sha256, settings):
+    """What a scene depends on besides its seed and the options: digests of the file and of what its settings say."""
+    told = asdict(settings)
+    told["lights"]["surroundings"] = sorted(told["lights"]["surroundings"])
+    text = json.dumps(told, sort_keys=True)
+    return {"file_sha256": file_sha256, "settings_sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def write_own_surroundings(out, own):
+    """Writes the surroundings {name: file} that settings bring, where they are not there yet."""
+    for name in own:
+        library.environment_file(out, name, own=own)
 
 
 def make_scene(out, seed, imported, size_px, samples, light_groups=False, assets=None):
     """Makes or re-makes one seed; with `light_groups` so that it can be lit anew, with surroundings from `assets`."""
     assets = assets or Assets()
-    variation = draw_variation(seed, library.pack_surroundings(assets))
+    chosen = imported.settings.lights
+    variation = draw_variation(seed, library.pack_surroundings(assets), chosen.choice())
     folder = pairs.seed_folder(out, seed)
     folder.mkdir(parents=True, exist_ok=True)
     blender.fresh_scene()
-    environment_file = library.environment_file(out, variation.environment, assets)
+    environment_file = library.environment_file(out, variation.environment, assets, chosen.surroundings)
     environment_image = library.environment_image(out / environment_file)
     figure = pose(imported, variation.expression, variation.gaze_deg)
     variation = replace(variation, expression=figure.expression)
@@ -75,7 +108,7 @@ def make_scene(out, seed, imported, size_px, samples, light_groups=False, assets
     background = pairs.background_of(folder, variation, camera, environment, environment_image, size_px)
     scene = pairs.scene_json(identity_of(imported), figure, variation, camera, lights, environment, background, size_px,
                              samples)
-    scene |= {"source": source_of(imported.path),
+    scene |= {"source": source_of(imported.path), "made_of": made_of(imported.sha256, imported.settings),
               "assets": assets.record(library.surroundings_used(assets, variation.environment))}
     if light_groups:
         share = even_light(variation).environment_share * pairs.wanted_irradiance(albedo)

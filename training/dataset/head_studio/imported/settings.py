@@ -1,4 +1,4 @@
-"""Settings of a GLB from the TOML beside it: `hero.toml` for `hero.glb`. Every table and key is optional.
+"""Settings of a GLB from a TOML: `hero.toml` beside `hero.glb`, or another that is named. Every table and key is optional.
 
     [roles]                          # material or node -> skin, eye, hair, cloth, ... (`roles.py`)
     "Material.003" = "cloth"
@@ -9,16 +9,18 @@
     metres_per_unit = 0.01
     eyes = [[0.03, 1.6, 0.1], [-0.03, 1.6, 0.1]]     # centres, after rotation and in metres, where eyes are painted on
     nodes = ["Hero"]                 # take only these nodes and what is below them: a file of several heads needs it
-    [skin]
-    scattering_m = 0.0024            # how far red light travels under the skin
-    atlas_has_cloth = true           # look for cloth and painted hair in the skin's own texture
+
+`template.py` writes all of it, with the tables of the look and of the light below, their defaults and what they mean.
 """
 
 import tomllib
+import zlib
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
-from ..materials import SUBSURFACE_SCALE_M
+from ..materials import HAIR_GAIN, SKIN_GAIN, SUBSURFACE_SCALE_M
 from ..storage import UsageError, read_text
+from ..variation import DISPLAY, LIGHT, Choice
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,40 @@ class SkinSettings:
     """The look of skin in the reference."""
 
     scattering_m: float = SUBSURFACE_SCALE_M
+    scattering: float = 1.0        # share of the light that goes under the skin, 0..1
+    roughness: float = 1.0         # factor on the file's, 0.2..5
+    brightness: float = SKIN_GAIN  # factor on the texture's colour, 0.2..5
     atlas_has_cloth: bool = True
+
+
+@dataclass(frozen=True)
+class EyeSettings:
+    """The look of eyes in the reference."""
+
+    wetness: float = 1.0           # 0 dry .. 1 wet
+
+
+@dataclass(frozen=True)
+class HairSettings:
+    """The look of hair in the reference."""
+
+    roughness: float = 0.45        # 0..1
+    anisotropy: float = 0.6        # of the highlight, 0 round .. 1 a line across the strands
+    translucency: float = 0.25     # share of the light that passes through, 0..1
+    brightness: float = HAIR_GAIN  # factor on the texture's colour, 0.2..5
+
+
+@dataclass(frozen=True)
+class LightSettings:
+    """The light and the display of a game; empty means everything that `looks.toml` has."""
+
+    kinds: tuple = ()
+    tone_mappings: tuple = ()
+    surroundings: dict = field(default_factory=dict)     # name, which changes with the content -> file
+
+    def choice(self):
+        """As `variation.py` wants it."""
+        return Choice(self.kinds, self.tone_mappings, tuple(self.surroundings))
 
 
 @dataclass(frozen=True)
@@ -47,6 +82,15 @@ class Settings:
     morphs: dict = field(default_factory=dict)
     placement: Placement = Placement()
     skin: SkinSettings = SkinSettings()
+    eyes: EyeSettings = EyeSettings()
+    hair: HairSettings = HairSettings()
+    lights: LightSettings = field(default_factory=LightSettings)
+
+
+FACTOR = (0.2, 5.0)
+SHARE = (0.0, 1.0)
+RANGES = {"skin.scattering": SHARE, "skin.roughness": FACTOR, "skin.brightness": FACTOR, "eyes.wetness": SHARE,
+          "hair.roughness": SHARE, "hair.anisotropy": SHARE, "hair.translucency": SHARE, "hair.brightness": FACTOR}
 
 
 def _table(path, name, kind, found):
@@ -58,16 +102,33 @@ def _table(path, name, kind, found):
     return found
 
 
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _numbers(path, name, value, count):
-    if not (isinstance(value, list) and len(value) == count and all(isinstance(x, (int, float)) for x in value)):
+    if not (isinstance(value, list) and len(value) == count and all(_is_number(x) for x in value)):
         raise UsageError(f"{path}: {name} is {value!r}; expected {count} numbers")
     return tuple(map(float, value))
 
 
 def _positive(path, name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    if not _is_number(value) or not value > 0:
         raise UsageError(f"{path}: {name} is {value!r}; expected a number above 0")
     return float(value)
+
+
+def _within(path, name, value):
+    low, high = RANGES[name]
+    if not _is_number(value) or not low <= value <= high:
+        raise UsageError(f"{path}: {name} is {value!r}; expected a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def _truth(path, name, value):
+    if not isinstance(value, bool):
+        raise UsageError(f"{path}: {name} is {value!r}; expected true or false")
+    return value
 
 
 def _placement(path, found):
@@ -89,15 +150,55 @@ def _placement(path, found):
     return Placement(**made)
 
 
+def _look(path, name, kind, found):
+    """A table whose values are numbers in a range, but for two."""
+    readers = {"scattering_m": _positive, "atlas_has_cloth": _truth}
+    return kind(**{key: readers.get(key, _within)(path, f"{name}.{key}", value) for key, value in found.items()})
+
+
+def _names(path, name, value, known):
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise UsageError(f"{path}: {name} is {value!r}; expected a list of names")
+    if unknown := sorted(set(value) - set(known)):
+        raise UsageError(f"{path}: {name} has {unknown[0]!r}; expected any of {', '.join(known)}")
+    return tuple(value)
+
+
+def _surroundings(path, value):
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise UsageError(f"{path}: lights.surroundings is {value!r}; expected a list of .hdr and .exr files, seen from {path.parent}")
+    found = {}
+    for entry in value:
+        file = path.parent / entry
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{path}: lights.surroundings: {file} cannot be read: {error.strerror}; expected a .hdr or .exr "
+                             f"file, seen from {path.parent}") from error
+        found[f"own_{zlib.crc32(content):08x}"] = str(file.absolute())
+    return found
+
+
+def _lights(path, found):
+    return LightSettings(_names(path, "lights.kinds", found.get("kinds", []), LIGHT["kinds"]),
+                         _names(path, "lights.tone_mappings", found.get("tone_mappings", []), DISPLAY["tone_mappings"]),
+                         _surroundings(path, found.get("surroundings", [])))
+
+
 def _strings(path, name, found):
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise UsageError(f"{path}: [{name}] expected \"name\" = \"name\" lines, found {found!r}")
     return found
 
 
-def read_settings(glb):
-    """The settings of a GLB: those of the TOML beside it, or the defaults."""
-    path = glb.with_suffix(".toml")
+def toml_of(glb):
+    """Where the settings of a GLB are unless another file is named."""
+    return Path(glb).with_suffix(".toml")
+
+
+def read_settings(path):
+    """The settings in a TOML; the defaults where there is no such file."""
+    path = Path(path)
     if not path.exists():
         return Settings()
     try:
@@ -105,11 +206,10 @@ def read_settings(glb):
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: is no readable TOML: {error}") from error
     found = _table(path, "tables", Settings, found)
-    skin = dict(_table(path, "skin", SkinSettings, found.get("skin", {})))
-    if "scattering_m" in skin:
-        skin["scattering_m"] = _positive(path, "skin.scattering_m", skin["scattering_m"])
-    if not isinstance(skin.get("atlas_has_cloth", True), bool):
-        raise UsageError(f"{path}: skin.atlas_has_cloth is {skin['atlas_has_cloth']!r}; expected true or false")
+    table = lambda name, kind: _table(path, name, kind, found.get(name, {}))
     return Settings(_strings(path, "roles", found.get("roles", {})), _strings(path, "morphs", found.get("morphs", {})),
-                    _placement(path, _table(path, "placement", Placement, found.get("placement", {}))),
-                    SkinSettings(**skin))
+                    _placement(path, table("placement", Placement)),
+                    _look(path, "skin", SkinSettings, table("skin", SkinSettings)),
+                    _look(path, "eyes", EyeSettings, table("eyes", EyeSettings)),
+                    _look(path, "hair", HairSettings, table("hair", HairSettings)),
+                    _lights(path, table("lights", LightSettings)))

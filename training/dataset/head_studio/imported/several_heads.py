@@ -29,11 +29,11 @@ def _eyeballs(parts):
     return balls
 
 
-def refuse(path, parts):
+def refuse(document, parts):
     """Raises `UsageError` where the parts have more than two eyeballs, with the nodes that have them."""
     balls = _eyeballs(parts)
     if len(balls) <= 2:
         return
     places = "; ".join(f"{name or 'a nameless node'} at ({', '.join(f'{x:.3g}' for x in centre)})" for centre, name in balls[:8])
-    raise UsageError(f"{path}: has {len(balls)} eyeballs, so more than one head: {places}. Say which nodes are the head that is "
-                     f"meant, with all that belongs to it, in {path.with_suffix('.toml')}:\n  [placement]\n  nodes = [\"NAME\"]")
+    raise UsageError(f"{document.path}: has {len(balls)} eyeballs, so more than one head: {places}. Say which nodes are the head that is "
+                     f"meant, with all that belongs to it, in {document.toml}:\n  [placement]\n  nodes = [\"NAME\"]")

@@ -4,18 +4,17 @@ import bpy
 import numpy as np
 
 from .. import blender, eyes, masks
-from ..materials import (HAIR_GAIN, IMPORTANCE_FEATURE, IMPORTANCE_HAIR, IMPORTANCE_SKIN, SKIN_GAIN, SUBSURFACE_RADIUS, Graph,
-                         cornea)
+from ..materials import IMPORTANCE_FEATURE, IMPORTANCE_HAIR, IMPORTANCE_SKIN, SUBSURFACE_RADIUS, Graph, cornea
 from ..noise import smoothstep
 from .looks import look_of, texture_places
 from .placement import EYE_DISTANCE_M
 
 SKIN_IOR = 1.4
 CLOTH_ROUGHNESS, CLOTH_SHEEN = 0.85, 0.2
-HAIR_ROUGHNESS, HAIR_ANISOTROPY, HAIR_TRANSLUCENCY = 0.45, 0.6, 0.25
 PAINTED_HAIR_ROUGHNESS, PAINTED_HAIR_ANISOTROPY = 0.5, 0.4
 STRAND_RELIEF_M = 0.0006       # strands that only the colour shows break the highlight as if they stood out
 WET_ROUGHNESS = 0.25
+WET_EYE_ROUGHNESS, DRY_EYE_ROUGHNESS = 0.02, 0.3
 CORNEA_GAP = 1.006             # radius of the cornea's globe over the eyeball's, which it must not touch
 IMPORTANCE = {"eye": IMPORTANCE_FEATURE, "cornea": IMPORTANCE_FEATURE, "brow": IMPORTANCE_FEATURE, "lash": IMPORTANCE_FEATURE,
               "teeth": IMPORTANCE_FEATURE, "mouth": IMPORTANCE_FEATURE, "glasses": IMPORTANCE_FEATURE,
@@ -73,6 +72,14 @@ class _Surface:
             return self._times(self.colour, (gain,) * 3)
         return tuple(gain * value for value in self.colour)
 
+    def rougher(self, factor):
+        """The roughness, times a number, at most 1."""
+        if factor == 1.0:
+            return self.roughness
+        if isinstance(self.roughness, bpy.types.NodeSocket):
+            return self._math("MINIMUM", self._math("MULTIPLY", self.roughness, factor), 1.0)
+        return min(factor * self.roughness, 1.0)
+
     def _times(self, a, b):
         """The product of two colours."""
         node = self.graph.node("Mix")
@@ -111,11 +118,11 @@ class _Surface:
         return self.graph.finish(shader)
 
 
-def _hair_lobe(surface, roughness, anisotropy):
+def _hair_lobe(surface, brightness, roughness, anisotropy):
     """A glossy lobe stretched across strands, which run along v in textures of hair, and broken by those that the colour
     shows."""
     graph = surface.graph
-    shader = surface.principled(Base_Color=surface.brighter(HAIR_GAIN), Roughness=roughness, Anisotropic=anisotropy,
+    shader = surface.principled(Base_Color=surface.brighter(brightness), Roughness=roughness, Anisotropic=anisotropy,
                                 Metallic=0.0)
     if isinstance(surface.colour, bpy.types.NodeSocket):
         tangent = graph.node("Tangent")
@@ -128,9 +135,10 @@ def _hair_lobe(surface, roughness, anisotropy):
     return shader.outputs[0]
 
 
-def _hair(surface):
-    through = surface.graph.node("BsdfTranslucent", Color=surface.brighter(HAIR_GAIN)).outputs[0]
-    return surface.mix(HAIR_TRANSLUCENCY, _hair_lobe(surface, HAIR_ROUGHNESS, HAIR_ANISOTROPY), through)
+def _hair(surface, hair):
+    through = surface.graph.node("BsdfTranslucent", Color=surface.brighter(hair.brightness)).outputs[0]
+    lobe = _hair_lobe(surface, hair.brightness, hair.roughness, hair.anisotropy)
+    return surface.mix(hair.translucency, lobe, through)
 
 
 def _cloth(surface):
@@ -139,9 +147,10 @@ def _cloth(surface):
 
 def _skin(part, look, load, imported):
     surface = _Surface(part, look, load, 0.0)
-    graph = surface.graph
-    scale = imported.settings.skin.scattering_m * imported.head.eye_distance_m() / EYE_DISTANCE_M
-    shader = surface.principled(Base_Color=surface.brighter(SKIN_GAIN), IOR=SKIN_IOR, Subsurface_Weight=1.0, Subsurface_Radius=SUBSURFACE_RADIUS,
+    graph, chosen = surface.graph, imported.settings.skin
+    scale = chosen.scattering_m * imported.head.eye_distance_m() / EYE_DISTANCE_M
+    shader = surface.principled(Base_Color=surface.brighter(chosen.brightness), Roughness=surface.rougher(chosen.roughness),
+                                IOR=SKIN_IOR, Subsurface_Weight=chosen.scattering, Subsurface_Radius=SUBSURFACE_RADIUS,
                                 Subsurface_Scale=scale, Metallic=0.0)
     shader.subsurface_method = "RANDOM_WALK"
     skin = shader.outputs[0]
@@ -153,7 +162,7 @@ def _skin(part, look, load, imported):
         image = blender.make_image("regions", np.stack([regions.cloth, regions.hair, np.zeros_like(regions.hair)], 2),
                                    linear=True)
         share = graph.node("SeparateColor", Color=graph.image(image)).outputs
-        painted = _hair_lobe(surface, PAINTED_HAIR_ROUGHNESS, PAINTED_HAIR_ANISOTROPY)
+        painted = _hair_lobe(surface, imported.settings.hair.brightness, PAINTED_HAIR_ROUGHNESS, PAINTED_HAIR_ANISOTROPY)
         skin = surface.mix(share["Green"], skin, painted)
         skin = surface.mix(share["Red"], skin, _cloth(surface))
         covered = surface._math("MAXIMUM", share["Red"], share["Green"])
@@ -165,15 +174,20 @@ def _skin(part, look, load, imported):
     return surface.finish(skin)
 
 
+def _cornea(imported):
+    dryness = 1.0 - imported.settings.eyes.wetness
+    return cornea(WET_EYE_ROUGHNESS + (DRY_EYE_ROUGHNESS - WET_EYE_ROUGHNESS) * dryness)
+
+
 def material_of(part, look, load, imported):
     """The Cycles material of a part."""
     if part.role == "skin":
         return _skin(part, look, load, imported)
     if part.role == "cornea":
-        return cornea()
+        return _cornea(imported)
     surface = _Surface(part, look, load, IMPORTANCE[part.role])
     if part.role == "hair":
-        return surface.finish(_hair(surface))
+        return surface.finish(_hair(surface, imported.settings.hair))
     if part.role in ("brow", "lash"):
         return surface.finish(surface.principled(Specular_IOR_Level=0.2).outputs[0])
     if part.role == "eye":
@@ -221,7 +235,7 @@ def add_figure(figure):
         _add_part(part, look, positions, normals, materials[key], imported.head)
     if imported.head.found_eyes and not any(part.role == "cornea" for part in figure.parts):
         vertices, quads, uvs = eyes.globe(cornea=True)
-        clear = cornea()
+        clear = _cornea(imported)
         for side, eye in zip("lr", imported.head.eyes):
             placed = vertices @ figure.gaze.T * (eye.radius_m * CORNEA_GAP) + eye.centre_m
             blender.add_mesh(f"Cornea.{side}", placed, quads, clear, uvs[quads])

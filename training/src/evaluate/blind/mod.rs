@@ -82,7 +82,7 @@ pub fn blind<B: Backend>(options: &BlindOptions, device: &B::Device) -> Result<u
         Err(error) => return Err(error.into()),
     };
     for folder in &folders {
-        read::check_identities(&train, &folder.pairs)?;
+        read::check_held_out(config.data.held_out, &train, &folder.pairs)?;
     }
 
     let all: Vec<(&Path, &Pair, Source)> = folders

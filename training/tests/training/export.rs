@@ -1,5 +1,4 @@
 //! `portrait-train export` from a weights file.
-#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,12 +1,9 @@
 //! Pairs from scenes: whole, resumed, refused. Needs a Vulkan device; lavapipe serves.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 
-use common::{SEED, SIZE_PX, Toy, finish, write_exr};
+use crate::common::{SEED, SIZE_PX, Toy, finish, write_exr};
 use portrait_dataset::DatasetError;
 use portrait_dataset::manifest::{PAIR, PAIR_FILES};
 use portrait_dataset::pair::{Outcome, make};
@@ -46,7 +43,7 @@ fn a_pair_is_whole_aligned_and_made_only_once() {
         }
     }
     // The sphere's middle: normal towards the camera, depth one radius before the centre in half diagonals.
-    let middle = |offset: f32| (SIZE_PX as f32 / 2.0 * (1.0 + offset / (common::FOV_Y / 2.0).tan())) as u32;
+    let middle = |offset: f32| (SIZE_PX as f32 / 2.0 * (1.0 + offset / (crate::common::FOV_Y / 2.0).tan())) as u32;
     let (x, y) = (middle(0.08), middle(-0.05));
     assert!(normals.get_pixel(x, y).0[2] > 60000, "{:?}", normals.get_pixel(x, y));
     let relative = f32::from(depth.get_pixel(x, y).0[0]) / 32767.5 - 1.0;

@@ -1,11 +1,8 @@
 //! Radiance, direction and tone mapping agree with the reference's. Needs a Vulkan device; lavapipe serves.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::path::Path;
 
-use common::{CAMERA_Z, RADIUS, SEED, SIZE_PX, Toy, ray, write_exr, write_sky};
+use crate::common::{CAMERA_Z, RADIUS, SEED, SIZE_PX, Toy, ray, write_exr, write_sky};
 use portrait_dataset::background::Backdrop;
 use portrait_dataset::linear_image::LinearImage;
 use portrait_dataset::rendering::{AntiAliasing, Rendering};

@@ -1,6 +1,5 @@
 //! The networks against their referees: the generator against `portrait_network::reference`, the gradient penalty
 //! against finite differences.
-#![allow(clippy::unwrap_used)]
 
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};

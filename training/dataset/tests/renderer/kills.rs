@@ -1,14 +1,11 @@
 //! `kill -9` at random moments, a full disk, and two processes with the same seeds. Needs a Vulkan device.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{SEED, Toy};
+use crate::common::{SEED, Toy};
 use portrait_dataset::claim::Claim;
 use portrait_dataset::manifest::{PAIR, PAIR_FILES};
 use portrait_dataset::pair;

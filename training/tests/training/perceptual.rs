@@ -1,16 +1,13 @@
 //! Features of MobileNetV2 as a loss: the network against a plain one with batch norms, the loss, and runs that use it.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::common::{Workshop, step_losses, toy_config, with_line};
 use burn::backend::Flex;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
-use common::{Workshop, step_losses, toy_config, with_line};
 use portrait_files::config::ConfigFile;
 use portrait_files::manifest::Fingerprint;
 use portrait_training::backend::{Inner, Training, device};

@@ -1,11 +1,8 @@
 //! Every input that can be wrong gives an error that says what, where, and what to do.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::path::Path;
 
-use common::{PLANES, Workshop, assert_says, evaluation, toy_config, toy_config_with};
+use crate::common::{PLANES, Workshop, assert_says, evaluation, toy_config, toy_config_with, with_line};
 use portrait_files::config::ConfigFile;
 use portrait_network::Plane;
 use portrait_training::backend::{Inner, device};
@@ -92,6 +89,19 @@ fn an_identity_in_both_sets_is_an_error() {
 }
 
 #[test]
+fn views_of_one_person_may_be_held_out_but_no_view_may_be_in_both_sets() {
+    let workshop = Workshop::with_pairs(48);
+    for seed in 900_000..900_004 {
+        toy::write(&workshop.data(), &Pair { seed, ..toy::pair(3, 48) }).unwrap();
+    }
+    let views = |config: &ConfigFile| with_line(config, "data", "held_out = \"views\"");
+    workshop.run(&views(&toy_config(2, 2)), "run", false).unwrap();
+    let same = toy_config_with(2, 2, &[("validation_seeds", "\"3..4\"")]);
+    let error = workshop.run(&views(&same), "same", false).unwrap_err();
+    assert_says(&error, &["seed 3", "toy-3", "change the seed ranges"]);
+}
+
+#[test]
 fn pairs_smaller_than_the_crop_are_an_error() {
     let workshop = Workshop::with_pairs(24);
     let error = workshop.run(&toy_config(5, 5), "run", false).unwrap_err();
@@ -163,7 +173,7 @@ fn wrong_configs_are_refused() {
 
 #[test]
 fn configs_that_ship_are_valid() {
-    for name in ["quality", "fast", "toy"] {
+    for name in ["quality", "fast", "toy", "character", "character_toy"] {
         let path = format!("{}/configs/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         ConfigFile::load(path.as_ref()).unwrap();
     }

@@ -1,9 +1,6 @@
 //! Several workers learn what one worker learns from the same batches, and stop, resume and reject together.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Workshop, each, step_losses, toy_config_with};
+use crate::common::{Workshop, each, step_losses, toy_config_with};
 use portrait_files::config::ConfigFile;
 use portrait_files::weights;
 use portrait_network::Dtype;

@@ -1,11 +1,8 @@
 //! A run that starts from the weights of another one.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::process::Command;
 
-use common::{Workshop, step_losses, toy_config};
+use crate::common::{Workshop, step_losses, toy_config};
 use portrait_files::manifest::Fingerprint;
 use portrait_files::weights;
 use portrait_network::{Activation, Dtype, Model, Op, Plane, Spec};

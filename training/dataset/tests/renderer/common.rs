@@ -1,5 +1,4 @@
 //! A toy scene as head_studio would write it: one grey sphere, lit as the test wishes.
-#![allow(dead_code, clippy::unwrap_used, reason = "shared by test binaries that each use a part")]
 
 use std::path::{Path, PathBuf};
 

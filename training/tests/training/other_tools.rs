@@ -1,12 +1,9 @@
 //! Pairs as other people's tools leave them: read, or refused by name, or told before the first step. Nothing of theirs changes.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::fs::File;
 use std::path::Path;
 
-use common::{PLANES, Workshop, assert_says, edit, files, write_pairs};
+use crate::common::{PLANES, Workshop, assert_says, edit, files, write_pairs};
 use image::codecs::png::PngEncoder;
 use image::{DynamicImage, ImageEncoder, Rgba, RgbaImage};
 use moxcms::ColorProfile;

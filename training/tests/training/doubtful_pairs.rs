@@ -1,9 +1,6 @@
 //! Pairs that are probably wrong are told before the first step, with the numbers, and the run goes on.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Workshop, assert_says, edit, evaluation, files, toy_config};
+use crate::common::{Workshop, assert_says, edit, evaluation, files, toy_config};
 use image::DynamicImage;
 use portrait_files::config::ConfigFile;
 use portrait_training::backend::{Inner, device};
@@ -150,7 +147,7 @@ fn masks_normals_and_depths_that_do_not_fit_the_first_image_are_told() {
         image.into()
     });
     let config = workshop.path("planes.toml");
-    let text = std::fs::read_to_string(common::TOY_CONFIG).unwrap().replace("max_steps = 100", "max_steps = 1");
+    let text = std::fs::read_to_string(crate::common::TOY_CONFIG).unwrap().replace("max_steps = 100", "max_steps = 1");
     let inputs = "preset = \"tiny\"\ninputs = [\"color\", \"normal\", \"depth\"]";
     std::fs::write(&config, text.replace("preset = \"tiny\"", inputs)).unwrap();
     let warnings = warnings_of_run(&workshop, &ConfigFile::load(&config).unwrap());

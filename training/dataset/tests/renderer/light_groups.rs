@@ -1,11 +1,8 @@
 //! Light adds up: sums of light groups are the pair, through measured tone mappers. Needs a Vulkan device; lavapipe serves.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::path::Path;
 
-use common::{SEED, SIZE_PX, Toy, finish, write_exr};
+use crate::common::{SEED, SIZE_PX, Toy, finish, write_exr};
 use half::f16;
 use portrait_dataset::light_groups::LIGHT_GROUPS;
 use portrait_dataset::pair::make;

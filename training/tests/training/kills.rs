@@ -1,15 +1,12 @@
 //! `kill -9` at random moments, a full disk, and two runs in one folder: what has a final name is whole, no checkpoint is
 //! lost, and a resumed run learns what an undisturbed one learns, bit for bit.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{Workshop, logged_steps, toy_config, toy_config_with};
+use crate::common::{Workshop, logged_steps, toy_config, toy_config_with};
 use portrait_files::config::ConfigFile;
 use portrait_files::weights;
 use portrait_network::{Dtype, Model, Spec};

@@ -1,12 +1,9 @@
 //! Blind pairs from pictures to scores.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Workshop, random_weights, toy_config, write_pairs};
+use crate::common::{Workshop, random_weights, toy_config, write_pairs};
 use image::imageops;
 use portrait_training::backend::{Inner, device};
 use portrait_training::{BlindError, BlindOptions, Source, blind, toy, unseal};

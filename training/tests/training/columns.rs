@@ -1,11 +1,8 @@
 //! Own people and game heads, at several sizes, from several data folders, have columns of their own in the report.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::path::PathBuf;
 
-use common::{Workshop, evaluation, random_weights, toy_config, write_pairs};
+use crate::common::{Workshop, evaluation, random_weights, toy_config, write_pairs};
 use portrait_training::backend::{Inner, device};
 use portrait_training::internals::Pair;
 use portrait_training::{EvaluateOptions, Report, Source, evaluate, toy};

@@ -1,11 +1,8 @@
 //! A critic at two scales: what the second one sees, how hard it pulls, and that a run with one critic is what it was.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::{Workshop, step_losses, toy_config, toy_config_with, with_line};
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
-use common::{Workshop, step_losses, toy_config, toy_config_with, with_line};
 use portrait_files::config::{ConfigFile, Penalty};
 use portrait_training::backend::{Inner, Training, device};
 use portrait_training::internals::{Batch, Trainer, gradient_penalty, values};

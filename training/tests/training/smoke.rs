@@ -1,12 +1,11 @@
 //! From pairs on disk to a weights file, and what happens when a run is interrupted or diverges.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Workshop, evaluation, logged_steps, step_losses, toy_config, toy_config_with, with_line, write_pairs};
+use crate::common::{
+    Workshop, evaluation, logged_steps, step_losses, toy_config, toy_config_with, with_line, write_pairs,
+};
 use portrait_files::config::ConfigFile;
 use portrait_files::weights;
 use portrait_network::Dtype;
@@ -69,7 +68,7 @@ fn training_lowers_l1_and_its_weights_can_be_exported_evaluated_and_inspected() 
     let pictures = std::fs::read_dir(&out)
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("blind_"));
-    assert!(out.join("pairs.png").is_file() && pictures.count() == 4);
+    assert!(["pairs.png", "before_after.png"].iter().all(|name| out.join(name).is_file()) && pictures.count() == 4);
     let error = evaluate::<Inner>(&options, &device()).unwrap_err();
     assert!(error.to_string().contains("not empty"), "{error}");
 
