@@ -335,7 +335,7 @@ mod tests {
         assert!(of_hero(&["--from", "none.safetensors"]).contains("none.safetensors: no such file; expected weights"));
         assert!(of_hero(&["--general", "none"]).contains("--general none: expected a folder of pairs"));
         assert!(of_hero(&["--config", "none.toml"]).contains("cannot read none.toml"));
-        assert!(of_hero(&["--references", "none"]).contains("--references none"));
+        assert!(of_hero(&["--references", "none"]).contains("none: expected a folder of SEED.exr files"));
         let images = folder.path().join("images");
         std::fs::create_dir(&images).unwrap();
         assert!(of_hero(&["--references", images.to_str().unwrap()]).contains("run with --export-cameras first"));
