@@ -1,5 +1,7 @@
 //! Loss of the graphics device, as when a driver was updated or crashed, or a laptop woke up.
 
+use std::sync::Arc;
+
 use bevy::light::cluster::GlobalClusterSettings;
 use bevy::prelude::*;
 use bevy::render::error_handler::{ErrorType, RenderError, RenderErrorHandler, RenderErrorPolicy};
