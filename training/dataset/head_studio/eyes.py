@@ -11,13 +11,14 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .anatomy import METRES_PER_BASE_UNIT, base_mesh
 from .identity import generator
+from .lighting import LUMINANCE
 from .noise import smoothstep
 
 IRIS_RADIUS = 0.45             # over the globe's radius
 CORNEA_RADIUS = 0.64
 SEGMENTS = 48
-PHOTO_EYE_MIDDLE, PHOTO_IRIS_RADIUS = (0.706, 0.2965), 0.120    # of MakeHuman's pictures of eyes, in widths
 PHOTO_EYE_GAIN = 0.75
+PHOTO_EYE_MIDDLE, PHOTO_IRIS_RADIUS = (0.706, 0.2965), 0.120    # of MakeHuman's pictures of eyes, in widths
 PALETTE = {                    # outer and inner iris colour, linear Rec.709
     "brown": ((0.20, 0.09, 0.035), (0.10, 0.04, 0.015)),
     "dark_brown": ((0.075, 0.032, 0.016), (0.03, 0.014, 0.008)),
@@ -125,9 +126,9 @@ def _veins(size_px, draw):
     return np.asarray(image.filter(ImageFilter.GaussianBlur(size_px / 800)), np.float32) / 255
 
 
-def photo_eye_albedo(path, size_px=512):
+def photo_eye_albedo(path, eye_colour, size_px=512):
     """Linear albedo [S, S, 3] of an eye from a picture of MakeHuman's: two eyes, seen along their axis, of which the upper
-    right one is taken."""
+    right one is taken. Its iris gets the mean colour of `eye_colour` in the palette: the pictures' browns are wine and gold."""
     picture = Image.open(path).convert("RGB")
     scale = picture.width * PHOTO_IRIS_RADIUS / (IRIS_RADIUS * 0.49)
     middle_x, middle_y = (at * picture.width for at in PHOTO_EYE_MIDDLE)
@@ -136,8 +137,13 @@ def photo_eye_albedo(path, size_px=512):
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     y, x = (np.mgrid[0:size_px, 0:size_px] + 0.5) / size_px * 2 - 1
     white = smoothstep(0.50, 0.62, np.hypot(x, y) / 0.98)[..., None]
+    inside = (1 - smoothstep(0.40, 0.44, np.hypot(x, y) / 0.98))[..., None]
+    luminance = linear @ LUMINANCE
+    mean = luminance[(inside[..., 0] > 0.99) & (luminance > 0.002)].mean()
+    iris = np.mean(PALETTE[eye_colour], 0) * (luminance / mean)[..., None]
     # The picture's own white is bright paper; past the iris it goes over into the sclera of the other eyes.
-    return (linear * PHOTO_EYE_GAIN * (1 - white) + linear / linear.max() * SCLERA_LINEAR * 1.25 * white).clip(0.001, 1)
+    around = iris * inside + linear * PHOTO_EYE_GAIN * (1 - inside)
+    return (around * (1 - white) + linear / linear.max() * SCLERA_LINEAR * 1.25 * white).clip(0.001, 1)
 
 
 def eye_albedo(identity, size_px=512):

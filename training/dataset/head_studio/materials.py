@@ -85,7 +85,7 @@ def eye(albedo_linear):
     graph = Graph("Eye", IMPORTANCE_FEATURE)
     colour = graph.image(blender.make_image("eye", albedo_linear, linear=True))
     return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour, Roughness=0.45, Specular_IOR_Level=0.2,
-                                   Subsurface_Weight=0.2, Subsurface_Scale=0.002).outputs[0])
+                                   Subsurface_Weight=0.2, Subsurface_Scale=0.0005).outputs[0])
 
 
 def cornea(roughness=0.02):

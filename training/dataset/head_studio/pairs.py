@@ -38,7 +38,7 @@ def skin_luminance(textures):
 
 def iris_albedo(identity, look):
     """Albedo of the eyes: the look's picture, or a procedural one."""
-    return photo_eye_albedo(look.iris) if look.iris else eye_albedo(identity)
+    return photo_eye_albedo(look.iris, identity.eye_colour) if look.iris else eye_albedo(identity)
 
 
 def wanted_irradiance(albedo, jitter=1.0):

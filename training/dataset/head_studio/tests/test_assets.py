@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from head_studio import assets, cards, photo_skin, skin_tone
+from head_studio import assets, cards, eyes, photo_skin, skin_tone
 from head_studio.identity import draw_identity
 from head_studio.look import KEPT_SKINS, draw_look
 from head_studio.storage import UsageError
@@ -112,6 +112,28 @@ class Packs(unittest.TestCase):
         surroundings = [set(surroundings_of(split, packs)) for split, *_ in SPLITS]
         self.assertEqual(sum(map(len, surroundings)), len(set.union(*surroundings)))
         self.assertIn("anywhere", surroundings[0])
+
+
+class Irises(unittest.TestCase):
+    def test_a_pictures_iris_keeps_its_drawing_and_gets_the_palettes_colour(self):
+        width = 1000
+        y, x = np.mgrid[0:width, 0:width] + 0.5
+        out = np.hypot(x - eyes.PHOTO_EYE_MIDDLE[0] * width, y - eyes.PHOTO_EYE_MIDDLE[1] * width) / (eyes.PHOTO_IRIS_RADIUS * width)
+        wine = np.array([90, 12, 6]) * (1 + 0.5 * np.sin(40 * out))[..., None]
+        picture = np.where(out[..., None] < 0.4, 0, np.where(out[..., None] < 1, wine, 235)).astype(np.uint8)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "brown_eye.png"
+            Image.fromarray(picture).save(path)
+            albedo = eyes.photo_eye_albedo(path, "brown", 256)
+        y, x = (np.mgrid[0:256, 0:256] + 0.5) / 128 - 1
+        out = np.hypot(x, y) / (0.98 * eyes.IRIS_RADIUS)
+        iris = albedo[(out > 0.45) & (out < 0.85)]
+        wanted = np.mean(eyes.PALETTE["brown"], 0)
+        np.testing.assert_allclose(iris.mean(0) / iris.mean(), wanted / wanted.mean(), rtol=0.02)
+        self.assertTrue(0.8 < iris.mean() / wanted.mean() < 1.25)
+        self.assertGreater(iris[:, 0].std() / iris[:, 0].mean(), 0.2)
+        self.assertLess(albedo[out < 0.3].max(), 0.02)
+        np.testing.assert_allclose(albedo[(out > 1.5) & (out < 1.9)].mean(0), 1.25 * eyes.SCLERA_LINEAR, rtol=0.1)
 
 
 class Skin(unittest.TestCase):
