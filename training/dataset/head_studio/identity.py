@@ -85,7 +85,7 @@ def draw_identity(number):
     eyes = generator(number, "eyes")
     return Identity(
         number=number, male=male, age=age, ancestry=ancestry, weight=weight, muscle=muscle,
-        slider_spread=float(shape.uniform(0.14, 0.26)), outline=outline,
+        slider_spread=float(shape.uniform(0.11, 0.20)), outline=outline,
         outline_weight=float(shape.uniform(0.0, 0.5)),
         melanin=melanin, hemoglobin=float(skin.uniform(0.3, 0.62)),
         freckles=float(max(0.0, skin.normal(0.0, 0.5))) if melanin < 0.4 else 0.0,
@@ -126,7 +126,7 @@ def slider_weights(identity, slider_names):
 
 def asymmetry_weights(identity, names):
     """One-sided asymmetry targets {file name: weight}."""
-    return {name: float(max(0.0, generator(identity.number, "asymmetry " + name).normal(0, 0.06)))
+    return {name: float(max(0.0, generator(identity.number, "asymmetry " + name).normal(0, 0.035)))
             for name in names if name.startswith("asym-")}
 
 

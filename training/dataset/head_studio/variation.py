@@ -131,7 +131,8 @@ def _mixture(draw):
     units = {}
     for name in draw.choice(both + single, int(draw.integers(2, 6)), replace=False):
         weight = float(draw.uniform(0.05, 0.35)) * (0.5 if name.startswith("jaw") else 1.0)
-        units |= _pair(name, weight, weight * float(draw.uniform(0.6, 1.0))) if name in both else {str(name): weight}
+        weight *= 0.4 if name in ("mouthLeft", "mouthRight") else 1.0
+        units |= _pair(name, weight, weight * float(draw.uniform(0.7, 1.0))) if name in both else {str(name): weight}
     return units
 
 
