@@ -18,7 +18,7 @@ const SCRIPT: &str = r#"#!/bin/sh
 # It needs a Vulkan driver and its loader, gunzip, and nothing else.
 cd "$(dirname "$0")" || exit
 [ -f portrait_bench ] || gunzip portrait_bench.gz || exit
-exec ./portrait_bench --variants --layers --minutes 7.5 --json result.json "$@"
+exec ./portrait_bench --variants --layers --minutes 7 --json result.json "$@"
 "#;
 
 /// Makes the folder of this program, stripped of what only debuggers read and compressed, and of the demo's assets.
