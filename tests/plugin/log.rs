@@ -1,4 +1,4 @@
-//! What a test's process logs.
+//! Collects the lines that a test's process logs.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

@@ -77,7 +77,7 @@ pub struct DataConfig {
     pub train_seeds: Seeds,
     /// Seeds to validate on. Default `900000..900080`.
     pub validation_seeds: Seeds,
-    /// What training and measured pairs may not share. Default `people`.
+    /// Chooses what training and measured pairs may not share. Default `people`.
     pub held_out: HeldOut,
     /// Side of the square crops, in pixels. Default 128.
     pub crop_px: usize,
@@ -97,7 +97,7 @@ pub struct DataConfig {
     pub tone_mappings: Vec<String>,
 }
 
-/// What training pairs may not share with the pairs of validation and evaluation.
+/// Says what training pairs may not share with the pairs of validation and evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldOut {

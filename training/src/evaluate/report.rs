@@ -114,7 +114,7 @@ pub struct Report {
     pub seeds: Seeds,
     /// Seeds that look-up table, tone curve and sharpening were fitted to.
     pub lut_seeds: Seeds,
-    /// What the measured pairs do not share with the training pairs.
+    /// Says what the measured pairs do not share with the training pairs.
     pub held_out: HeldOut,
     /// Number of different people among the pairs.
     pub identities: usize,

@@ -28,7 +28,7 @@ use crate::vulkan;
 /// Minimum number of training scenes: fewer teach nothing that holds in another light.
 const MIN_SCENES: u64 = 8;
 
-/// What `cargo xtask character` takes.
+/// The arguments of `cargo xtask character`.
 #[derive(Args)]
 pub struct Arguments {
     /// GLBs of the characters. Several share one weights file.
@@ -237,7 +237,7 @@ impl Order {
         Ok(steps)
     }
 
-    /// What weights are tuned with.
+    /// Lists everything that the weights are tuned with.
     fn tuning(&self) -> Tuning<'_> {
         Tuning {
             cast: &self.cast,
@@ -314,7 +314,7 @@ mod tests {
         arguments: Arguments,
     }
 
-    /// What a command line that cannot work says, before anything is installed, rendered or trained.
+    /// Returns what a command line that cannot work says, before anything is installed, rendered or trained.
     fn refusal(line: &[&str]) -> String {
         let line = Line::try_parse_from(["character"].iter().chain(line)).unwrap_or_else(|error| panic!("{error}"));
         format!("{:#}", character(line.arguments).unwrap_err())

@@ -15,7 +15,7 @@ use crate::run::run;
 
 /// Minutes that two cores take for a measured pair, roughly.
 const MINUTES_PER_PAIR: f64 = 0.1;
-/// What is copied from the report's folder to where it is looked for.
+/// The files that are copied from the report's folder to where they are looked for.
 const SHOWN: [&str; 2] = ["report.html", "before_after.png"];
 
 /// A measurement of tuned weights beside those that they started from.

@@ -34,7 +34,7 @@ pub struct Amounts {
     pub samples: u32,
 }
 
-/// What scenes are for.
+/// The purposes that scenes serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Learning.
@@ -48,7 +48,7 @@ pub enum Purpose {
 /// Scenes of one size for one purpose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Set {
-    /// What the scenes are for.
+    /// The purpose that the scenes serve.
     pub purpose: Purpose,
     /// Seeds of the scenes.
     pub seeds: Range<u64>,

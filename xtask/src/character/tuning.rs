@@ -19,7 +19,7 @@ const DIGITS: usize = 16;
 /// Minutes that two cores take for a step, roughly.
 const MINUTES_PER_STEP: f64 = 0.01;
 
-/// What weights are tuned with.
+/// Everything that the weights are tuned with.
 pub struct Tuning<'a> {
     /// The characters and their folder.
     pub cast: &'a Cast,
