@@ -19,14 +19,14 @@ pub fn perceptual_loss<B: Backend>(
     reference: Tensor<B, 4>,
     weight: Tensor<B, 4>,
 ) -> Tensor<B, 1> {
+    let device = reference.device();
     let of_layers = network.features(second, layers).into_iter().zip(network.features(reference, layers));
-    let losses: Vec<Tensor<B, 1>> = of_layers
-        .map(|(second, reference)| {
-            let [count, channels, height, width] = reference.dims();
-            let size = reference.clone().abs().reshape([count, channels * height * width]).mean_dim(1) + EPSILON;
-            let weight = adaptive_avg_pool2d(weight.clone(), [height, width]) / size.reshape([count, 1, 1, 1]);
-            ((second - reference).abs() * weight).mean()
-        })
-        .collect();
-    Tensor::cat(losses, 0).mean()
+    let losses = of_layers.map(|(second, reference)| {
+        let [count, channels, height, width] = reference.dims();
+        let size = reference.clone().abs().reshape([count, channels * height * width]).mean_dim(1) + EPSILON;
+        let weight = adaptive_avg_pool2d(weight.clone(), [height, width]) / size.reshape([count, 1, 1, 1]);
+        ((second - reference).abs() * weight).mean()
+    });
+    // Added, not concatenated: while Burn's `cat` runs, a trainer on another thread may throw the tensors' history away.
+    losses.reduce(|sum, loss| sum + loss).map_or_else(|| Tensor::zeros([1], &device), |sum| sum / layers.len() as f64)
 }

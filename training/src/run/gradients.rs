@@ -7,9 +7,9 @@ use burn::tensor::backend::AutodiffBackend;
 
 use super::workers::{Worker, WorkersError};
 
-/// Returns ∂`loss`/∂`image`, where nothing but `image` is tracked.
+/// Returns ∂`loss`/∂`image`, where nothing but `image` is tracked. A gradient that Burn has lost is NaN, so that the step is rejected.
 pub fn gradient_of<B: AutodiffBackend>(loss: Tensor<B, 1>, image: &Tensor<B, 4>) -> Tensor<B::InnerBackend, 4> {
-    image.grad(&loss.backward()).unwrap_or_else(|| image.zeros_like().inner())
+    image.grad(&loss.backward()).unwrap_or_else(|| image.full_like(f32::NAN).inner())
 }
 
 /// Averages the gradients of all workers.

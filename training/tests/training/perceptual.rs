@@ -221,6 +221,32 @@ fn features_alone_move_the_generator_and_lower_the_loss() {
 }
 
 #[test]
+fn trainers_that_run_at_once_learn_what_each_learns_alone() {
+    let workshop = Workshop::new();
+    let weights = MobileNetWeights::load(&features(&workshop, "features.safetensors", 3), 4).unwrap();
+    let config = only_features().config().clone();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let planes: Vec<f32> = (0..3 * 16 * 16).map(|_| rng.random()).collect();
+    let reference = planes.iter().map(|value| value * 0.5).collect();
+    let batch = Batch { count: 1, side_px: 16, planes, reference, weight: vec![1.0; 16 * 16] };
+    let learnt = || {
+        let mut trainer = Trainer::<Training>::initial(&config, &config.graph().unwrap(), &device());
+        trainer.perceptual = Some(MobileNet::new(&weights, &device()));
+        for _ in 0..100 {
+            trainer.step(&config, |_, _| batch.clone()).unwrap();
+        }
+        trainer.generator.weights()
+    };
+    let alone = learnt();
+    std::thread::scope(|scope| {
+        let at_once: Vec<_> = (0..8).map(|_| scope.spawn(learnt)).collect();
+        for thread in at_once {
+            assert!(thread.join().unwrap() == alone, "a gradient was lost");
+        }
+    });
+}
+
+#[test]
 fn a_run_records_its_features_and_goes_on_with_no_others() {
     let workshop = Workshop::with_pairs(48);
     let file = features(&workshop, "features.safetensors", 3);
