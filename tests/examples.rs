@@ -99,6 +99,16 @@ fn your_own_file_is_framed_on_its_face_which_the_effect_changes() {
 }
 
 #[test]
+fn the_demos_head_is_found_whole_by_its_eyes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (_, words) = picture_and_words("bring_your_own", &["assets/heads/demo.glb"], SIZE_PX, folder.path());
+    // From the chin to the top of the hair, and from ear to ear, metres.
+    for part in ["the head about the eyes", "Eye.l", "Eye.r", "0.179 × 0.225 × 0.229 units"] {
+        assert!(words.contains(part), "{part} is not in {words}");
+    }
+}
+
+#[test]
 fn render_to_texture_shows_the_face_on_a_screen_and_the_effect_changes_it_there() {
     assert!(changed("render_to_texture", &["--texture", "128"]) >= MIN_CHANGED);
 }
@@ -174,11 +184,18 @@ const HEAD_RINGS: [[f32; 3]; 8] = [
 ];
 const SHIRT_RINGS: [[f32; 3]; 5] =
     [[1.46, 0.06, 0.06], [1.44, 0.2, 0.1], [1.41, 0.24, 0.11], [1.33, 0.23, 0.12], [1.25, 0.15, 0.12]];
+/// Rings of a robe as wide as the head, which shows no neck.
+const ROBE_RINGS: [[f32; 3]; 3] = [[1.46, 0.06, 0.06], [1.45, 0.1, 0.1], [1.3, 0.1, 0.1]];
+const EYE_RINGS: [[f32; 3]; 5] =
+    [[1.612, 0.001, 0.001], [1.606, 0.01, 0.01], [1.6, 0.012, 0.012], [1.594, 0.01, 0.01], [1.588, 0.001, 0.001]];
+/// Distance of the eyes from the middle of the head, metres to the left or right, and ahead.
+const EYE_PLACE: [f32; 2] = [0.0315, 0.085];
 /// Points around a ring.
 const SEGMENTS: u16 = 24;
 
-/// Writes head and shoulders as one mesh of two materials, skin and a blue shirt; `has_bones` ties what is above the chin to a bone.
-fn write_bust(folder: &Path, has_bones: bool) -> String {
+/// Writes a head and what is below it as one mesh of two materials, skin and blue cloth. `has_eyes` adds eyes whose material is called so,
+/// and `has_bones` ties what is above the chin to a bone.
+fn write_bust(folder: &Path, cloth: &[[f32; 3]], has_eyes: bool, has_bones: bool) -> String {
     let (mut bytes, mut views, mut accessors) = (Vec::<u8>::new(), Vec::<Value>::new(), Vec::<Value>::new());
     let mut push = |data: Vec<u8>, count: usize, component: u32, kind: &str, bounds: Option<[[f32; 3]; 2]>| {
         views.push(json!({ "buffer": 0, "byteOffset": bytes.len(), "byteLength": data.len() }));
@@ -194,10 +211,16 @@ fn write_bust(folder: &Path, has_bones: bool) -> String {
     };
     let floats = |floats: &[f32]| -> Vec<u8> { floats.iter().flat_map(|it| it.to_le_bytes()).collect() };
     let mut primitives = Vec::new();
-    for (material, rings) in [&HEAD_RINGS[..], &SHIRT_RINGS[..]].into_iter().enumerate() {
+    let [aside, ahead] = EYE_PLACE;
+    let (head, eye): (&[[f32; 3]], &[[f32; 3]]) = (&HEAD_RINGS, &EYE_RINGS);
+    let mut parts = vec![(0, head, [0.0, 0.0]), (1, cloth, [0.0, 0.0])];
+    if has_eyes {
+        parts.extend([-aside, aside].map(|aside| (2, eye, [aside, ahead])));
+    }
+    for (material, rings, [aside, ahead]) in parts {
         let points = rings.iter().flat_map(|ring| (0..SEGMENTS).map(move |at| (ring, at)));
         let angle = |at: u16| f32::from(at) / f32::from(SEGMENTS) * std::f32::consts::TAU;
-        let place = |([y, x, z], at): (&[f32; 3], u16)| [x * angle(at).sin(), *y, z * angle(at).cos()];
+        let place = |([y, x, z], at): (&[f32; 3], u16)| [aside + x * angle(at).sin(), *y, ahead + z * angle(at).cos()];
         let places: Vec<[f32; 3]> = points.clone().map(place).collect();
         let normals: Vec<[f32; 3]> = points.map(|(_, at)| [angle(at).sin(), 0.0, angle(at).cos()]).collect();
         let bounds = places.iter().fold([[f32::MAX; 3], [f32::MIN; 3]], |[min, max], place| {
@@ -218,8 +241,11 @@ fn write_bust(folder: &Path, has_bones: bool) -> String {
             "NORMAL": push(floats(normals.as_flattened()), count, 5126, "VEC3", None),
         });
         if has_bones {
-            let joint =
-                |place: &[f32; 3]| [if material == 0 && place[1] > 1.51 { 2 } else { material as u8 ^ 1 }, 0, 0, 0];
+            let joint = |place: &[f32; 3]| match material {
+                1 => [0_u8, 0, 0, 0],
+                _ if place[1] > 1.51 => [2, 0, 0, 0],
+                _ => [1, 0, 0, 0],
+            };
             let joints: Vec<u8> = places.iter().flat_map(joint).collect();
             let weights: Vec<f32> = places.iter().flat_map(|_| [1.0, 0.0, 0.0, 0.0]).collect();
             attributes["JOINTS_0"] = json!(push(joints, count, 5121, "VEC4", None));
@@ -235,8 +261,9 @@ fn write_bust(folder: &Path, has_bones: bool) -> String {
         "scenes": [{ "nodes": [0] }],
         "nodes": [{ "name": "Bust", "mesh": 0 }],
         "meshes": [{ "primitives": primitives }],
-        "materials": [color([0.7, 0.42, 0.3, 1.0]), color([0.05, 0.1, 0.7, 1.0])],
+        "materials": [color([0.7, 0.42, 0.3, 1.0]), color([0.05, 0.1, 0.7, 1.0]), color([0.8, 0.8, 0.8, 1.0])],
     });
+    gltf["materials"][2]["name"] = json!("Wolf3D_Eye");
     if has_bones {
         // Joint 0 is the chest, 1 the neck and 2 the head.
         gltf["nodes"] = json!([
@@ -259,12 +286,12 @@ fn write_bust(folder: &Path, has_bones: bool) -> String {
 #[test]
 fn a_bust_is_framed_by_its_head_which_is_found_by_shape_or_by_bone() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for (has_bones, more, says) in [
-        (false, &[][..], "what is above the neck"),
-        (true, &[][..], "the bone mixamorig:Head"),
-        (true, &["--face", "*Head"][..], "the face is mixamorig:Head"),
+    for (has_eyes, has_bones, more, says) in [
+        (false, false, &[][..], "what is above the neck"),
+        (true, true, &[][..], "the bone mixamorig:Head"),
+        (false, true, &["--face", "*Head"][..], "the face is mixamorig:Head"),
     ] {
-        let file = write_bust(folder.path(), has_bones);
+        let file = write_bust(folder.path(), &SHIRT_RINGS, has_eyes, has_bones);
         let arguments = [&[file.as_str()], more].concat();
         let (on, words) = picture_and_words("bring_your_own", &arguments, SIZE_PX, folder.path());
         assert!(words.contains(says), "{says} is not in {words}");
@@ -280,6 +307,20 @@ fn a_bust_is_framed_by_its_head_which_is_found_by_shape_or_by_bone() {
             "{says}: {} pixels changed, {shirt} of them shirt",
             changed.len()
         );
+    }
+}
+
+#[test]
+fn a_head_whose_neck_is_hidden_is_found_by_its_eyes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (has_eyes, says) in [
+        (false, "the face is the whole model: 0.200 × 0.420 × 0.200 units"),
+        // From two distances between the eyes below them to the crown, and 1.55 to either side.
+        (true, "the face is the head about the eyes Mesh.Wolf3D_Eye: 0.195 × 0.246 × 0.200 units"),
+    ] {
+        let file = write_bust(folder.path(), &ROBE_RINGS, has_eyes, false);
+        let (_, words) = picture_and_words("bring_your_own", &[file.as_str()], SIZE_PX, folder.path());
+        assert!(words.contains(says), "{says} is not in {words}");
     }
 }
 

@@ -1,11 +1,15 @@
-//! Where the head of a model is: at a bone of that name, or above the neck.
+//! Where the head of a model is: at a bone of that name, about the eyes, or above the neck.
 
 use bevy::ecs::entity::EntityHashSet;
 use bevy::ecs::system::SystemParam;
+use bevy::gltf::{GltfMaterialName, GltfMeshName};
 use bevy::math::Vec3Swizzles;
 use bevy::mesh::VertexAttributeValues;
 use bevy::mesh::skinning::{SkinnedMesh, SkinnedMeshInverseBindposes};
 use bevy::prelude::*;
+
+use crate::eyes::{Corners, head_about, hull};
+use crate::names::{is_head, name_an_eye};
 
 /// The joints that move a vertex, each with its weight.
 type Influences = [(Entity, f32); 4];
@@ -27,14 +31,13 @@ const HEADS: f32 = 7.5;
 /// A vertex is a bone's if the bone and those below it hold at least this share of its weights, as for the plugin.
 const BONES_SHARE: f32 = 0.49;
 
-/// The minimum and the maximum corner of a box in the world.
-pub type Corners = [Vec3; 2];
-
 /// The meshes below an entity, as they are posed.
 #[derive(SystemParam)]
 pub struct Shapes<'w, 's> {
     children: Query<'w, 's, &'static Children>,
+    parents: Query<'w, 's, &'static ChildOf>,
     names: Query<'w, 's, &'static Name>,
+    labels: Query<'w, 's, (Option<&'static GltfMaterialName>, Option<&'static GltfMeshName>)>,
     places: Query<'w, 's, &'static GlobalTransform>,
     drawn: Query<'w, 's, (Entity, &'static Mesh3d, Option<&'static SkinnedMesh>)>,
     meshes: Res<'w, Assets<Mesh>>,
@@ -71,6 +74,35 @@ impl Shapes<'_, '_> {
             let name = self.names.get(entity).ok().filter(|name| joints.contains(&entity) && is_head(name))?;
             Some((entity, name.to_string(), self.around(entity)?))
         })
+    }
+
+    /// Returns the box of the head about the model's eyes, with the names of what was taken for them. `None` where nothing is called an eye,
+    /// or what is does not lie as two eyes do.
+    pub fn head_by_eyes(&self, root: Entity) -> Option<(String, Corners)> {
+        let family = self.family(root);
+        let (mut names, mut points) = (Vec::<&str>::new(), Vec::<Vec3>::new());
+        for (owner, mesh, skin) in self.drawn.iter().filter(|(owner, ..)| family.contains(owner)) {
+            if !self.is_eye(owner) {
+                continue;
+            }
+            let Some(shape) = self.shape(owner, mesh, skin) else { continue };
+            // Parts may share their vertices, each with triangles of its own.
+            points.extend(shape.triangles.iter().flatten().map(|at| shape.vertices[*at]));
+            names.extend(self.names.get(owner).ok().map(Name::as_str));
+        }
+        let head = head_about(&points, self.around(root)?)?;
+        // The primitives of a mesh may share a name.
+        names.sort_unstable();
+        names.dedup();
+        Some((names.join(", "), head))
+    }
+
+    /// Returns whether a mesh is an eye, by the names of its material, of itself, and of its nodes from the innermost.
+    fn is_eye(&self, owner: Entity) -> bool {
+        let Ok((material, mesh)) = self.labels.get(owner) else { return false };
+        let own = [material.map(|name| name.0.as_str()), mesh.map(|name| name.0.as_str())];
+        let nodes = self.parents.iter_ancestors(owner).filter_map(|node| self.names.get(node).ok());
+        name_an_eye(own.into_iter().flatten().chain(nodes.map(Name::as_str)))
     }
 
     /// Returns the box of what is above the neck, of a model that has shoulders; else of the head of a body that stands upright; else of
@@ -165,25 +197,6 @@ impl Shape {
     }
 }
 
-/// Returns whether the last word of a name is "head", whatever stands before or after it: `mixamorig:Head`, `CC_Base_Head`, `head.x`, but not
-/// `HeadTop_End` or `Forehead`.
-fn is_head(name: &str) -> bool {
-    let mut words: Vec<String> = vec![String::new()];
-    let mut before = ' ';
-    for letter in name.chars() {
-        // A capital after a small letter begins a word, as in `mixamorigHead`.
-        if !letter.is_alphabetic() || (letter.is_uppercase() && before.is_lowercase()) {
-            words.push(String::new());
-        }
-        if let (true, Some(word)) = (letter.is_alphabetic(), words.last_mut()) {
-            word.extend(letter.to_lowercase());
-        }
-        before = letter;
-    }
-    // Single letters are sides.
-    words.iter().rfind(|word| word.len() > 1).is_some_and(|word| word == "head")
-}
-
 /// The outline in which a plane at some height cuts a model, seen from above: the minimum and the maximum of x and z.
 type Slice = Option<[Vec2; 2]>;
 
@@ -232,13 +245,4 @@ fn above_the_neck(edges: impl Iterator<Item = [Vec3; 2]>, [min, max]: Corners) -
     let [least, most] = cuts
         .fold([Vec2::INFINITY, Vec2::NEG_INFINITY], |[least, most], [low, high]| [least.min(*low), most.max(*high)]);
     Some([Vec3::new(least.x, height(chin), least.y), Vec3::new(most.x, max.y, most.y)])
-}
-
-/// Returns the box around points, if there are any.
-pub fn hull(points: impl IntoIterator<Item = Vec3>) -> Option<Corners> {
-    let around = |around: Option<Corners>, point: Vec3| {
-        let [min, max] = around.unwrap_or([point; 2]);
-        Some([min.min(point), max.max(point)])
-    };
-    points.into_iter().fold(None, around)
 }

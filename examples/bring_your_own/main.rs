@@ -2,7 +2,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod eyes;
 mod head;
+mod names;
 mod readable;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +22,8 @@ use bevy_portrait_realism::prelude::*;
 use clap::Parser;
 use common::demo::add_mip_levels;
 use common::start::{Example, Options};
-use head::{Corners, Shapes, hull};
+use eyes::{Corners, hull};
+use head::Shapes;
 
 /// Share of the view's height that the face fills.
 const FACE_FILLS: f32 = 0.6;
@@ -32,8 +35,8 @@ const FOV: f32 = 0.4;
 struct Cli {
     /// A .glb or .gltf file, of which the first scene is shown
     file: PathBuf,
-    /// Name of the node or bone that is the face; * stands for any characters [default: a bone called head, else what is
-    /// above the neck, else the whole model]
+    /// Name of the node or bone that is the face; * stands for any characters [default: a bone called head, else the head
+    /// about parts called eyes, else what is above the neck, else the whole model]
     #[arg(long, value_name = "NODE_NAME")]
     face: Option<String>,
     #[command(flatten)]
@@ -132,7 +135,11 @@ impl World3d<'_, '_> {
             if let Some((bone, name, corners)) = self.shapes.head_bone(root) {
                 return Ok(Some(Found { what: format!("the bone {name}"), corners, mark: Some(Mark::Bone(bone)) }));
             }
-            return Ok(Some(Found { what: what.into(), corners, mark: Some(Mark::Corners) }));
+            let (what, corners) = match self.shapes.head_by_eyes(root) {
+                Some((eyes, corners)) => (format!("the head about the eyes {eyes}"), corners),
+                None => (what.into(), corners),
+            };
+            return Ok(Some(Found { what, corners, mark: Some(Mark::Corners) }));
         };
         // The plugin marked the face when the model appeared.
         let (face, marked, place) =

@@ -19,6 +19,7 @@ mod log;
 mod lost_device;
 mod marking;
 mod measured;
+mod own_head;
 mod reload;
 mod remote;
 mod resolution;
