@@ -19,6 +19,7 @@ mod log;
 mod lost_device;
 mod marking;
 mod measured;
+mod own_weights;
 mod reload;
 mod remote;
 mod resolution;
