@@ -209,11 +209,12 @@ fn the_weights_of_one_face_are_swapped_and_loaded_anew_without_a_frame_in_betwee
         assert!(frame(&mut row.app, &row.target) == expected(own), "frame {step} with {own}");
     }
 
-    // Other weights, and then other kernels, come under the same handle.
+    // Weights that read other planes, that have other kernels, and the first ones again come under the same handle.
     row.give(2, Some(models[1].clone()));
     assert!(row.shown() == expected(1));
     let darker = linear_model(&[Plane::Color], vec![0.0; 9], [-0.4; 3]);
-    for (other, what) in [(of_all_planes(), "other kernels"), (darker, "darker"), (other_network(), "the first")] {
+    let others = [(of_all_planes(), "other planes"), (darker, "other kernels"), (other_network(), "the first")];
+    for (other, what) in others {
         let before = row.shown();
         let mut assets = row.app.world_mut().resource_mut::<Assets<PortraitModel>>();
         assets.insert(&models[1], other.into()).expect("a handle of its own");
