@@ -16,7 +16,7 @@ use bevy::winit::WinitPlugin;
 use bevy_portrait_realism::internals::Executor;
 use bevy_portrait_realism::internals::GpuPortraitModel;
 use bevy_portrait_realism::internals::KernelVariant;
-use bevy_portrait_realism::internals::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use bevy_portrait_realism::internals::{PortraitPipelineCache, PortraitPipelines, Readiness, ScratchMemory};
 use bevy_portrait_realism::prelude::*;
 use cpu_time::ProcessTime;
 use wgpu::DeviceType;
@@ -105,7 +105,8 @@ impl BenchDevice {
         )>::new(world);
         let network = {
             let (device, queue, cache, pipelines, mut pipeline_cache) = params.get_mut(world)?;
-            let network = Executor::new(&gpu, size_px, 1, &device, &cache, &pipelines, &mut pipeline_cache);
+            let (mut memory, room) = (ScratchMemory::default(), (size_px, 1));
+            let network = Executor::new(&gpu, room, &mut memory, &device, &cache, &pipelines, &mut pipeline_cache);
             let mut network = network.context("the planes do not fit this device")?;
             network.write_params(0, size_px, &queue);
             network

@@ -192,7 +192,7 @@ fn ball(app: &mut App, screen_height_px: u32, face_px: u32) {
     let mesh = world.resource_mut::<Assets<Mesh>>().add(Sphere::new(0.5));
     let material = world.resource_mut::<Assets<StandardMaterial>>().add(Color::srgb(0.8, 0.55, 0.45));
     let bounds = Some(Aabb::from_min_max(Vec3::splat(-0.5), Vec3::splat(0.5)));
-    world.spawn((Mesh3d(mesh), MeshMaterial3d(material), PortraitFace { bounds }));
+    world.spawn((Mesh3d(mesh), MeshMaterial3d(material), PortraitFace { bounds, ..default() }));
     world.spawn((DirectionalLight::default(), Transform::from_xyz(1.0, 2.0, 3.0).looking_at(Vec3::ZERO, Vec3::Y)));
     let fov = 2.0 * (0.5 * screen_height_px as f32 / face_px as f32 / 2.0).atan();
     world.spawn((

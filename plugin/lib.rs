@@ -88,6 +88,7 @@ pub mod internals {
     pub use crate::inference::layer;
     pub use crate::inference::model::GpuPortraitModel;
     pub use crate::inference::plan::{CONV_TILE_WIDTH_PX, Kernel, LayerParams, Plan, Step};
+    pub use crate::inference::scratch_memory::ScratchMemory;
     pub use crate::inference::variant::{ActivationFormat, KernelVariant, MatrixSide};
     pub use crate::inference::weight_layout::WeightFormat;
     pub use crate::kernels::warm_up::WarmUp;
@@ -121,7 +122,8 @@ impl Plugin for PortraitRealismPlugin {
             .init_resource::<app::cameras::Resets>()
             .add_systems(First, app::cameras::clear_resets)
             .add_systems(Last, app::cameras::note_resets)
-            .add_systems(PostUpdate, app::cameras::equip_cameras.before(AssetEventSystems));
+            .add_systems(PostUpdate, app::cameras::equip_cameras.before(AssetEventSystems))
+            .add_systems(PostUpdate, app::own_weights::report_missing_weights);
 
         if app.get_sub_app(RenderApp).is_none() {
             return;

@@ -128,7 +128,7 @@ impl PortraitPipelineCache {
     }
 }
 
-/// Key that the stages of a view are specialised by.
+/// Key that the stages around a network are specialised by in a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StageKey {
     pub pack: PackKey,
@@ -157,7 +157,7 @@ impl StageKey {
     }
 }
 
-/// The pipelines of a view's stages.
+/// The pipelines of the stages around a network.
 #[derive(Clone, Copy)]
 pub(crate) struct StagePipelines {
     pub pack: CachedComputePipelineId,

@@ -109,6 +109,32 @@ fn the_demos_head_is_found_whole_by_its_eyes() {
 }
 
 #[test]
+fn weights_from_anywhere_on_the_disk_are_taken_and_what_holds_none_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let head = ["assets/heads/demo.glb", "--face", "Head"];
+    let own = path("hero.safetensors");
+    std::fs::copy("assets/weights/fast.safetensors", &own).expect("the shipped weights");
+    let with = |more: &[&str]| picture("bring_your_own", &[&head[..], more].concat(), folder.path());
+    assert!(with(&["--weights", &own]) == with(&["--model", "fast"]), "the file is what --model fast is");
+    assert!(with(&["--weights", &own]) != with(&["--off"]), "and it is used");
+
+    std::fs::write(path("notes.safetensors"), "no weights").expect("a temporary file");
+    let out = path("picture.png");
+    let refused = |weights: &str, more: &[&str]| {
+        let picture = ["--frames", "1", "--out", &out, "--weights", weights];
+        complaint("bring_your_own", &[&head[..], &picture, more].concat())
+    };
+    let foreign = refused(&path("notes.safetensors"), &[]);
+    for part in ["notes.safetensors holds no weights", "cargo xtask character", "not a whole safetensors file"] {
+        assert!(foreign.contains(part), "{part} is not in {foreign}");
+    }
+    let missing = refused(&path("nowhere.safetensors"), &[]);
+    assert!(missing.contains("cannot open the weights") && missing.contains("nowhere.safetensors"), "{missing}");
+    assert!(refused(&own, &["--model", "fast"]).contains("cannot be used with"), "one or the other");
+}
+
+#[test]
 fn render_to_texture_shows_the_face_on_a_screen_and_the_effect_changes_it_there() {
     assert!(changed("render_to_texture", &["--texture", "128"]) >= MIN_CHANGED);
 }

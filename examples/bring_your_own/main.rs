@@ -6,6 +6,7 @@ mod eyes;
 mod head;
 mod names;
 mod readable;
+mod weights;
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,9 @@ struct Cli {
     /// about parts called eyes, else what is above the neck, else the whole model]
     #[arg(long, value_name = "NODE_NAME")]
     face: Option<String>,
+    /// Weights file of the character's own, as `cargo xtask character` makes it, in place of --model
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    weights: Option<PathBuf>,
     #[command(flatten)]
     options: Options,
 }
@@ -63,23 +67,29 @@ struct Orbit {
 }
 
 fn main() -> Result<()> {
-    let Cli { file, face, options } = Cli::parse();
+    let Cli { file, face, weights, options } = Cli::parse();
     ensure!(file.is_file(), "there is no file {}", file.display());
     let end = file.extension().map(|end| end.to_ascii_lowercase());
     ensure!(end.is_some_and(|end| end == "glb" || end == "gltf"), "{} is no .glb or .gltf file", file.display());
     if let Some(obstacles) = readable::obstacles(&file) {
         bail!("{obstacles}");
     }
+    let weights = weights.as_deref().map(weights::read).transpose()?;
     let path = std::path::absolute(&file)?;
     // Textures and buffers beside the file are found from its own folder.
     let (folder, name) = path.parent().zip(path.file_name()).context("a file in a folder")?;
     let (name, marked) = (Path::new(name).to_path_buf(), face.clone());
     let example = Example { title: "Portrait Realism: your own", assets: folder.into(), ..default() };
     example.run(&options, |app| {
-        app.add_plugins(PortraitRealismPlugin)
-            .insert_resource(ClearColor(Color::srgb(0.22, 0.24, 0.26)))
+        app.add_plugins(PortraitRealismPlugin);
+        let mut portrait = options.portrait(PortraitRealism::default());
+        // There is one face, so the camera's weights are the face's.
+        if let Some(weights) = weights {
+            portrait.model = app.world_mut().resource_mut::<Assets<PortraitModel>>().add(weights);
+        }
+        app.insert_resource(ClearColor(Color::srgb(0.22, 0.24, 0.26)))
             .insert_resource(GlobalAmbientLight { brightness: 250.0, ..default() })
-            .insert_resource(Wanted { file, face, portrait: options.portrait(PortraitRealism::default()) })
+            .insert_resource(Wanted { file, face, portrait })
             .add_systems(Update, (add_mip_levels, frame_the_face, turn, toggle));
         let scene = app.world().resource::<AssetServer>().load(GltfAssetLabel::Scene(0).from_asset(name));
         let mut root = app.world_mut().spawn((WorldAssetRoot(scene), Model));
@@ -190,7 +200,7 @@ fn frame_the_face(
         // The root stands at the origin: its space is the world's.
         Some(Mark::Corners) => {
             let bounds = Some(Aabb::from_min_max(min, max));
-            commands.entity(model.root.0).insert(PortraitFace { bounds });
+            commands.entity(model.root.0).insert(PortraitFace { bounds, ..default() });
         }
         None => {}
     }

@@ -84,7 +84,7 @@ pub fn spawn(app: &mut App) -> Result<Entity> {
 pub fn spawn_head(world: &mut World, head: DemoHead) -> Entity {
     let bounds = Some(face_bounds(world));
     let scene = world.resource::<AssetServer>().load("heads/demo.glb#Scene0");
-    world.spawn((WorldAssetRoot(scene), head.place, head, PortraitFace { bounds })).id()
+    world.spawn((WorldAssetRoot(scene), head.place, head, PortraitFace { bounds, ..default() })).id()
 }
 
 /// Returns the box of the demo's face, in the space of the head.

@@ -58,10 +58,11 @@ pub struct PortraitRealism {
     /// Larger camera jumps are detected automatically. Default: `false`.
     pub reset: bool,
     /// Largest number of faces that are enhanced in one frame. The largest on screen come first, and the smallest of them fades out before
-    /// another takes its place. Faces that overlap count as one. Default: [`PortraitRealism::MAX_FACES`].
+    /// another takes its place. Faces that overlap count as one, unless their weights differ. Default: [`PortraitRealism::MAX_FACES`].
     pub max_faces: usize,
-    /// The weights: [`PortraitModel::QUALITY`], [`PortraitModel::FAST`], or a file that the `AssetServer` loads. The prepasses that they
-    /// read are added to the camera. Default: [`PortraitModel::QUALITY`].
+    /// The weights of all faces that name none of their own ([`PortraitFace::model`]): [`PortraitModel::QUALITY`], [`PortraitModel::FAST`],
+    /// or a file that the `AssetServer` loads. The prepasses that they and the weights of faces read are added to the camera. Default:
+    /// [`PortraitModel::QUALITY`].
     #[serde(skip)]
     pub model: Handle<PortraitModel>,
     /// Number of pixels of a face that the network sees: fixed, or as many as a time allows. Default: [`PortraitResolution::High`].
@@ -174,7 +175,8 @@ pub struct PortraitExclude {
 ///
 /// Each camera sees a face as it draws it: a part that is hidden, or on other render layers than the camera, does not belong to the face
 /// there, and no layers are layer 0, as everywhere in Bevy. Of a face of which a camera draws nothing, or that it looks at from within,
-/// nothing is enhanced. A face smaller than 24 pixels on screen fades out, and faces that overlap are enhanced as one.
+/// nothing is enhanced. A face smaller than 24 pixels on screen fades out, and faces that overlap are enhanced as one, unless their weights
+/// differ.
 ///
 /// A face that never gets bounds, such as that of a joint without vertices, is warned about once.
 #[derive(Component, Reflect, Clone, Debug, Default)]
@@ -184,4 +186,11 @@ pub struct PortraitFace {
     ///
     /// Give it for a head that is one mesh with a body and has no joint of its own, or for a mesh that a shader moves.
     pub bounds: Option<Aabb>,
+    /// The face's own weights, for every camera that sees it: [`PortraitModel::QUALITY`], [`PortraitModel::FAST`], or a file that the
+    /// `AssetServer` loads. Default: `None`, the weights of the camera ([`PortraitRealism::model`]).
+    ///
+    /// Until they are loaded, and if they cannot be loaded, this face is left as it is, and the others are enhanced. Cameras get the
+    /// prepasses that they read, whether a camera sees the face or not. Each different model holds its weights on the GPU; the memory for
+    /// planes is shared by all of them. Where faces of different weights overlap on screen, both are enhanced, the larger one first.
+    pub model: Option<Handle<PortraitModel>>,
 }

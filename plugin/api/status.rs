@@ -10,8 +10,9 @@ use crate::api::resolution::ResolutionTier;
 /// Reports, on a camera with [`PortraitRealism`](crate::PortraitRealism), what the effect does there. The plugin adds it and writes it, one
 /// frame late; with Bevy's `PipelinedRenderingPlugin` two.
 ///
-/// A program that takes a still waits until [`tier`](Self::tier) is what it asked for. As long as camera and face stay, every frame from
-/// then on has the effect, and so has a screenshot that is asked for then:
+/// A program that takes a still waits until [`tier`](Self::tier) is what it asked for, and, where faces have weights of their own, until
+/// [`faces`](Self::faces) is the number of faces in the picture. As long as camera and faces stay, every frame from then on has the effect,
+/// and so has a screenshot that is asked for then:
 ///
 /// ```no_run
 /// use bevy::prelude::*;
@@ -31,7 +32,10 @@ use crate::api::resolution::ResolutionTier;
 pub struct PortraitStatus {
     /// The resolution in use, or `None` while nothing is enhanced.
     pub tier: Option<ResolutionTier>,
-    /// Width and height of the network's image of the largest face, in pixels.
+    /// Number of faces that are enhanced, 0 to [`PortraitRealism::max_faces`](crate::PortraitRealism::max_faces). Faces that are enhanced
+    /// as one count as one; those whose weights are not there yet do not count.
+    pub faces: usize,
+    /// Width and height of the network's image of the largest enhanced face, in pixels.
     pub network_px: UVec2,
     /// Milliseconds that the effect takes on the GPU for this camera, median of the last measurements. `None` unless the resolution is
     /// [`PortraitResolution::Auto`](crate::PortraitResolution::Auto), and until it has been measured.

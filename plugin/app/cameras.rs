@@ -1,7 +1,7 @@
-//! Equips cameras whose effect is on: with their weights, and with the prepasses that these read.
+//! Equips cameras whose effect is on: with the weights that they and the faces name, and with the prepasses that these read.
 
 use bevy::app::App;
-use bevy::asset::{AssetId, Assets};
+use bevy::asset::{AssetId, Assets, Handle};
 use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass, NormalPrepass};
 use bevy::ecs::archetype::Archetypes;
 use bevy::ecs::component::Components;
@@ -13,18 +13,18 @@ use bevy::log::{error_once, info_once};
 use portrait_network::Plane;
 
 use crate::api::model::PortraitModel;
-use crate::api::settings::{PortraitExclude, PortraitRealism};
+use crate::api::settings::{PortraitExclude, PortraitFace, PortraitRealism};
 use crate::api::status::PortraitStatus;
 use crate::api::support::PortraitRealismSupported;
 
 /// Prepasses that the plugin added to a camera, and takes away again.
-#[derive(Component, Clone, Copy, Default, PartialEq)]
+#[derive(Component, Clone, Default, PartialEq)]
 pub(crate) struct AddedPrepasses {
     normals: bool,
     depth: bool,
     motion: bool,
-    /// The weights that they were added for.
-    model: Option<AssetId<PortraitModel>>,
+    /// The weights that they were added for, in order.
+    models: Vec<AssetId<PortraitModel>>,
 }
 
 /// Which components other components of an entity require.
@@ -61,11 +61,12 @@ pub(crate) struct EquippedCamera {
 type IsEquipped = Or<(With<PortraitRealism>, With<AddedPrepasses>)>;
 
 /// Adds and removes prepasses, and makes embedded weights an asset when the first camera asks for them. A camera has the prepasses that its
-/// weights and settings read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to be the identical
-/// frame.
+/// settings, its weights and those of faces read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to
+/// be the identical frame.
 pub(crate) fn equip_cameras(
     mut commands: Commands,
     cameras: Query<EquippedCamera, IsEquipped>,
+    faces: Query<&PortraitFace>,
     excluded: Query<(), With<PortraitExclude>>,
     mut models: ResMut<Assets<PortraitModel>>,
     supported: Res<PortraitRealismSupported>,
@@ -73,22 +74,32 @@ pub(crate) fn equip_cameras(
 ) {
     for camera in cameras {
         let EquippedCameraItem { entity, settings, has_normals, has_depth, has_motion, added } = camera;
-        let before = added.copied().unwrap_or_default();
+        let before = added.cloned().unwrap_or_default();
         let mut needed = AddedPrepasses::default();
         if let Some(settings) = settings.filter(|settings| settings.is_active()) {
-            if !models.contains(&settings.model) {
-                insert_embedded(settings, &mut models);
+            let named: Vec<_> =
+                std::iter::once(&settings.model).chain(faces.iter().filter_map(|face| face.model.as_ref())).collect();
+            for model in &named {
+                if !models.contains(*model) {
+                    insert_embedded(model, &mut models);
+                }
             }
-            let Some(model) = models.get(&settings.model).filter(|_| supported.is_supported()) else { continue };
-            let inputs = &model.graph().spec().inputs;
-            let reads_normals = inputs.contains(&Plane::Normal);
-            let reads_depth = inputs.contains(&Plane::Depth) || settings.needs_depth() || !excluded.is_empty();
+            let loaded: Vec<_> = named.iter().filter_map(|model| models.get(*model)).collect();
+            if loaded.is_empty() || !supported.is_supported() {
+                continue;
+            }
+            let read = |plane| loaded.iter().any(|model| model.graph().spec().inputs.contains(&plane));
+            let reads_normals = read(Plane::Normal);
+            let reads_depth = read(Plane::Depth) || settings.needs_depth() || !excluded.is_empty();
+            let mut named: Vec<_> = named.into_iter().map(Handle::id).collect();
+            named.sort();
+            named.dedup();
             // Weights that were loaded anew may read less, but the old ones run on for a moment: what they read stays.
-            let kept = if before.model == Some(settings.model.id()) { before } else { AddedPrepasses::default() };
-            needed.normals = kept.normals || reads_normals && (!has_normals || before.normals);
-            needed.depth = kept.depth || reads_depth && (!has_depth || before.depth);
+            let stays = before.models == named;
+            needed.normals = stays && before.normals || reads_normals && (!has_normals || before.normals);
+            needed.depth = stays && before.depth || reads_depth && (!has_depth || before.depth);
             needed.motion = settings.keeps_history() && (!has_motion || before.motion);
-            needed.model = (needed.normals || needed.depth).then_some(settings.model.id());
+            needed.models = if needed.normals || needed.depth { named } else { Vec::new() };
         }
         // The app may have taken away what the plugin had added.
         let is_complete = [(needed.normals, has_normals), (needed.depth, has_depth), (needed.motion, has_motion)]
@@ -170,9 +181,9 @@ pub(crate) fn remove_status(removed: On<Remove, PortraitRealism>, mut commands: 
     commands.entity(removed.entity).try_remove::<PortraitStatus>();
 }
 
-fn insert_embedded(settings: &PortraitRealism, models: &mut Assets<PortraitModel>) {
-    let Some(embedded) = PortraitModel::embedded(&settings.model) else { return };
-    match embedded.map(|model| models.insert(&settings.model, model)) {
+fn insert_embedded(handle: &Handle<PortraitModel>, models: &mut Assets<PortraitModel>) {
+    let Some(embedded) = PortraitModel::embedded(handle) else { return };
+    match embedded.map(|model| models.insert(handle, model)) {
         Ok(Ok(())) => {}
         Ok(Err(source)) => error_once!("portrait realism: the weights in the binary are not there: {source}"),
         Err(source) => error_once!("portrait realism: the weights in the binary are damaged: {source}"),

@@ -1,5 +1,6 @@
 //! Marks the faces of scenes as they load, by names and extras that artists wrote into the file.
 
+use bevy::asset::Handle;
 use bevy::camera::primitives::Aabb;
 use bevy::ecs::entity::EntityHashSet;
 use bevy::ecs::prelude::*;
@@ -10,6 +11,7 @@ use bevy::reflect::Reflect;
 use bevy::reflect::std_traits::ReflectDefault;
 use serde_json::Value;
 
+use crate::api::model::PortraitModel;
 use crate::api::settings::PortraitFace;
 
 /// The component in which Bevy's glTF loader keeps extras. It is read by its name, so that the plugin does not need the loader.
@@ -43,12 +45,15 @@ pub struct MarkPortraitFaces {
     /// Names of faces, capitals matter; `*` stands for any characters, or none: `"Head"`, `"*_head"`, `"Head*"`.
     /// Default: empty, extras alone mark.
     pub names: Vec<String>,
+    /// The weights of the faces that are marked: their [`PortraitFace::model`]. A face that is marked already keeps its own. Default:
+    /// `None`, the weights of the camera.
+    pub model: Option<Handle<PortraitModel>>,
 }
 
 impl MarkPortraitFaces {
     /// Marks entities of these [`names`](Self::names), and those that extras mark.
     pub fn named(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { names: names.into_iter().map(Into::into).collect() }
+        Self { names: names.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
     fn matches(&self, name: &str) -> bool {
@@ -97,12 +102,14 @@ pub(crate) fn mark_faces(
                 let appeared = name.is_changed() || wanted.is_changed();
                 let said = if appeared { extras.of(entity) } else { None };
                 if let Some(face) = said.and_then(|said| face_that_extras_mark(&said, &name)) {
-                    commands.entity(entity).try_insert(face);
+                    commands.entity(entity).try_insert(PortraitFace { model: wanted.model.clone(), ..face });
                     any_face = true;
                     continue;
                 }
                 if appeared && wanted.matches(&name) {
-                    commands.entity(entity).try_insert(PortraitFace::default());
+                    commands
+                        .entity(entity)
+                        .try_insert(PortraitFace { model: wanted.model.clone(), ..Default::default() });
                     any_face = true;
                     continue;
                 }
@@ -171,7 +178,7 @@ fn face_that_extras_mark(said: &Value, name: &Name) -> Option<PortraitFace> {
             }
         },
     };
-    Some(PortraitFace { bounds })
+    Some(PortraitFace { bounds, ..PortraitFace::default() })
 }
 
 /// Reads a lower and an upper corner from six numbers.
@@ -196,8 +203,10 @@ mod tests {
         let root = world.spawn(MarkPortraitFaces::named(["Head*"])).id();
         let head = world.spawn((ChildOf(root), Name::new("Head"))).id();
         let mesh = world.spawn((ChildOf(head), Name::new("Head.Skin"))).id();
+        world.get_mut::<MarkPortraitFaces>(root).unwrap().model = Some(PortraitModel::FAST);
         world.run_system_cached(mark_faces).unwrap();
-        assert!(world.entity(head).contains::<PortraitFace>());
+        let face = world.get::<PortraitFace>(head).unwrap();
+        assert_eq!(face.model, Some(PortraitModel::FAST), "the root's weights");
         assert!(!world.entity(mesh).contains::<PortraitFace>(), "it is inside a face");
         world.entity_mut(head).remove::<PortraitFace>();
         world.spawn((ChildOf(root), Name::new("Hat")));

@@ -81,8 +81,9 @@ impl CameraTiers {
     ) -> Option<usize> {
         let auto = self.auto.get_mut(&camera);
         let gpu_ms = auto.as_ref().and_then(|auto| auto.controller.ms());
-        let largest = regions.clone().next().map(Region::network_px).unwrap_or_default();
-        self.reports.insert(main_camera, PortraitStatus { tier: Some(tier), network_px: largest, gpu_ms });
+        let (faces, largest) = (regions.clone().count(), regions.clone().next().map(Region::network_px));
+        let network_px = largest.unwrap_or_default();
+        self.reports.insert(main_camera, PortraitStatus { tier: Some(tier), faces, network_px, gpu_ms });
         let network_pixels = ResolutionTier::ALL
             .map(|tier| regions.clone().map(|region| region.network_px_within(tier.max_px()).element_product()).sum());
         auto?.timer.claim(Measurement { ms: 0.0, tier, network_pixels })

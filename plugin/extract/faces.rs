@@ -1,12 +1,14 @@
 //! Faces, from the main world into the render world.
 
-use bevy::asset::Assets;
+use bevy::asset::{AssetId, Assets, Handle};
 use bevy::ecs::entity::EntityHashMap;
 use bevy::ecs::prelude::*;
 use bevy::math::{Affine3A, Mat3, Mat4, Vec3};
 use bevy::mesh::Mesh;
+use bevy::platform::collections::HashSet;
 use bevy::render::Extract;
 
+use crate::api::model::PortraitModel;
 use crate::api::settings::PortraitFace;
 use crate::extract::boundless::Boundless;
 use crate::extract::measure::{Corners, MeasuredMeshes};
@@ -18,14 +20,23 @@ use crate::region::box_corners;
 /// A part smaller than this share of the largest is no part: games scale away what they do not show.
 const MIN_PART: f32 = 1e-3;
 
-/// The faces of this frame of which each camera draws something. Cameras are entities of the main world.
+/// The faces of this frame of which each camera draws something, and the weights that faces name. Cameras are entities of the main world.
 #[derive(Resource, Default)]
-pub(crate) struct ExtractedFaces(EntityHashMap<Vec<ExtractedFace>>);
+pub(crate) struct ExtractedFaces {
+    seen: EntityHashMap<Vec<ExtractedFace>>,
+    /// Weights that faces have of their own, whether a camera sees the faces or not.
+    models: HashSet<AssetId<PortraitModel>>,
+}
 
 impl ExtractedFaces {
     /// Returns the faces of which this camera draws something, if they are in its view.
     pub fn of(&self, camera: Entity) -> &[ExtractedFace] {
-        self.0.get(&camera).map_or(&[], Vec::as_slice)
+        self.seen.get(&camera).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns whether a face has these weights of its own.
+    pub fn any_owns(&self, model: AssetId<PortraitModel>) -> bool {
+        self.models.contains(&model)
     }
 }
 
@@ -34,6 +45,8 @@ impl ExtractedFaces {
 pub(crate) struct ExtractedFace {
     /// The face's entity in the main world.
     pub entity: Entity,
+    /// The face's own weights; `None` for those of the camera.
+    pub model: Option<AssetId<PortraitModel>>,
     pub corners: [Vec3; 8],
     pub center: Vec3,
     /// Radius of the sphere around the box's corners.
@@ -56,7 +69,7 @@ pub(crate) struct FaceSpace {
 type Fronts = EntityHashMap<Mat3>;
 
 impl ExtractedFace {
-    /// Places a box of the face's space in the world.
+    /// Places a box of the face's space in the world. The face has no weights of its own.
     pub fn new(entity: Entity, [min, max]: Corners, space: FaceSpace, drawn: Vec<[Vec3; 8]>) -> Self {
         let corners = box_corners(min, max).map(|corner| space.world_from_face.transform_point3(corner));
         let center = corners.iter().sum::<Vec3>() / 8.0;
@@ -70,7 +83,7 @@ impl ExtractedFace {
             * Mat4::from_translation(Vec3::new(-low.x, -high.y, -high.z));
         let front_from_world = Mat4::from_mat3(space.front_from_face) * Mat4::from(space.world_from_face.inverse());
         let face_from_world = unit_from_front * front_from_world;
-        Self { entity, corners, center, radius, face_from_world, drawn }
+        Self { entity, model: None, corners, center, radius, face_from_world, drawn }
     }
 }
 
@@ -90,7 +103,10 @@ pub(crate) fn extract_faces(
 ) {
     let MainScene { parts, sights, reasons } = &*scene;
     let viewers = sights.viewers();
-    extracted.0.retain(|camera, faces| {
+    let ExtractedFaces { seen, models } = &mut *extracted;
+    models.clear();
+    models.extend(faces.iter().filter_map(|(_, face)| face.model.as_ref()).map(Handle::id));
+    seen.retain(|camera, faces| {
         faces.clear();
         viewers.iter().any(|viewer| viewer.entity == *camera)
     });
@@ -126,8 +142,9 @@ pub(crate) fn extract_faces(
                 None => shown_of_parts(&bounds, viewer, sights),
             };
             let Some((bounds, drawn)) = shown else { continue };
-            let face = ExtractedFace::new(entity, bounds, space, drawn);
-            extracted.0.entry(viewer.entity).or_default().push(face);
+            let model = face.model.as_ref().map(Handle::id);
+            let face = ExtractedFace { model, ..ExtractedFace::new(entity, bounds, space, drawn) };
+            seen.entry(viewer.entity).or_default().push(face);
         }
     }
 }

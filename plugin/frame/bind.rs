@@ -47,31 +47,34 @@ pub(crate) fn bind_view(
     excluded_boxes: &Buffer,
     gpu: &mut Gpu,
 ) -> Option<PortraitView> {
-    let pipelines = gpu.stage_pipelines(work);
-    let key = work.stage_key();
+    let pipelines: Vec<_> = planned.iter().map(|planned| gpu.stage_pipelines(planned.key)).collect();
     let PortraitGpuState { networks, copies, guide, opaque_depths, shaping, uniforms, bind_groups, .. } = state;
-    let network = networks.get(&work.model())?;
-    // What all regions of the view share.
-    let resources = StageResources {
-        region_uniforms: uniforms.buffer()?,
-        region_copy: &copies.get(&key.target)?.view,
-        input_planes: network.input(),
-        residual: network.residual(),
-        shaping: None,
-        guide: &guide.as_ref()?.buffer,
-        normals: work.normals,
-        depths: &textures.depths,
-        motion_vectors: &textures.motion_vectors,
-        mask: &textures.mask.texture_view,
-        mask_sampler: &textures.mask.sampler,
-        excluded_boxes,
-        final_depths: &textures.final_depths,
-        opaque_depths: &opaque_depths.as_ref()?.buffer,
-    };
+    let format = work.view.target_format;
     let mut binder = Binder { device: &gpu.device, pipeline_cache: &gpu.cache, bind_groups };
-    let pack = pack::bind(key.pack, &resources, &mut binder);
-    let keep_depth = work.overlay.map(|_| keep_depth::bind(key.keep_depth(), &resources, &mut binder));
-    let regions = planned.into_iter().map(|planned| {
+    let (mut keep_depth, mut regions) = (None, Vec::new());
+    for (planned, pipelines) in planned.into_iter().zip(pipelines) {
+        let key = planned.key;
+        let network = networks.get(&planned.model)?;
+        // All but the network's planes is the same for all regions of the view.
+        let resources = StageResources {
+            region_uniforms: uniforms.buffer()?,
+            region_copy: &copies.get(&format)?.view,
+            input_planes: network.input(),
+            residual: network.residual(),
+            shaping: None,
+            guide: &guide.as_ref()?.buffer,
+            normals: work.normals,
+            depths: &textures.depths,
+            motion_vectors: &textures.motion_vectors,
+            mask: &textures.mask.texture_view,
+            mask_sampler: &textures.mask.sampler,
+            excluded_boxes,
+            final_depths: &textures.final_depths,
+            opaque_depths: &opaque_depths.as_ref()?.buffer,
+        };
+        let pack = pack::bind(key.pack, &resources, &mut binder);
+        let bind_depths = |_| (pipelines.keep_depth, keep_depth::bind(key.keep_depth(), &resources, &mut binder));
+        keep_depth = work.overlay.map(bind_depths);
         // Only a region that is shaped has memory for it; others composite the network's residual as it is.
         let buffers = planned.is_shaped().then(|| {
             let plan = network.plan();
@@ -92,9 +95,18 @@ pub(crate) fn bind_view(
             history: planned.history.clone(),
         });
         let composite = composite::bind(key.composite(), &resources, &mut binder);
-        let PlannedRegion { region, network_px, slot, uniform_offset, .. } = planned;
-        PreparedRegion { region, network_px, slot, uniform_offset, shape, composite }
-    });
-    let regions = regions.collect();
-    Some(PortraitView { model: work.model(), format: key.target, pipelines, pack, keep_depth, regions, measured: None })
+        let PlannedRegion { region, model, network_px, slot, uniform_offset, .. } = planned;
+        regions.push(PreparedRegion {
+            region,
+            model,
+            pipelines,
+            network_px,
+            slot,
+            uniform_offset,
+            pack,
+            shape,
+            composite,
+        });
+    }
+    Some(PortraitView { format, keep_depth, regions, measured: None })
 }

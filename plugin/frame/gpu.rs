@@ -8,8 +8,7 @@ use bevy::render::texture::FallbackImageMsaa;
 
 use crate::kernels::trial::KernelTrial;
 use crate::kernels::warm_up::WarmUp;
-use crate::pipelines::{PortraitPipelineCache, PortraitPipelines, StagePipelines};
-use crate::select::view_work::ViewWork;
+use crate::pipelines::{PortraitPipelineCache, PortraitPipelines, StageKey, StagePipelines};
 
 /// Device, queue and pipelines.
 #[derive(SystemParam)]
@@ -31,8 +30,8 @@ impl Gpu<'_> {
         self.placeholders.image_for_samplecount(samples, format).texture_view.clone()
     }
 
-    /// Returns the pipelines of a view's stages.
-    pub fn stage_pipelines(&mut self, work: &ViewWork) -> StagePipelines {
-        StagePipelines::new(work.stage_key(), &self.cache, &self.pipelines, &mut self.pipeline_cache)
+    /// Returns the pipelines of the stages around a network.
+    pub fn stage_pipelines(&mut self, key: StageKey) -> StagePipelines {
+        StagePipelines::new(key, &self.cache, &self.pipelines, &mut self.pipeline_cache)
     }
 }

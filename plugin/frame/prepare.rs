@@ -8,6 +8,7 @@ use bevy::math::UVec2;
 use bevy::platform::collections::{HashMap, HashSet};
 
 use crate::api::model::PortraitModel;
+use crate::api::resolution::ResolutionTier;
 use crate::extract::exclusion::Exclusions;
 use crate::frame::bind::{ViewTextures, bind_view};
 use crate::frame::gpu::Gpu;
@@ -19,7 +20,7 @@ use crate::frame::warm::is_warm;
 use crate::inference::executor::Executor;
 use crate::inference::model::GpuPortraitModel;
 use crate::pipelines::Readiness;
-use crate::select::view_work::{PortraitCamera, SceneInputs, ViewWork, find_work};
+use crate::select::view_work::{FaceWork, PortraitCamera, PortraitCameraItem, SceneInputs, ViewWork, find_work};
 use crate::stages::copy::RegionCopy;
 use crate::stages::keep_depth::OpaqueDepths;
 use crate::stages::pack::Guide;
@@ -46,17 +47,18 @@ pub(crate) fn prepare_portrait_views(
     // 2. The resolution and the regions of each camera.
     let mut work = find_all_work(state, &cameras, &scene, &exclusions, &gpu);
 
-    // 3. Room in the networks, and successors for those that run other weights or kernels than they should.
+    // 3. Room in the networks, successors for those that run other weights or kernels than they should, and the memory that all share.
     reserve_networks(state, &work, &mut gpu);
     gpu.warm_up.begin_frame();
     prepare_successors(state, &work, &scene, &mut gpu);
+    share_scratch(state, &gpu);
 
-    // 4. Views whose pipelines are not compiled yet, or whose kernels a frame may not use yet, are left as they are.
-    work.retain(|work| {
-        let Some(network) = state.networks.get(&work.model()) else { return false };
-        // Both are asked in any case: neither waits for the other.
-        let is_warm = is_warm(network, work.stage_key(), work, &scene, &mut gpu);
-        is_runnable(network, work, &mut gpu) && is_warm
+    // 4. Faces whose pipelines are not compiled yet, or whose kernels a frame may not use yet, are left as they are.
+    work.retain_mut(|work| {
+        let runs: Vec<bool> = work.faces.iter().map(|face| is_runnable(state, work, face, &scene, &mut gpu)).collect();
+        let mut runs = runs.into_iter();
+        work.faces.retain(|_| runs.next().unwrap_or_default());
+        !work.faces.is_empty() && depths_fit(work, &gpu)
     });
     let Gpu { warm_up, device, adapter, pipelines, .. } = &mut gpu;
     warm_up.start(device, adapter, pipelines);
@@ -79,7 +81,7 @@ pub(crate) fn prepare_portrait_views(
         let textures = ViewTextures::new(work, &scene, &mut gpu);
         let Some(boxes) = exclusions.buffer(work.main_entity) else { continue };
         if let Some(mut view) = bind_view(state, work, regions, &textures, boxes, &mut gpu) {
-            let regions = work.faces.iter().map(|(region, _)| region);
+            let regions = work.faces.iter().map(|face| &face.region);
             view.measured = state.tiers.draw(work.entity, work.main_entity, work.tier, regions);
             commands.entity(work.entity).try_insert(view);
         }
@@ -87,17 +89,22 @@ pub(crate) fn prepare_portrait_views(
     state.bind_groups.drop_unused();
 }
 
-/// Drops the networks of models that are gone or that no camera refers to any more. Where a model's weights changed, the network with the
-/// old ones goes on until another can take over, or until a prepass that it reads is no longer drawn.
+/// Drops the networks of models that are gone, or that neither a camera nor a face refers to any more. Where a model's weights changed, the
+/// network with the old ones goes on until another can take over, or until a prepass that it reads is no longer drawn.
 fn drop_unused(state: &mut PortraitGpuState, cameras: &Query<PortraitCamera>, scene: &SceneInputs) {
-    let users =
-        |model: AssetId<PortraitModel>| cameras.iter().filter(move |camera| camera.settings.model.id() == model);
+    type Model = AssetId<PortraitModel>;
+    let refers = |camera: &PortraitCameraItem, model: Model| camera.settings.model.id() == model;
+    let sees = |camera: &PortraitCameraItem, model: Model| {
+        scene.faces.of(camera.main_entity.id()).iter().any(|face| face.model == Some(model))
+    };
     state.networks.retain(|&model, network| {
         let inputs = &network.weights().model.graph().spec().inputs;
         let is_current = scene.uploaded(model).is_none_or(|gpu| network.runs(gpu));
+        let mut users = cameras.iter().filter(|camera| refers(camera, model) || sees(camera, model));
+        // A face that is out of view keeps its network, so that it is enhanced at once when it is seen again.
         scene.models.get(model).is_some()
-            && users(model).next().is_some()
-            && (is_current || users(model).all(|camera| camera.has_prepasses_for(inputs)))
+            && cameras.iter().any(|camera| refers(&camera, model) || scene.faces.any_owns(model))
+            && (is_current || users.all(|camera| camera.has_prepasses_for(inputs)))
     });
     let PortraitGpuState { networks, successors, .. } = state;
     successors.retain(|model, _| networks.contains_key(model));
@@ -109,7 +116,7 @@ fn drop_unused(state: &mut PortraitGpuState, cameras: &Query<PortraitCamera>, sc
     }
 }
 
-/// Finds the work of every camera whose effect is on and whose weights are there.
+/// Finds the work of every camera whose effect is on.
 fn find_all_work<'a>(
     state: &mut PortraitGpuState,
     cameras: &'a Query<PortraitCamera>,
@@ -117,17 +124,22 @@ fn find_all_work<'a>(
     exclusions: &Exclusions,
     gpu: &Gpu,
 ) -> Vec<ViewWork<'a>> {
+    let PortraitGpuState { networks, tiers, .. } = state;
+    let chosen = gpu.pipelines.variant;
+    // The weights that run are those of the network that is there, even if newer ones have been uploaded.
+    let weights_of = |model: AssetId<PortraitModel>| {
+        networks.get(&model).map(Executor::weights).or_else(|| scene.uploaded(model)).cloned()
+    };
     let active = cameras.iter().filter(|camera| camera.settings.is_active());
     let work = active.filter_map(|camera| {
-        let model = camera.settings.model.id();
-        let running = state.networks.get(&model);
-        let chosen = gpu.pipelines.variant;
-        let max_tier = gpu.trial.max_tier(running.map_or(chosen, |network| network.plan().variant), chosen);
-        // The weights that run are those of the network that is there, even if newer ones have been uploaded.
-        let weights = running.map(Executor::weights).or_else(|| scene.uploaded(model))?.clone();
-        let tier = state.tiers.tier(camera.entity, camera.settings.resolution, &gpu.device, &gpu.queue).min(max_tier);
+        let faces = scene.faces.of(camera.main_entity.id());
+        let models = faces.iter().map(|face| face.model.unwrap_or(camera.settings.model.id()));
+        let running = models.filter_map(|model| Some(networks.get(&model)?.plan().variant));
+        let max_tiers = running.chain([chosen]).map(|running| gpu.trial.max_tier(running, chosen));
+        let max_tier = max_tiers.min().unwrap_or(ResolutionTier::High);
+        let tier = tiers.tier(camera.entity, camera.settings.resolution, &gpu.device, &gpu.queue).min(max_tier);
         let excluded = exclusions.count(camera.main_entity.id());
-        find_work(camera, tier, weights, scene, excluded, gpu.pipelines.variant.activations)
+        find_work(camera, tier, weights_of, scene, excluded, chosen.activations)
     });
     work.collect()
 }
@@ -136,9 +148,11 @@ fn find_all_work<'a>(
 fn reserve_networks(state: &mut PortraitGpuState, work: &[ViewWork], gpu: &mut Gpu) {
     let mut needs: HashMap<AssetId<PortraitModel>, (UVec2, usize, &GpuPortraitModel)> = HashMap::default();
     for work in work {
-        let (size, slots, _) = needs.entry(work.model()).or_insert((UVec2::ONE, 0, &work.gpu_model));
-        *slots += work.faces.len();
-        *size = work.faces.iter().fold(*size, |size, (region, _)| size.max(region.network_px()));
+        for face in &work.faces {
+            let (size, slots, _) = needs.entry(face.visible.model).or_insert((UVec2::ONE, 0, &face.weights));
+            *slots += 1;
+            *size = (*size).max(face.region.network_px());
+        }
     }
     for (model, (size, slots, weights)) in needs {
         let held = state.networks.get(&model);
@@ -147,36 +161,54 @@ fn reserve_networks(state: &mut PortraitGpuState, work: &[ViewWork], gpu: &mut G
         }
         let size = held.map_or(size, |network| size.max(network.plan().capacity_px));
         let slots = slots.max(held.map_or(0, Executor::slots));
-        // The old buffers go before the new ones come, so that memory never holds both.
+        // The old network goes in any case: it is too small for what is seen.
         state.networks.remove(&model);
-        let network =
-            Executor::new(weights, size, slots, &gpu.device, &gpu.cache, &gpu.pipelines, &mut gpu.pipeline_cache);
-        match network {
+        let Gpu { device, cache, pipelines, pipeline_cache, .. } = &mut *gpu;
+        match Executor::new(weights, (size, slots), &mut state.scratch, device, cache, pipelines, pipeline_cache) {
             Some(network) => _ = state.networks.insert(model, network),
             None => error_once!(
-                "portrait realism: the network's planes of {size} pixels are larger than this device can bind: the \
-                 frame stays as it is"
+                "portrait realism: the planes of the network `{}` at {size} pixels are larger than this device can bind: its \
+                 faces stay as they are",
+                weights.model.graph().spec().name
             ),
         }
     }
 }
 
-/// Returns whether a view's regions fit the device, and all its shaders are compiled.
-fn is_runnable(network: &Executor, work: &ViewWork, gpu: &mut Gpu) -> bool {
-    if work.overlay.is_some() && !OpaqueDepths::can_hold(work.pixels(), &gpu.device) {
+/// Gives back the scratch memory that no network needs any more, and has all networks run in what is there.
+fn share_scratch(state: &mut PortraitGpuState, gpu: &Gpu) {
+    let PortraitGpuState { networks, successors, scratch, .. } = state;
+    let all = networks.values().chain(successors.values().map(|next| &next.network));
+    scratch.trim(all.map(Executor::plan), &gpu.device);
+    let all = networks.values_mut().chain(successors.values_mut().map(|next| &mut next.network));
+    all.for_each(|network| network.keep_up_with(scratch, &gpu.device, &gpu.cache));
+}
+
+/// Returns whether a face's network is there, and all of its shaders are compiled and warm.
+fn is_runnable(state: &PortraitGpuState, work: &ViewWork, face: &FaceWork, scene: &SceneInputs, gpu: &mut Gpu) -> bool {
+    let Some(network) = state.networks.get(&face.visible.model) else { return false };
+    let key = work.stage_key(&face.weights);
+    // Both are asked in any case: neither waits for the other.
+    let is_warm = is_warm(network, key, work, face, scene, gpu);
+    let stages = gpu.stage_pipelines(key).readiness(&gpu.cache);
+    let readiness = stages.and(network.readiness(&gpu.cache));
+    if readiness == Readiness::Failed {
+        error_once!("portrait realism: a shader does not compile (see above): the frame stays as it is");
+    }
+    readiness == Readiness::Ready && is_warm
+}
+
+/// Returns whether the device can bind the depths that are kept of a view, if any are.
+fn depths_fit(work: &ViewWork, gpu: &Gpu) -> bool {
+    let fit = work.overlay.is_none() || OpaqueDepths::can_hold(work.pixels(), &gpu.device);
+    if !fit {
         error_once!(
             "portrait realism: the depths of {} pixels of faces, over which gizmos may be drawn, are larger than this device \
              can bind: the frame stays as it is",
             work.pixels()
         );
-        return false;
     }
-    let stages = gpu.stage_pipelines(work).readiness(&gpu.cache);
-    let readiness = stages.and(network.readiness(&gpu.cache));
-    if readiness == Readiness::Failed {
-        error_once!("portrait realism: a shader does not compile (see above): the frame stays as it is");
-    }
-    readiness == Readiness::Ready
+    fit
 }
 
 /// Makes room for region copies, the guide and the depths of opaque surfaces.

@@ -16,8 +16,8 @@ use crate::stages::{composite, shape};
 /// Keeps the depths of each region of a view that overlays may be drawn over: after what is opaque, before what is transparent.
 pub(crate) fn keep_depths(view: ViewQuery<&PortraitView>, cache: Res<PipelineCache>, mut ctx: RenderContext) {
     let portrait = view.into_inner();
-    let Some(bind_group) = &portrait.keep_depth else { return };
-    let Some(pipeline) = cache.get_compute_pipeline(portrait.pipelines.keep_depth) else { return };
+    let Some((pipeline, bind_group)) = &portrait.keep_depth else { return };
+    let Some(pipeline) = cache.get_compute_pipeline(*pipeline) else { return };
     let recorder = ctx.diagnostic_recorder();
     let recorder = recorder.as_deref();
     let encoder = ctx.command_encoder();
@@ -47,16 +47,7 @@ pub(crate) fn portrait_realism(
     let camera = view.entity();
     let (target, portrait) = view.into_inner();
     // A missing thing skips the effect: the frame passes through as it is.
-    let (Some(network), Some(copy)) = (state.network(portrait.model), state.copies.get(&portrait.format)) else {
-        return;
-    };
-    let ids = portrait.pipelines;
-    let compute = [ids.pack, ids.base_layer, ids.shape].map(|id| cache.get_compute_pipeline(id));
-    let ([Some(pack_pipeline), Some(base_pipeline), Some(shape_pipeline)], Some(composite_pipeline)) =
-        (compute, cache.get_render_pipeline(ids.composite))
-    else {
-        return;
-    };
+    let Some(copy) = state.copies.get(&portrait.format) else { return };
     let frame = target.main_texture();
     // A target that was resized while this frame was prepared has other textures for one frame.
     let frame_px = UVec2::new(frame.width(), frame.height());
@@ -74,6 +65,13 @@ pub(crate) fn portrait_realism(
         state.tiers.begin(camera, encoder);
     }
     for (index, prepared) in portrait.regions.iter().enumerate() {
+        let ids = prepared.pipelines;
+        let compute = [ids.pack, ids.base_layer, ids.shape].map(|id| cache.get_compute_pipeline(id));
+        let ([Some(pack_pipeline), Some(base_pipeline), Some(shape_pipeline)], Some(composite_pipeline), Some(network)) =
+            (compute, cache.get_render_pipeline(ids.composite), state.network(prepared.model))
+        else {
+            continue;
+        };
         // A frame has only so many time stamps: of several regions, the stages of the first and largest one are measured.
         let recorder = recorder.filter(|_| index == 0);
         let (rect_px, network_px, offset) = (prepared.region.rect_px, prepared.network_px, prepared.uniform_offset);
@@ -83,10 +81,10 @@ pub(crate) fn portrait_realism(
         span.end(encoder);
 
         let pack_groups = network.plan().pack_workgroups(network_px);
-        dispatch("pack", pack_pipeline, &portrait.pack, offset, pack_groups, recorder, encoder);
+        dispatch("pack", pack_pipeline, &prepared.pack, offset, pack_groups, recorder, encoder);
 
         if !network.record(prepared.slot, network_px, encoder, &cache, recorder) {
-            break;
+            continue;
         }
 
         if let Some(prepared) = &prepared.shape {

@@ -7,7 +7,7 @@ use crate::frame::gpu::Gpu;
 use crate::frame::state::{PortraitGpuState, Successor};
 use crate::frame::warm::is_warm;
 use crate::inference::executor::Executor;
-use crate::pipelines::{ComputeKey, Readiness, StageKey};
+use crate::pipelines::{ComputeKey, Readiness};
 use crate::select::view_work::{SceneInputs, ViewWork};
 
 /// Swaps in the networks that became ready in the frame before.
@@ -21,7 +21,8 @@ pub(crate) fn swap_in_successors(state: &mut PortraitGpuState) {
 /// Makes a successor for each network that runs other weights than were uploaded last, or other kernels than were chosen. The last steps
 /// of compiling its kernels are spread over frames, and the old network goes on meanwhile.
 pub(crate) fn prepare_successors(state: &mut PortraitGpuState, work: &[ViewWork], scene: &SceneInputs, gpu: &mut Gpu) {
-    let mut models: Vec<_> = work.iter().map(ViewWork::model).collect();
+    let faces = work.iter().flat_map(|work| work.faces.iter().map(move |face| (work, face)));
+    let mut models: Vec<_> = faces.clone().map(|(_, face)| face.visible.model).collect();
     models.sort();
     models.dedup();
     for model in models {
@@ -39,22 +40,23 @@ pub(crate) fn prepare_successors(state: &mut PortraitGpuState, work: &[ViewWork]
         };
         if !state.successors.get(&model).is_some_and(suits) {
             let Gpu { device, cache, pipelines, pipeline_cache, .. } = gpu;
-            let network = Executor::new(weights, size, slots, device, cache, pipelines, pipeline_cache);
+            let room = (size, slots);
+            let network = Executor::new(weights, room, &mut state.scratch, device, cache, pipelines, pipeline_cache);
             let Some(network) = network else { continue };
             // Nothing is left to compile where only the numbers changed.
             let used = if network.has_no_kernel_beyond(held) { network.kernels() } else { 0 };
             state.successors.insert(model, Successor { network, used, is_ready: false });
         }
         let Some(next) = state.successors.get_mut(&model) else { continue };
-        // Its input planes may be made by another kernel than those of the network before it. All views are asked in any case: none waits
+        // Its input planes may be made by another kernel than those of the network before it. All faces are asked in any case: none waits
         // for another.
         let mut readiness = next.network.readiness(&gpu.cache);
         let mut all_warm = true;
-        for work in work.iter().filter(|work| work.model() == model) {
-            let key = StageKey { pack: work.pack_key(weights, variant.activations), ..work.stage_key() };
+        for (work, face) in faces.clone().filter(|(_, face)| face.visible.model == model) {
+            let key = work.stage_key(weights);
             let pack = gpu.pipeline_cache.compute(&gpu.cache, &gpu.pipelines, ComputeKey::Pack(key.pack));
             readiness = readiness.and(Readiness::of(gpu.cache.get_compute_pipeline_state(pack)));
-            all_warm &= is_warm(&next.network, key, work, scene, gpu);
+            all_warm &= is_warm(&next.network, key, work, face, scene, gpu);
         }
         if readiness != Readiness::Ready || !all_warm {
             continue;

@@ -8,6 +8,7 @@ use bevy::render::render_resource::{DynamicUniformBuffer, TextureFormat};
 use crate::api::model::PortraitModel;
 use crate::auto::tiers::CameraTiers;
 use crate::inference::executor::Executor;
+use crate::inference::scratch_memory::ScratchMemory;
 use crate::stages::bind_groups::BindGroupCache;
 use crate::stages::copy::RegionCopy;
 use crate::stages::keep_depth::OpaqueDepths;
@@ -20,6 +21,8 @@ use crate::stages::shape::ShapingMemory;
 pub struct PortraitGpuState {
     pub(crate) networks: HashMap<AssetId<PortraitModel>, Executor>,
     pub(crate) successors: HashMap<AssetId<PortraitModel>, Successor>,
+    /// What all networks and successors run in.
+    pub(crate) scratch: ScratchMemory,
     pub(crate) copies: HashMap<TextureFormat, RegionCopy>,
     pub(crate) guide: Option<Guide>,
     pub(crate) opaque_depths: Option<OpaqueDepths>,
@@ -30,19 +33,17 @@ pub struct PortraitGpuState {
 }
 
 impl PortraitGpuState {
-    /// Returns the network of a model, if a camera has needed it.
+    /// Returns the network of a model, if a face that a camera saw has needed it.
     pub fn network(&self, model: AssetId<PortraitModel>) -> Option<&Executor> {
         self.networks.get(&model)
     }
 
     /// Returns the GPU memory held by scratch buffers, region copies, the guide, kept depths and histories, in bytes.
     pub fn allocated_bytes(&self) -> u64 {
-        let successors = self.successors.values().map(|successor| &successor.network);
-        let scratch: u64 = self.networks.values().chain(successors).map(|network| network.plan().scratch_bytes()).sum();
         let copies: u64 = self.copies.values().map(RegionCopy::bytes).sum();
         let guide = self.guide.as_ref().map_or(0, Guide::bytes);
         let depths = self.opaque_depths.as_ref().map_or(0, OpaqueDepths::bytes);
-        scratch + copies + guide + depths + self.shaping.bytes()
+        self.scratch.bytes() + copies + guide + depths + self.shaping.bytes()
     }
 }
 

@@ -12,9 +12,9 @@ use crate::extract::overlays::Overlay;
 use crate::frame::gpu::Gpu;
 use crate::frame::state::PortraitGpuState;
 use crate::inference::plan::Plan;
+use crate::pipelines::StageKey;
 use crate::region::Region;
-use crate::select::choose::VisibleFace;
-use crate::select::view_work::{ViewWork, view_from_world};
+use crate::select::view_work::{FaceWork, ViewWork, view_from_world};
 use crate::stages::base_layer::{base_points, base_step};
 use crate::stages::region_uniform::RegionUniform;
 use crate::stages::shape::HistoryRegion;
@@ -22,6 +22,10 @@ use crate::stages::shape::HistoryRegion;
 /// A region whose uniform has been written.
 pub(crate) struct PlannedRegion {
     pub region: Region,
+    /// The model whose network it passes through.
+    pub model: AssetId<PortraitModel>,
+    /// What the stages around that network depend on.
+    pub key: StageKey,
     pub network_px: UVec2,
     pub slot: usize,
     pub uniform_offset: u32,
@@ -49,27 +53,26 @@ pub(crate) fn write_uniforms(state: &mut PortraitGpuState, work: &[ViewWork], gp
     for work in work {
         let mut regions = Vec::new();
         let mut opaque_depths_at = 0;
-        let Some(network) = networks.get_mut(&work.model()) else {
-            planned.push(regions);
-            continue;
-        };
-        for (region, face) in &work.faces {
+        for face in &work.faces {
+            let FaceWork { region, visible, weights } = face;
+            let model = visible.model;
+            let Some(network) = networks.get_mut(&model) else { continue };
             // Regions of all views that share a network take its slots in turn.
-            let next_slot = next_slot.entry(work.model()).or_default();
+            let next_slot = next_slot.entry(model).or_default();
             let slot = *next_slot;
             *next_slot += 1;
             let network_px = region.network_px();
             network.write_params(slot, network_px, &gpu.queue);
 
             let plan = network.plan();
-            let mut uniform = region_uniform(work, region, face, plan);
+            let mut uniform = region_uniform(work, face, plan);
             uniform.opaque_depths_at = opaque_depths_at;
             opaque_depths_at += region.rect_px.size().element_product();
             let has_base_layer = uniform.base != uniform.detail;
             let is_weighted = has_base_layer || uniform.base != 1.0;
 
             let history = (work.settings.keeps_history() && work.motion_vectors.is_some()).then(|| {
-                let key = (work.entity, face.face.entity);
+                let key = (work.entity, visible.face.entity, model);
                 let now = HistoryRegion { region: *region, padded_px: uniform.padded_px };
                 let (format, reset) = (plan.variant.activations, work.settings.reset);
                 let capacity = residual_bytes(plan, plan.capacity_px);
@@ -82,9 +85,10 @@ pub(crate) fn write_uniforms(state: &mut PortraitGpuState, work: &[ViewWork], gp
                 (buffer, residual_bytes(plan, network_px))
             });
             let uniform_offset = uniforms.push(&uniform);
-            let region = *region;
             regions.push(PlannedRegion {
-                region,
+                region: *region,
+                model,
+                key: work.stage_key(weights),
                 network_px,
                 slot,
                 uniform_offset,
@@ -107,8 +111,10 @@ pub(crate) fn residual_bytes(plan: &Plan, network_px: UVec2) -> u64 {
 }
 
 /// Returns a region's uniform without what depends on other regions and other frames: kept depths and history.
-pub(crate) fn region_uniform(work: &ViewWork, region: &Region, visible: &VisibleFace, plan: &Plan) -> RegionUniform {
+pub(crate) fn region_uniform(work: &ViewWork, face: &FaceWork, plan: &Plan) -> RegionUniform {
     let view_from_world = view_from_world(work.view);
+    let [base, detail] = face.layer_factors(work.settings);
+    let FaceWork { region, visible, .. } = face;
     let face = visible.face;
     let center: Vec3 = view_from_world.transform_point3(face.center);
     let network_px = region.network_px();
@@ -133,9 +139,9 @@ pub(crate) fn region_uniform(work: &ViewWork, region: &Region, visible: &Visible
         color_center: COLOR_CENTER,
         color_scale: COLOR_SCALE,
         guide_px: if region.is_scaled() { network_px } else { UVec2::ZERO },
-        base_points: if work.base() == work.detail() { UVec2::ZERO } else { base_points(network_px) },
-        base: work.base(),
-        detail: work.detail(),
+        base_points: if base == detail { UVec2::ZERO } else { base_points(network_px) },
+        base,
+        detail,
         base_step: base_step(network_px),
         preserve_color: clamp_or(settings.preserve_color, 0.0, 1.0, 0.0),
         max_change: 1.0 - clamp_or(settings.likeness, 0.0, 1.0, 0.0),

@@ -3,7 +3,7 @@
 use bevy::asset::AssetId;
 use bevy::ecs::prelude::*;
 use bevy::math::UVec2;
-use bevy::render::render_resource::{BindGroup, Buffer, TextureFormat};
+use bevy::render::render_resource::{BindGroup, Buffer, CachedComputePipelineId, TextureFormat};
 
 use crate::api::model::PortraitModel;
 use crate::pipelines::StagePipelines;
@@ -12,13 +12,10 @@ use crate::region::Region;
 /// On a view in the render world: the work of this frame. A view without anything to enhance does not have it.
 #[derive(Component)]
 pub struct PortraitView {
-    pub(crate) model: AssetId<PortraitModel>,
     /// Format of the camera's main texture.
     pub(crate) format: TextureFormat,
-    pub(crate) pipelines: StagePipelines,
-    pub(crate) pack: BindGroup,
     /// For views over which something may be drawn that has a depth of its own.
-    pub(crate) keep_depth: Option<BindGroup>,
+    pub(crate) keep_depth: Option<(CachedComputePipelineId, BindGroup)>,
     pub(crate) regions: Vec<PreparedRegion>,
     /// The number of the time measurement, if this frame is measured.
     pub(crate) measured: Option<usize>,
@@ -28,12 +25,16 @@ pub struct PortraitView {
 #[derive(Clone)]
 pub(crate) struct PreparedRegion {
     pub region: Region,
+    /// The model whose network it passes through.
+    pub model: AssetId<PortraitModel>,
+    pub pipelines: StagePipelines,
     /// Width and height that the network sees.
     pub network_px: UVec2,
     /// The network's parameter slot of this region.
     pub slot: usize,
     /// Dynamic offset of the region's uniform, in bytes.
     pub uniform_offset: u32,
+    pub pack: BindGroup,
     pub shape: Option<PreparedShape>,
     pub composite: BindGroup,
 }

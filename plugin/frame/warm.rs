@@ -1,4 +1,4 @@
-//! Part of steps 3 and 4 of preparing a frame: whether a frame may use a view's kernels. Only software rasterisers ever say no.
+//! Part of steps 3 and 4 of preparing a frame: whether a frame may use a face's kernels. Only software rasterisers ever say no.
 
 use crate::frame::bind::ViewTextures;
 use crate::frame::gpu::Gpu;
@@ -6,17 +6,23 @@ use crate::frame::uniforms::region_uniform;
 use crate::inference::executor::Executor;
 use crate::kernels::warm_up::StageWarmUp;
 use crate::pipelines::StageKey;
-use crate::select::view_work::{SceneInputs, ViewWork};
+use crate::select::view_work::{FaceWork, SceneInputs, ViewWork};
 
-/// Returns whether a frame may use a network's kernels and the view's stages around it, and requests the warm-up of those that it may not
-/// use yet.
-pub(crate) fn is_warm(network: &Executor, key: StageKey, work: &ViewWork, scene: &SceneInputs, gpu: &mut Gpu) -> bool {
+/// Returns whether a frame may use a network's kernels and the stages around it for a face, and requests the warm-up of those that it may
+/// not use yet.
+pub(crate) fn is_warm(
+    network: &Executor,
+    key: StageKey,
+    work: &ViewWork,
+    face: &FaceWork,
+    scene: &SceneInputs,
+    gpu: &mut Gpu,
+) -> bool {
     // Both are asked in any case: neither waits for the other.
     let network_is_warm = gpu.warm_up.network(network);
     if gpu.warm_up.has_stages(key) {
         return network_is_warm;
     }
-    let Some((region, face)) = work.faces.first() else { return network_is_warm };
     // Another network may read normals that the camera does not draw yet.
     if key.pack.normal_channel.is_some() && work.normals.is_none() {
         return false;
@@ -24,7 +30,7 @@ pub(crate) fn is_warm(network: &Executor, key: StageKey, work: &ViewWork, scene:
     let textures = ViewTextures::new(work, scene, gpu);
     gpu.warm_up.request_stages(StageWarmUp::new(
         key,
-        region_uniform(work, region, face, network.plan()),
+        region_uniform(work, face, network.plan()),
         work.normals,
         [&textures.depths, &textures.motion_vectors, &textures.mask.texture_view, &textures.final_depths],
     ));

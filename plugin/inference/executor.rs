@@ -16,25 +16,33 @@ use bevy::render::renderer::{RenderDevice, RenderQueue};
 use crate::inference::layer::{self, LayerKey};
 use crate::inference::model::GpuPortraitModel;
 use crate::inference::plan::{LayerParams, Plan};
-use crate::inference::texels::{copy_rows, texture_descriptor};
+use crate::inference::scratch_memory::ScratchMemory;
+use crate::inference::texels::copy_rows;
 use crate::pipelines::{ComputeKey, PortraitPipelineCache, PortraitPipelines, Readiness};
 
 /// Scratch buffers grow to multiples of this many pixels a side, so that a face that comes nearer does not allocate in
 /// every frame.
 const CAPACITY_STEP_PX: u32 = 64;
 
-/// Runs a model's plan, one region after the other, in the same scratch memory.
+/// Runs a model's plan, one region after the other, in scratch memory that other networks may share.
 pub struct Executor {
     plan: Plan,
-    scratch: Vec<Buffer>,
-    /// Textures that a step's sources are copied into, if it reads textures.
-    textures: Option<[Texture; 2]>,
-    bind_groups: Vec<BindGroup>,
+    bound: Bound,
     pipelines: Vec<CachedComputePipelineId>,
     /// The first step of each different pipeline.
     warm_up: Vec<usize>,
     params: Params,
     weights: GpuPortraitModel,
+}
+
+/// Scratch memory as a network's steps bind it.
+struct Bound {
+    /// The memory's version.
+    version: u64,
+    scratch: Vec<Buffer>,
+    /// Textures that a step's sources are copied into, if it reads textures.
+    textures: Option<[Texture; 2]>,
+    bind_groups: Vec<BindGroup>,
 }
 
 /// The parameters of every step, once for each slot.
@@ -46,12 +54,12 @@ struct Params {
 }
 
 impl Executor {
-    /// Plans and allocates for inputs of up to `network_px` pixels and `slots` regions in one frame, and queues the
+    /// Plans for inputs of up to `network_px` pixels and `slots` regions in one frame, makes room in the scratch memory, and queues the
     /// pipelines. Returns `None` where the device cannot bind buffers of that size.
     pub fn new(
         gpu: &GpuPortraitModel,
-        network_px: UVec2,
-        slots: usize,
+        (network_px, slots): (UVec2, usize),
+        memory: &mut ScratchMemory,
         device: &RenderDevice,
         cache: &PipelineCache,
         pipelines: &PortraitPipelines,
@@ -67,58 +75,9 @@ impl Executor {
         {
             return None;
         }
-        let weights = match plan.variant.matrices {
-            Some(_) => {
-                gpu.matrices.as_ref().filter(|(variant, _)| *variant == plan.variant).map(|(_, buffer)| buffer)?
-            }
-            None => &gpu.weights,
-        };
-        let scratch: Vec<Buffer> = plan
-            .buffer_bytes
-            .iter()
-            .map(|&size| {
-                device.create_buffer(&BufferDescriptor {
-                    label: Some("portrait scratch"),
-                    size,
-                    // Copies are for textures, tests and tools: nothing is read back in a frame.
-                    usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                })
-            })
-            .collect();
-        let textures = plan.variant.reads_textures.then(|| {
-            plan.texture_heights.map(|height| device.create_texture(&texture_descriptor("portrait sources", height)))
-        });
-        let views = textures
-            .as_ref()
-            .map(|textures| textures.each_ref().map(|texture| texture.create_view(&TextureViewDescriptor::default())));
+        memory.reserve(&plan, device);
         let params = Params::new(&plan, slots.max(1), device);
-        let bind_groups = plan
-            .steps
-            .iter()
-            .map(|step| {
-                let params = BufferBinding { buffer: &params.buffer, offset: 0, size: Some(LayerParams::min_size()) };
-                let layout = cache.get_bind_group_layout(&layer::layout(step.kernel, plan.variant));
-                let target = scratch[step.target].as_entire_binding();
-                let textures = views.as_ref().zip(gpu.weight_texels.as_ref());
-                match textures.filter(|_| step.kernel.reads_textures(plan.variant)) {
-                    Some(([source, added], texels)) => {
-                        let entries = BindGroupEntries::sequential((params, source, texels, target, added));
-                        device.create_bind_group(step.span.as_str(), &layout, &entries)
-                    }
-                    None => {
-                        let [source, added] = step.sources.map(|source| scratch[source].as_entire_binding());
-                        let [weights, biases] = [0; 2].map(|_| weights.as_entire_binding());
-                        let entries = DynamicBindGroupEntries::sequential((params, source, weights, target, added));
-                        let entries = match step.kernel.reads_halves(plan.variant) {
-                            true => entries.extend_sequential((biases,)),
-                            false => entries,
-                        };
-                        device.create_bind_group(step.span.as_str(), &layout, &entries)
-                    }
-                }
-            })
-            .collect();
+        let bound = Bound::new(&plan, &params, gpu, memory, device, cache)?;
         let pipelines: Vec<_> = plan
             .steps
             .iter()
@@ -129,7 +88,16 @@ impl Executor {
             .collect();
         let is_first = |&step: &usize| !pipelines[..step].contains(&pipelines[step]);
         let warm_up = (0..pipelines.len()).filter(is_first).collect();
-        Some(Self { plan, scratch, textures, bind_groups, pipelines, warm_up, params, weights: gpu.clone() })
+        Some(Self { plan, bound, pipelines, warm_up, params, weights: gpu.clone() })
+    }
+
+    /// Binds the scratch memory anew if its buffers were made anew.
+    pub(crate) fn keep_up_with(&mut self, memory: &ScratchMemory, device: &RenderDevice, cache: &PipelineCache) {
+        if self.bound.version != memory.version()
+            && let Some(bound) = Bound::new(&self.plan, &self.params, &self.weights, memory, device, cache)
+        {
+            self.bound = bound;
+        }
     }
 
     /// Returns whether it runs these weights.
@@ -170,12 +138,12 @@ impl Executor {
 
     /// Returns the input planes, in the [`Plan::input_layout`].
     pub fn input(&self) -> &Buffer {
-        &self.scratch[self.plan.input]
+        &self.bound.scratch[self.plan.input]
     }
 
     /// Returns the residual, one plane in the [`Plan::residual_layout`].
     pub fn residual(&self) -> &Buffer {
-        &self.scratch[self.plan.residual]
+        &self.bound.scratch[self.plan.residual]
     }
 
     /// Returns whether all its pipelines can run.
@@ -220,7 +188,7 @@ impl Executor {
         let dispatch =
             |pass: &mut ComputePass, index: usize| self.dispatch(pass, pipelines[index], index, slot, network_px);
         let descriptor = ComputePassDescriptor { label: Some("portrait network"), timestamp_writes: None };
-        if diagnostics.is_none() && self.textures.is_none() {
+        if diagnostics.is_none() && self.bound.textures.is_none() {
             let mut pass = encoder.begin_compute_pass(&descriptor);
             (0..self.plan.steps.len()).for_each(|index| dispatch(&mut pass, index));
             return true;
@@ -247,7 +215,7 @@ impl Executor {
         };
         let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
         pass.set_pipeline(pipelines[step]);
-        pass.set_bind_group(0, &self.bind_groups[step], &[step as u32 * self.params.stride]);
+        pass.set_bind_group(0, &self.bound.bind_groups[step], &[step as u32 * self.params.stride]);
         pass.dispatch_workgroups(1, 1, 1);
         true
     }
@@ -280,9 +248,9 @@ impl Executor {
     fn fill_textures(&self, index: usize, network_px: UVec2, encoder: &mut CommandEncoder) {
         let step = &self.plan.steps[index];
         let rows = step.texture_rows(self.plan.padded_px(network_px));
-        for ((texture, rows), source) in self.textures.iter().flatten().zip(rows).zip(step.sources) {
+        for ((texture, rows), source) in self.bound.textures.iter().flatten().zip(rows).zip(step.sources) {
             if rows > 0 {
-                copy_rows(&self.scratch[source], rows, texture, encoder);
+                copy_rows(&self.bound.scratch[source], rows, texture, encoder);
             }
         }
     }
@@ -298,8 +266,58 @@ impl Executor {
         let [x, y, z] = self.plan.steps[index].workgroups(self.plan.padded_px(network_px));
         let params_at = (slot * self.plan.steps.len() + index) as u32 * self.params.stride;
         pass.set_pipeline(pipeline);
-        pass.set_bind_group(0, &self.bind_groups[index], &[params_at]);
+        pass.set_bind_group(0, &self.bound.bind_groups[index], &[params_at]);
         pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+impl Bound {
+    /// Binds each step's parameters, weights, sources and target. Returns `None` where weights are missing that the plan's kernels read.
+    fn new(
+        plan: &Plan,
+        params: &Params,
+        gpu: &GpuPortraitModel,
+        memory: &ScratchMemory,
+        device: &RenderDevice,
+        cache: &PipelineCache,
+    ) -> Option<Self> {
+        let weights = match plan.variant.matrices {
+            Some(_) => {
+                gpu.matrices.as_ref().filter(|(variant, _)| *variant == plan.variant).map(|(_, buffer)| buffer)?
+            }
+            None => &gpu.weights,
+        };
+        let (scratch, textures) = (memory.buffers(plan), memory.textures(plan));
+        let views = textures
+            .as_ref()
+            .map(|textures| textures.each_ref().map(|texture| texture.create_view(&TextureViewDescriptor::default())));
+        let bind_groups = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let params = BufferBinding { buffer: &params.buffer, offset: 0, size: Some(LayerParams::min_size()) };
+                let layout = cache.get_bind_group_layout(&layer::layout(step.kernel, plan.variant));
+                let target = scratch[step.target].as_entire_binding();
+                let textures = views.as_ref().zip(gpu.weight_texels.as_ref());
+                match textures.filter(|_| step.kernel.reads_textures(plan.variant)) {
+                    Some(([source, added], texels)) => {
+                        let entries = BindGroupEntries::sequential((params, source, texels, target, added));
+                        device.create_bind_group(step.span.as_str(), &layout, &entries)
+                    }
+                    None => {
+                        let [source, added] = step.sources.map(|source| scratch[source].as_entire_binding());
+                        let [weights, biases] = [0; 2].map(|_| weights.as_entire_binding());
+                        let entries = DynamicBindGroupEntries::sequential((params, source, weights, target, added));
+                        let entries = match step.kernel.reads_halves(plan.variant) {
+                            true => entries.extend_sequential((biases,)),
+                            false => entries,
+                        };
+                        device.create_bind_group(step.span.as_str(), &layout, &entries)
+                    }
+                }
+            })
+            .collect();
+        Some(Self { version: memory.version(), scratch, textures, bind_groups })
     }
 }
 

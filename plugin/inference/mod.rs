@@ -7,6 +7,7 @@ pub mod model;
 pub mod plan;
 pub mod planes;
 mod scratch;
+pub mod scratch_memory;
 #[cfg(test)]
 mod test_networks;
 pub mod texels;

@@ -108,7 +108,8 @@ pub(crate) fn run_trial(
     match &mut *trial {
         KernelTrial::Done => {}
         KernelTrial::Planned(plan) => {
-            let model = views.iter().find_map(|view| models.get(view.model)?.0.as_ref());
+            let mut regions = views.iter().flat_map(|view| &view.regions);
+            let model = regions.find_map(|region| models.get(region.model)?.0.as_ref());
             let Some(model) = model.filter(|_| cache.waiting_pipelines().next().is_none()) else {
                 plan.calm_frames = 0;
                 return;

@@ -13,6 +13,7 @@ use portrait_network::Model;
 
 use crate::inference::executor::Executor;
 use crate::inference::model::GpuPortraitModel;
+use crate::inference::scratch_memory::ScratchMemory;
 use crate::inference::variant::KernelVariant;
 use crate::pipelines::{PortraitPipelineCache, PortraitPipelines, Readiness};
 
@@ -84,7 +85,8 @@ impl Workbench {
     pub fn network(&mut self, gpu: &GpuPortraitModel, variant: KernelVariant, network_px: UVec2) -> Option<Executor> {
         self.pipelines.variant = variant;
         let Self { device, cache, pipelines, pipeline_cache, .. } = self;
-        let mut network = Executor::new(gpu, network_px, 1, device, cache, pipelines, pipeline_cache)?;
+        let mut memory = ScratchMemory::default();
+        let mut network = Executor::new(gpu, (network_px, 1), &mut memory, device, cache, pipelines, pipeline_cache)?;
         network.write_params(0, network_px, &self.queue);
         self.cache.process_queue();
         (network.readiness(&self.cache) == Readiness::Ready).then_some(network)

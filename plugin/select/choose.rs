@@ -2,6 +2,9 @@
 
 use std::cmp::Reverse;
 
+use bevy::asset::AssetId;
+
+use crate::api::model::PortraitModel;
 use crate::extract::faces::ExtractedFace;
 use crate::region::FaceBounds;
 
@@ -14,14 +17,16 @@ pub(crate) struct VisibleFace<'a> {
     pub bounds: FaceBounds,
     /// The largest of them.
     pub face: &'a ExtractedFace,
+    /// The weights of all of them.
+    pub model: AssetId<PortraitModel>,
     /// Distance along the view up to which a surface is in front of all of them.
     pub front_distance: f32,
     /// Share of the effect that they get, 0 to 1.
     pub fade: f32,
 }
 
-/// Merges faces that overlap, and keeps the `max_faces` largest, the largest first. No change of a face's size or place makes the effect
-/// jump: it fades to nothing before a face is left out.
+/// Merges faces of the same weights that overlap, and keeps the `max_faces` largest, the largest first. No change of a face's size or place
+/// makes the effect jump: it fades to nothing before a face is left out.
 pub(crate) fn choose(visible: Vec<VisibleFace>, max_faces: usize) -> Vec<VisibleFace> {
     let mut chosen = merge(visible);
     chosen.sort_by_key(|face| Reverse(face.bounds.area() as u64));
@@ -36,20 +41,23 @@ pub(crate) fn choose(visible: Vec<VisibleFace>, max_faces: usize) -> Vec<Visible
     chosen
 }
 
-/// Merges faces that can be enhanced in one region, until no two are left that can.
+/// Merges faces that can be enhanced in one region, until no two are left that can. One region has one network: were faces of different
+/// weights merged, one of them would change its look as they meet.
 fn merge(visible: Vec<VisibleFace>) -> Vec<VisibleFace> {
     // Each with the area of the largest face merged into it: that one's box is the whole's.
     let mut apart: Vec<(VisibleFace, f32)> = Vec::new();
     for mut face in visible {
         let mut area = face.bounds.area();
         let overlapping = |apart: &[(VisibleFace, f32)], face: &VisibleFace| {
-            apart.iter().enumerate().find_map(|(at, (other, _))| Some((at, face.bounds.merged(&other.bounds)?)))
+            let mut others = apart.iter().enumerate().filter(|(_, (other, _))| other.model == face.model);
+            others.find_map(|(at, (other, _))| Some((at, face.bounds.merged(&other.bounds)?)))
         };
         while let Some((at, bounds)) = overlapping(&apart, &face) {
             let (other, other_area) = apart.swap_remove(at);
             let (fade, front_distance) = (face.fade.max(other.fade), face.front_distance.min(other.front_distance));
             let larger = if other_area > area { other.face } else { face.face };
-            (face, area) = (VisibleFace { bounds, face: larger, front_distance, fade }, area.max(other_area));
+            face = VisibleFace { bounds, face: larger, front_distance, fade, ..face };
+            area = area.max(other_area);
         }
         apart.push((face, area));
     }
@@ -72,7 +80,11 @@ mod tests {
             let center = Vec3::new(x, 0.0, -5.0);
             FaceBounds::new(&box_corners(center - half, center + half), camera, URect::new(0, 0, 1000, 1000)).unwrap()
         });
-        bounds.map(|bounds| VisibleFace { fade: bounds.fade(), bounds, face, front_distance: 4.0 }).collect()
+        let visible = |bounds: FaceBounds| {
+            let model = PortraitModel::QUALITY.id();
+            VisibleFace { fade: bounds.fade(), bounds, face, model, front_distance: 4.0 }
+        };
+        bounds.map(visible).collect()
     }
 
     fn face() -> ExtractedFace {
@@ -87,6 +99,16 @@ mod tests {
         let areas: Vec<f32> = chosen.iter().map(|face| face.bounds.area()).collect();
         assert_eq!(areas.len(), 3, "{areas:?}");
         assert!(areas.windows(2).all(|pair| pair[0] >= pair[1]), "{areas:?}");
+    }
+
+    #[test]
+    fn overlapping_faces_of_different_weights_stay_apart() {
+        let face = face();
+        let mut pair = visible(&face, &[(0.0, 1.0), (1.2, 0.9), (0.2, 0.4)]);
+        pair[1].model = PortraitModel::FAST.id();
+        let chosen = choose(pair, 8);
+        let models: Vec<_> = chosen.iter().map(|face| face.model).collect();
+        assert_eq!(models, [PortraitModel::QUALITY.id(), PortraitModel::FAST.id()]);
     }
 
     #[test]

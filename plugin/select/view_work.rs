@@ -91,6 +91,23 @@ impl SceneInputs<'_> {
     }
 }
 
+/// A face of a view that is to be enhanced, or several that are enhanced as one.
+pub(crate) struct FaceWork<'a> {
+    pub region: Region,
+    pub visible: VisibleFace<'a>,
+    /// The weights that its network runs, or is to run.
+    pub weights: GpuPortraitModel,
+}
+
+impl FaceWork<'_> {
+    /// Returns the factors of the residual's base and detail layer: the settings times what the weights recommend.
+    pub fn layer_factors(&self, settings: &PortraitRealism) -> [f32; 2] {
+        let recommended = &self.weights.model.recommended;
+        [(settings.base, recommended.base), (settings.detail, recommended.detail)]
+            .map(|(setting, recommended)| clamp_or(setting, 0.0, 2.0, 1.0) * recommended)
+    }
+}
+
 /// A view with something to enhance.
 pub(crate) struct ViewWork<'a> {
     pub entity: Entity,
@@ -100,13 +117,11 @@ pub(crate) struct ViewWork<'a> {
     pub view: &'a ExtractedView,
     /// Size of what the prepasses drew, in the viewport's top left corner.
     pub main_pass_px: Vec2,
-    /// The weights that the view's network runs, or is to run.
-    pub gpu_model: GpuPortraitModel,
-    /// How the network's planes are stored.
+    /// How the networks' planes are stored.
     pub activations: ActivationFormat,
-    /// Normals of the prepass, whether the network reads them or not.
+    /// Normals of the prepass, whether a network reads them or not.
     pub normals: Option<&'a TextureView>,
-    /// Depths of the prepass, whether the network reads them or not.
+    /// Depths of the prepass, whether a network reads them or not.
     pub depths: Option<&'a TextureView>,
     pub motion_vectors: Option<&'a TextureView>,
     pub mask: Option<&'a GpuImage>,
@@ -119,58 +134,40 @@ pub(crate) struct ViewWork<'a> {
     pub samples: u32,
     /// Number of boxes that are excluded in this view.
     pub excluded: u32,
-    pub faces: Vec<(Region, VisibleFace<'a>)>,
+    /// The faces, the largest first.
+    pub faces: Vec<FaceWork<'a>>,
 }
 
 impl ViewWork<'_> {
-    pub fn model(&self) -> AssetId<PortraitModel> {
-        self.settings.model.id()
-    }
-
-    /// Returns the key of the pack stage for these weights.
-    pub fn pack_key(&self, weights: &GpuPortraitModel, activations: ActivationFormat) -> PackKey {
-        PackKey::new(weights.model.graph(), self.is_multisampled(), activations)
-    }
-
-    /// Returns what the view's stages depend on.
-    pub fn stage_key(&self) -> StageKey {
-        StageKey {
-            pack: self.pack_key(&self.gpu_model, self.activations),
-            target: self.view.target_format,
-            multisampled: self.is_multisampled(),
-        }
+    /// Returns what the stages around a network with these weights depend on in this view.
+    pub fn stage_key(&self, weights: &GpuPortraitModel) -> StageKey {
+        let multisampled = self.is_multisampled();
+        let pack = PackKey::new(weights.model.graph(), multisampled, self.activations);
+        StageKey { pack, target: self.view.target_format, multisampled }
     }
 
     /// Returns whether a region is scaled down for the network.
     pub fn is_scaled(&self) -> bool {
-        self.faces.iter().any(|(region, _)| region.is_scaled())
+        self.faces.iter().any(|face| face.region.is_scaled())
     }
 
     /// Returns the number of pixels of all regions in the frame.
     pub fn pixels(&self) -> u64 {
-        self.faces.iter().map(|(region, _)| region.rect_px.size().as_u64vec2().element_product()).sum()
+        self.faces.iter().map(|face| face.region.rect_px.size().as_u64vec2().element_product()).sum()
     }
 
     pub fn is_multisampled(&self) -> bool {
         self.samples > 1
     }
-
-    /// Returns the factor of the residual's base layer: the setting times what the weights recommend.
-    pub fn base(&self) -> f32 {
-        clamp_or(self.settings.base, 0.0, 2.0, 1.0) * self.gpu_model.model.recommended.base
-    }
-
-    /// Returns the factor of the residual's detail layer: the setting times what the weights recommend.
-    pub fn detail(&self) -> f32 {
-        clamp_or(self.settings.detail, 0.0, 2.0, 1.0) * self.gpu_model.model.recommended.detail
-    }
 }
 
 /// Finds the regions of a view. Returns `None` where there is nothing to enhance, or something is missing that the effect reads.
+/// `weights_of` returns the weights of a model, if they are there: a face without them is left as it is, and keeps its place among the
+/// largest, so that nothing else changes when they come.
 pub(crate) fn find_work<'a>(
     camera: PortraitCameraItem<'a, '_>,
     tier: ResolutionTier,
-    gpu_model: GpuPortraitModel,
+    weights_of: impl Fn(AssetId<PortraitModel>) -> Option<GpuPortraitModel>,
     scene: &'a SceneInputs,
     excluded: u32,
     activations: ActivationFormat,
@@ -189,10 +186,8 @@ pub(crate) fn find_work<'a>(
         return None;
     }
     // `equip_cameras` asked for the prepasses, which are drawn from the next frame on. Until then nothing that is excluded can be found.
-    let inputs = &gpu_model.model.graph().spec().inputs;
     let (normals, depths, motion_vectors) = (camera.normals(), camera.depths(), camera.motion_vectors());
-    let needs_depth = settings.needs_depth() || excluded > 0;
-    if !camera.has_prepasses_for(inputs) || (needs_depth && depths.is_none()) {
+    if (settings.needs_depth() || excluded > 0) && depths.is_none() {
         return None;
     }
     // Until its image is loaded, a mask covers everything: what it is there to protect stays untouched.
@@ -220,11 +215,15 @@ pub(crate) fn find_work<'a>(
 
     let viewport = view.viewport;
     let viewport_px = URect::new(viewport.x, viewport.y, viewport.x + viewport.z, viewport.y + viewport.w);
-    let faces: Vec<_> =
-        choose(visible_faces(view, viewport_px, scene.faces.of(camera.main_entity.id())), settings.max_faces)
-            .into_iter()
-            .filter_map(|face| Some((face.bounds.region(tier.max_px())?, face)))
-            .collect();
+    let seen = scene.faces.of(camera.main_entity.id());
+    let chosen = choose(visible_faces(view, viewport_px, seen, settings.model.id()), settings.max_faces);
+    let faces = chosen.into_iter().filter_map(|visible| {
+        let weights = weights_of(visible.model)?;
+        let region = visible.bounds.region(tier.max_px())?;
+        let has_prepasses = camera.has_prepasses_for(&weights.model.graph().spec().inputs);
+        has_prepasses.then_some(FaceWork { region, visible, weights })
+    });
+    let faces: Vec<_> = faces.collect();
     let main_pass = camera.main_pass.map(|main_pass| main_pass.0.min(viewport_px.size()));
     let main_pass_px = main_pass.unwrap_or(viewport_px.size()).as_vec2();
     (!faces.is_empty()).then_some(ViewWork {
@@ -234,7 +233,6 @@ pub(crate) fn find_work<'a>(
         settings,
         view,
         main_pass_px,
-        gpu_model,
         activations,
         normals,
         depths,
@@ -249,8 +247,13 @@ pub(crate) fn find_work<'a>(
     })
 }
 
-/// Returns the faces that lie in a view, of those that its camera draws.
-fn visible_faces<'a>(view: &ExtractedView, viewport_px: URect, faces: &'a [ExtractedFace]) -> Vec<VisibleFace<'a>> {
+/// Returns the faces that lie in a view, of those that its camera draws. Faces without weights of their own have the camera's.
+fn visible_faces<'a>(
+    view: &ExtractedView,
+    viewport_px: URect,
+    faces: &'a [ExtractedFace],
+    of_camera: AssetId<PortraitModel>,
+) -> Vec<VisibleFace<'a>> {
     let view_from_world = view_from_world(view);
     let clip_from_world = view.clip_from_world.unwrap_or_else(|| view.clip_from_view * view_from_world);
     let volume = ViewVolume::new(clip_from_world);
@@ -259,7 +262,8 @@ fn visible_faces<'a>(view: &ExtractedView, viewport_px: URect, faces: &'a [Extra
         let shown = face.drawn.iter().map(|corners| volume.shows(corners)).fold(0.0, f32::max);
         let distances = face.corners.iter().map(|&corner| -view_from_world.transform_point3(corner).z);
         let front_distance = distances.fold(f32::MAX, f32::min) - FRONT_MARGIN * face.radius;
-        (shown > 0.0).then(|| VisibleFace { bounds, face, front_distance, fade: bounds.fade() * shown })
+        let model = face.model.unwrap_or(of_camera);
+        (shown > 0.0).then(|| VisibleFace { bounds, face, model, front_distance, fade: bounds.fade() * shown })
     });
     visible.collect()
 }

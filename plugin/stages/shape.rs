@@ -1,6 +1,7 @@
 //! The shape stage: between the network and the composite stage it gives the residual's base and detail layer their factors, and steadies
 //! the residual by the last frame's. It runs only where the settings or the weights ask for either.
 
+use bevy::asset::AssetId;
 use bevy::ecs::entity::Entity;
 use bevy::math::UVec2;
 use bevy::platform::collections::HashMap;
@@ -14,6 +15,7 @@ use bevy::render::render_resource::{
 use bevy::render::renderer::RenderDevice;
 use bevy::shader::ShaderDefVal;
 
+use crate::api::model::PortraitModel;
 use crate::inference::variant::ActivationFormat;
 use crate::region::Region;
 use crate::shader_defs::{WORKGROUP_SIDE, activation_def, multisampled_def, texel_texture, workgroup_side};
@@ -84,8 +86,8 @@ pub(crate) fn workgroups(network_px: UVec2) -> [u32; 3] {
 /// A region that changes its size by more than this factor from one frame to the next shows something else.
 const MAX_ZOOM: f32 = 1.5;
 
-/// Names a history: the camera's entity in the render world, and the face's in the main world.
-pub(crate) type HistoryKey = (Entity, Entity);
+/// Names a history: the camera's entity in the render world, the face's in the main world, and the model that made the residual.
+pub(crate) type HistoryKey = (Entity, Entity, AssetId<PortraitModel>);
 
 /// Where the residual lies that a history keeps.
 #[derive(Clone, Copy, Debug, PartialEq)]

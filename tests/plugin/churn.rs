@@ -16,7 +16,7 @@ use crate::setups::twins::{Twins, brighter};
 use crate::stage::{LDR, SIZE, Stage, linear_model, model};
 
 /// Returns a network of two convolutions with random weights.
-fn other_network() -> Model {
+pub fn other_network() -> Model {
     Model::random(Spec::tiny(&[Plane::Color]).validate().expect("a valid spec"), 5)
 }
 
@@ -140,7 +140,7 @@ impl Victims {
         let camera = spawn_camera(app, &self.target, Msaa::Off);
         let settings = PortraitRealism { model: PortraitModel::QUALITY, history: 0.5, ..default() };
         app.world_mut().entity_mut(camera).insert((settings, ELSEWHERE));
-        let face = (Transform::default(), PortraitFace { bounds: Some(face_bounds()) }, ELSEWHERE);
+        let face = (Transform::default(), PortraitFace { bounds: Some(face_bounds()), ..default() }, ELSEWHERE);
         let face = app.world_mut().spawn(face).id();
         let marked = (Name::new("root"), MarkPortraitFaces::named(["Head*"]), ELSEWHERE);
         app.world_mut().spawn(marked);

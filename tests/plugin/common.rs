@@ -171,7 +171,7 @@ pub fn spawn_face(app: &mut App) -> Entity {
             Mesh3d(mesh),
             MeshMaterial3d(material),
             Transform::default(),
-            PortraitFace { bounds: Some(face_bounds()) },
+            PortraitFace { bounds: Some(face_bounds()), ..default() },
         ))
         .id()
 }

@@ -30,7 +30,7 @@ fn hidden_faces_and_faces_on_other_layers_are_left_alone() {
     assert!(stage.set(settings) != first);
     // The face has no mesh, so that hiding it does not change the frame otherwise.
     stage.app.world_mut().entity_mut(stage.face).remove::<PortraitFace>();
-    let face = PortraitFace { bounds: Some(face_bounds()) };
+    let face = PortraitFace { bounds: Some(face_bounds()), ..default() };
     let face = stage.app.world_mut().spawn((Transform::default(), Visibility::Visible, face)).id();
     let second = stage.frame();
     assert!(second != first);
@@ -53,7 +53,8 @@ fn every_face_of_a_camera_gets_its_own_region() {
     let first = frame(&mut app, &target);
     let places = [Vec3::new(-3.0, 0.0, 0.0), Vec3::ZERO, Vec3::new(3.0, 0.5, 1.0)];
     for place in places {
-        app.world_mut().spawn((Transform::from_translation(place), PortraitFace { bounds: Some(face_bounds()) }));
+        app.world_mut()
+            .spawn((Transform::from_translation(place), PortraitFace { bounds: Some(face_bounds()), ..default() }));
     }
     let settings = brighter(&mut app);
     app.world_mut().entity_mut(camera).insert(settings);

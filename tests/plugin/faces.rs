@@ -8,21 +8,22 @@ use portrait_network::Plane;
 use crate::common::{face_bounds, frame, headless, settle, spawn_camera, target};
 use crate::stage::{LDR, changed, linear_model, model};
 
-const SIZE: UVec2 = UVec2::new(240, 96);
+/// Size of the row's target.
+pub const SIZE: UVec2 = UVec2::new(240, 96);
 /// Height of the camera's view, units; the view is 2.5 times as wide.
 const HEIGHT: f32 = 2.4;
 
 /// A row of balls of the same material in front of an orthographic camera, each marked as a face.
-struct Row {
-    app: App,
-    camera: Entity,
-    faces: Vec<Entity>,
-    target: Handle<Image>,
+pub struct Row {
+    pub app: App,
+    pub camera: Entity,
+    pub faces: Vec<Entity>,
+    pub target: Handle<Image>,
 }
 
 impl Row {
     /// Makes a row of balls with these places across and scales.
-    fn new(places: &[(f32, f32)]) -> Self {
+    pub fn new(places: &[(f32, f32)]) -> Self {
         let mut app = headless("assets", true);
         let world = app.world_mut();
         let mesh = world.resource_mut::<Assets<Mesh>>().add(Sphere::new(0.5));
@@ -32,7 +33,7 @@ impl Row {
         let faces = places
             .iter()
             .map(|face| {
-                let face_part = PortraitFace { bounds: Some(face_bounds()) };
+                let face_part = PortraitFace { bounds: Some(face_bounds()), ..default() };
                 world.spawn((Mesh3d(mesh.clone()), MeshMaterial3d(material.clone()), place(face), face_part)).id()
             })
             .collect();
@@ -54,13 +55,13 @@ impl Row {
         self.app.world_mut().entity_mut(self.faces[face]).insert(transform);
     }
 
-    fn settings(&mut self, change: impl FnOnce(&mut PortraitRealism)) {
+    pub fn settings(&mut self, change: impl FnOnce(&mut PortraitRealism)) {
         let mut camera = self.app.world_mut().entity_mut(self.camera);
         change(&mut camera.get_mut::<PortraitRealism>().expect("the effect"));
     }
 
     /// Draws the frames without and with the effect.
-    fn frames(&mut self) -> [Vec<u8>; 2] {
+    pub fn frames(&mut self) -> [Vec<u8>; 2] {
         [false, true].map(|enabled| {
             self.settings(|settings| settings.enabled = enabled);
             settle(&mut self.app);

@@ -144,7 +144,7 @@ fn frame_matches_the_reference_and_off_is_bit_for_bit_the_first_image() {
     stage.app.world_mut().entity_mut(stage.face).insert(PortraitFace::default());
     assert!(stage.frame() == again, "the mesh's box is the one given by hand");
     let beside = Aabb::from_min_max(Vec3::new(20.0, -0.5, -0.5), Vec3::new(21.0, 0.5, 0.5));
-    stage.app.world_mut().entity_mut(stage.face).insert(PortraitFace { bounds: Some(beside) });
+    stage.app.world_mut().entity_mut(stage.face).insert(PortraitFace { bounds: Some(beside), ..default() });
     assert!(stage.frame() == first, "face off screen");
     stage.app.world_mut().entity_mut(stage.face).remove::<PortraitFace>();
     assert!(stage.frame() == first, "no face");
@@ -292,7 +292,7 @@ fn large_region_is_scaled_down_for_the_network() {
     let target = target(&mut app, size, LDR);
     // The frame is only the clear colour, so the residual is the same everywhere, whatever the scale.
     let camera = spawn_camera(&mut app, &target, Msaa::Off);
-    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
+    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()), ..default() }));
     app.world_mut().entity_mut(camera).insert(Transform::from_xyz(0.0, 0.0, 1.0));
     settle(&mut app);
     let first = frame(&mut app, &target);

@@ -11,7 +11,7 @@ use bevy_portrait_realism::internals::Executor;
 use bevy_portrait_realism::internals::GpuPortraitModel;
 use bevy_portrait_realism::internals::WeightFormat;
 use bevy_portrait_realism::internals::{ActivationFormat, KernelVariant};
-use bevy_portrait_realism::internals::{PortraitPipelineCache, PortraitPipelines, Readiness};
+use bevy_portrait_realism::internals::{PortraitPipelineCache, PortraitPipelines, Readiness, ScratchMemory};
 use bevy_portrait_realism::prelude::*;
 use half::f16;
 use portrait_network::reference::{Tensor, forward};
@@ -142,7 +142,8 @@ fn network(app: &mut App, model: &Arc<Model>, capacity_px: UVec2) -> Executor {
     )>::new(world);
     let network = {
         let (device, cache, pipelines, mut pipeline_cache) = params.get_mut(world).expect("the plugin's resources");
-        Executor::new(&gpu, capacity_px, 2, &device, &cache, &pipelines, &mut pipeline_cache).expect("planes fit")
+        let (room, mut memory) = ((capacity_px, 2), ScratchMemory::default());
+        Executor::new(&gpu, room, &mut memory, &device, &cache, &pipelines, &mut pipeline_cache).expect("planes fit")
     };
     for _ in 0..500 {
         app.update();

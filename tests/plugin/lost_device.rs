@@ -124,7 +124,7 @@ fn on_a_device_that_cannot_run_it_the_effect_stays_off_with_one_message() {
     });
     // Some shaders wait for the missing shaders of the materials for ever.
     let update = |app: &mut App| (0..20).for_each(|_| app.update());
-    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
+    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()), ..default() }));
     let target = target(&mut app, SIZE, LDR);
     let camera = spawn_camera(&mut app, &target, Msaa::Off);
     update(&mut app);
@@ -170,7 +170,11 @@ fn where_bevy_stops_rendering_the_app_goes_on_without_a_frame_or_a_panic() {
                     .insert(PortraitRealism { model: PortraitModel::FAST, ..default() })
             }
             3 => _ = model(app, brighter()),
-            _ => _ = app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) })),
+            _ => {
+                _ = app
+                    .world_mut()
+                    .spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()), ..default() }))
+            }
         }
         app.update();
     }

@@ -20,6 +20,7 @@ mod lost_device;
 mod marking;
 mod measured;
 mod own_head;
+mod own_weights;
 mod reload;
 mod remote;
 mod resolution;

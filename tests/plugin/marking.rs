@@ -58,7 +58,7 @@ fn nodes_are_marked_by_their_extras_with_bounds_of_their_own() {
 fn faces_that_are_there_are_kept_and_a_scene_that_loads_again_is_marked_again() {
     let (mut app, root, _folder) = loaded(&[], MarkPortraitFaces::named(["Hat"]));
     assert_eq!(marked(&mut app), ["Hat"]);
-    let by_hand = PortraitFace { bounds: Some(Aabb::from_min_max(Vec3::ZERO, Vec3::ONE)) };
+    let by_hand = PortraitFace { bounds: Some(Aabb::from_min_max(Vec3::ZERO, Vec3::ONE)), ..default() };
     let head = named(&mut app, "Head");
     app.world_mut().entity_mut(head).insert(by_hand.clone());
     app.world_mut().entity_mut(root).insert(MarkPortraitFaces::named(["Head", "Mouth"]));

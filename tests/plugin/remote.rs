@@ -69,7 +69,8 @@ fn settings_are_read_set_and_inserted_over_the_remote_protocol() {
 fn faces_and_status_are_read_over_the_remote_protocol() {
     let mut app = app();
     let bounds = bevy::camera::primitives::Aabb::from_min_max(Vec3::ZERO, Vec3::ONE);
-    let face = app.world_mut().spawn((PortraitFace { bounds: Some(bounds) }, PortraitStatus::default())).id();
+    let face =
+        app.world_mut().spawn((PortraitFace { bounds: Some(bounds), ..default() }, PortraitStatus::default())).id();
     for component in
         ["bevy_portrait_realism::api::settings::PortraitFace", "bevy_portrait_realism::api::status::PortraitStatus"]
     {

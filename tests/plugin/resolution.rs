@@ -55,7 +55,12 @@ impl Gallery {
         let material = world.resource_mut::<Assets<StandardMaterial>>().add(material);
         let half = Vec3::new(width, height, 1.0) / 2.0;
         let bounds = Some(Aabb::from_min_max(-half, half));
-        world.spawn((Mesh3d(mesh), MeshMaterial3d(material), Transform::default(), PortraitFace { bounds }));
+        world.spawn((
+            Mesh3d(mesh),
+            MeshMaterial3d(material),
+            Transform::default(),
+            PortraitFace { bounds, ..default() },
+        ));
         settle(&mut app);
         let first = frame(&mut app, &target);
         assert!(first == bytes, "the picture is shown as it is");

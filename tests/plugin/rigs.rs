@@ -222,7 +222,7 @@ fn bounds_by_hand_on_a_bone_lie_in_the_space_of_the_bone() {
     let bounds = [Vec3::new(-0.5, 0.0, -0.4), Vec3::new(0.5, 1.0, 0.4)];
     let mut scene = scene(());
     let head = named(&mut scene.app, "mixamorig:Head");
-    let face = PortraitFace { bounds: Some(Aabb::from_min_max(bounds[0], bounds[1])) };
+    let face = PortraitFace { bounds: Some(Aabb::from_min_max(bounds[0], bounds[1])), ..default() };
     scene.app.world_mut().entity_mut(head).insert(face);
     // The joint is turned back, so that its axes are those of the world.
     scene.place("mixamorig:Head", Transform::from_translation(HEAD_JOINT));

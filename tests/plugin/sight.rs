@@ -148,7 +148,7 @@ fn hidden_parts_of_a_modular_character_are_no_part_of_its_face() {
 
 #[test]
 fn bounds_by_hand_are_no_face_where_nothing_is_drawn() {
-    let mut character = Modular::new(PortraitFace { bounds: Some(face_bounds()) });
+    let mut character = Modular::new(PortraitFace { bounds: Some(face_bounds()), ..default() });
     let (head, hair) = (character.head, character.hair);
     character.assert_region("by hand", HEAD);
     character.insert(hair, RenderLayers::layer(1));
@@ -175,7 +175,7 @@ fn a_camera_inside_the_head_or_past_it_leaves_the_frame_alone() {
         ),
     ] {
         for by_hand in [None, Some(face_bounds())] {
-            let mut character = Modular::new(PortraitFace { bounds: by_hand });
+            let mut character = Modular::new(PortraitFace { bounds: by_hand, ..default() });
             let (head, camera) = (character.head, character.camera);
             let hair = character.hair;
             character.app.world_mut().entity_mut(hair).despawn();
@@ -207,7 +207,7 @@ fn faces_beyond_any_side_of_the_view_leave_the_frame_alone() {
         ("perspective", Projection::Perspective(perspective)),
         ("orthographic", Projection::Orthographic(orthographic)),
     ] {
-        let mut character = Modular::new(PortraitFace { bounds: Some(face_bounds()) });
+        let mut character = Modular::new(PortraitFace { bounds: Some(face_bounds()), ..default() });
         let (root, head, hair, camera) = (character.root, character.head, character.hair, character.camera);
         character.insert(camera, projection);
         character.insert(head, NoFrustumCulling);
@@ -239,7 +239,7 @@ fn faces_beyond_any_side_of_the_view_leave_the_frame_alone() {
 
 #[test]
 fn what_bevy_culls_is_not_drawn_and_what_it_never_checks_is() {
-    let mut character = Modular::new(PortraitFace { bounds: Some(face_bounds()) });
+    let mut character = Modular::new(PortraitFace { bounds: Some(face_bounds()), ..default() });
     let (head, hair) = (character.head, character.hair);
     character.app.world_mut().entity_mut(hair).despawn();
     // Bounds far away from the mesh, as those of a skin that has moved: Bevy culls the mesh, so that there is no face.
@@ -254,7 +254,7 @@ fn what_bevy_culls_is_not_drawn_and_what_it_never_checks_is() {
 
 #[test]
 fn what_is_excluded_protects_only_where_it_is_drawn() {
-    let mut character = Modular::new(PortraitFace { bounds: Some(face_bounds()) });
+    let mut character = Modular::new(PortraitFace { bounds: Some(face_bounds()), ..default() });
     let (camera, hair) = (character.camera, character.hair);
     character.insert(camera, DepthPrepass);
     // A visor around the head: where it is not drawn, the head is not in a helmet.

@@ -147,7 +147,7 @@ impl Soak {
                 return;
             }
             Change::FaceComes(place) if self.faces.len() < MAX_FACES => {
-                let bounds = PortraitFace { bounds: Some(face_bounds()) };
+                let bounds = PortraitFace { bounds: Some(face_bounds()), ..default() };
                 let transform = Transform::from_translation(place).with_scale(Vec3::splat(0.5 + place.z));
                 self.faces.push(world.spawn((bounds, transform)).id());
             }

@@ -36,18 +36,17 @@ pub fn runs_alone_with(test: &str, set_up: impl FnOnce(&mut Command)) -> bool {
     false
 }
 
-/// Returns the numbers of buffers, textures, views, bind groups and pipelines that [`FRAMES`] frames make with these settings.
-fn made(stage: &mut Stage, settings: PortraitRealism) -> [u64; 5] {
-    stage.set(settings);
-    let count = |stage: &Stage| {
-        let world = render_world(&stage.app);
+/// Returns the numbers of buffers, textures, views, bind groups and pipelines that [`FRAMES`] frames make.
+pub fn made(app: &mut App) -> [u64; 5] {
+    let count = |app: &App| {
+        let world = render_world(app);
         let [buffers, textures, views, bind_groups] = objects_made(world.resource::<RenderDevice>());
         let pipelines = world.resource::<PipelineCache>().pipelines().count() as u64;
         [buffers, textures, views, bind_groups, pipelines]
     };
-    let before = count(stage);
-    (0..FRAMES).for_each(|_| stage.app.update());
-    let after = count(stage);
+    let before = count(app);
+    (0..FRAMES).for_each(|_| app.update());
+    let after = count(app);
     std::array::from_fn(|kind| after[kind] - before[kind])
 }
 
@@ -60,8 +59,10 @@ fn steady_frames_make_no_buffer_texture_bind_group_or_pipeline() {
     let mut stage = Stage::new(Msaa::Sample4, (NormalPrepass, DepthPrepass));
     for model in [PortraitModel::QUALITY, PortraitModel::FAST] {
         let settings = |enabled| PortraitRealism { model: model.clone(), enabled, ..default() };
-        let off = made(&mut stage, settings(false));
-        let on = made(&mut stage, settings(true));
+        let [off, on] = [false, true].map(|enabled| {
+            stage.set(settings(enabled));
+            made(&mut stage.app)
+        });
         println!("made in {FRAMES} frames without {off:?}, with {on:?}");
         assert_eq!(on, off);
         // The count is not 0 where objects are made: a camera with other settings needs new buffers and bind groups.

@@ -46,7 +46,7 @@ fn a_device_that_cannot_run_the_effect_says_what_it_lacks_and_shows_the_first_im
     let text = expected.to_string();
     assert!(text.contains("`max_storage_buffers_per_shader_stage` is 0, expected at least 4: raise it"), "{text}");
 
-    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
+    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()), ..default() }));
     let target = target(&mut app, SIZE, LDR);
     let camera = spawn_camera(&mut app, &target, Msaa::Sample4);
     update(&mut app);

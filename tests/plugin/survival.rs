@@ -187,9 +187,10 @@ fn in_a_scene_of_nan_vertices_and_infinite_lights_what_was_finite_stays_so_and_n
     // Faces that are nowhere or everywhere.
     let nowhere = Aabb { center: Vec3A::NAN, half_extents: Vec3A::ONE };
     let everywhere = Aabb { center: Vec3A::ZERO, half_extents: Vec3A::INFINITY };
-    let faces = [nowhere, everywhere]
-        .map(|bounds| twins.app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(bounds) })).id());
-    let moved = PortraitFace { bounds: Some(face_bounds()) };
+    let faces = [nowhere, everywhere].map(|bounds| {
+        twins.app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(bounds), ..default() })).id()
+    });
+    let moved = PortraitFace { bounds: Some(face_bounds()), ..default() };
     let moved = twins.app.world_mut().spawn((Transform::from_xyz(f32::NAN, 0.0, f32::INFINITY), moved)).id();
     for shipped in [twins.settings.model.clone(), PortraitModel::QUALITY] {
         twins.settings.model = shipped;
@@ -286,7 +287,7 @@ fn a_target_as_wide_as_the_device_allows_is_enhanced_from_edge_to_edge_in_little
     let target = target(&mut app, size, LDR);
     let camera = spawn_camera(&mut app, &target, Msaa::Off);
     let bounds = Aabb::from_min_max(Vec3::new(-1e4, -1.0, -0.5), Vec3::new(1e4, 1.0, 0.5));
-    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(bounds) }));
+    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(bounds), ..default() }));
     settle(&mut app);
     let first = frame(&mut app, &target);
     let settings = PortraitRealism { model: model(&mut app, brighter()), ..default() };
@@ -316,7 +317,7 @@ fn faces_whose_depths_a_device_cannot_bind_are_left_alone_while_gizmos_are_drawn
     let target = target(&mut app, size, LDR);
     let camera = spawn_camera(&mut app, &target, Msaa::Off);
     app.world_mut().entity_mut(camera).insert(Transform::from_xyz(0.0, 0.0, 1.0));
-    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
+    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()), ..default() }));
     let settings = PortraitRealism { model: model(&mut app, brighter()), ..default() };
     settle(&mut app);
     let first = frame(&mut app, &target);
@@ -350,7 +351,7 @@ fn a_device_of_the_least_limits_and_without_features_enhances_as_the_reference_d
     assert!(!device.features().intersects(extras | WgpuFeatures::TIMESTAMP_QUERY));
     // Some shaders wait for the missing shaders of the materials for ever.
     let update = |app: &mut App| (0..20).for_each(|_| app.update());
-    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
+    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()), ..default() }));
     let target = target(&mut app, SIZE, LDR);
     let camera = spawn_camera(&mut app, &target, Msaa::Off);
     app.world_mut().entity_mut(camera).insert(paintable());

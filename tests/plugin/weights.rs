@@ -69,7 +69,7 @@ fn bad_weights_are_named_and_leave_the_frame_alone() {
     let mut app = headless(&folder.path().to_string_lossy(), true);
     let target = target(&mut app, UVec2::new(48, 40), TextureFormat::Rgba8UnormSrgb);
     let camera = spawn_camera(&mut app, &target, Msaa::Off);
-    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()) }));
+    app.world_mut().spawn((Transform::default(), PortraitFace { bounds: Some(face_bounds()), ..default() }));
     settle(&mut app);
     let first = frame(&mut app, &target);
 
