@@ -102,18 +102,37 @@ def _turn_along(direction):
     return np.stack([right, np.cross(backward, right), backward], 1)
 
 
+def _shape_cone(data, light):
+    """Lets a ball shine in a spot light's cone alone. Blender's own spot lights fall off by another curve than glTF's and Bevy's."""
+    data.use_nodes = True
+    nodes, links = data.node_tree.nodes, data.node_tree.links
+    geometry, cosine = nodes.new("ShaderNodeNewGeometry"), nodes.new("ShaderNodeVectorMath")
+    edge, squared = nodes.new("ShaderNodeMath"), nodes.new("ShaderNodeMath")
+    # Of a lamp, what Blender calls incoming points from the lamp to what it lights.
+    cosine.operation, cosine.inputs[1].default_value = "DOT_PRODUCT", (TO_BLENDER @ light.direction).tolist()
+    edge.operation, edge.use_clamp, squared.operation = "MULTIPLY_ADD", True, "MULTIPLY"
+    edge.inputs[1].default_value, edge.inputs[2].default_value = light.edge()
+    links.new(geometry.outputs["Incoming"], cosine.inputs[0])
+    links.new(cosine.outputs["Value"], edge.inputs[0])
+    links.new(edge.outputs["Value"], squared.inputs[0])
+    links.new(edge.outputs["Value"], squared.inputs[1])
+    links.new(squared.outputs["Value"], nodes["Emission"].inputs["Strength"])
+
+
 def add_light(light):
-    """A disk that shines along its direction, a ball, or a sun, by what `lighting.py` calls them."""
+    """A disk that shines along its direction, a ball, a ball that shines in a cone, or a sun, by what `lighting.py` calls them."""
     kind = light.as_json()["kind"]
-    data = bpy.data.lights.new(light.name, kind.upper())
+    data = bpy.data.lights.new(light.name, "POINT" if kind == "spot" else kind.upper())
     data.energy, data.color = light.strength, light.colour_linear
     thing = _link(light.name, data, None)
     if kind == "area":
         data.shape, data.size = "DISK", light.diameter_m
         pose(thing, _turn_along(light.direction), light.position_m)
-    elif kind == "point":
+    elif kind in ("point", "spot"):
         data.shadow_soft_size = light.diameter_m / 2
         pose(thing, np.eye(3), light.position_m)
+        if kind == "spot":
+            _shape_cone(data, light)
     else:
         data.angle = math.radians(light.angle_deg)
         pose(thing, _turn_along(light.direction), np.zeros(3))

@@ -13,6 +13,7 @@ from .subdivision import triangles_of
 RADIUS_M, ALBEDO = 0.1, 0.5
 SEGMENTS, RINGS = 96, 64
 SIZE_PX, SAMPLES = 256, 128
+CONE_RAD = (0.01, 0.15)        # angles of the spot light: its soft edge lies across the sphere
 ENVIRONMENT, ENVIRONMENT_ROTATION_DEG = "sunset", 40.0
 
 
@@ -38,6 +39,7 @@ def _lights(kind):
     place = towards * lighting.KEY_DISTANCE_M
     return {"area": lambda: [lighting.AreaLight("Key", place, -towards, 0.5, 10.0, colour)],
             "point": lambda: [lighting.PointLight("Key", place, lighting.POINT_DIAMETER_M, 40.0, colour)],
+            "spot": lambda: [lighting.SpotLight("Key", place, -towards, lighting.POINT_DIAMETER_M, 80.0, colour, *CONE_RAD)],
             "sun": lambda: [lighting.Sun("Key", -towards, 3.0, colour)]}[kind]()
 
 
@@ -88,7 +90,7 @@ def make_calibration(out):
     """Writes a sphere for each kind of light; 1 if the environment's render contradicts the documented convention."""
     blender.fresh_scene()
     file = library.environment_file(out, ENVIRONMENT)
-    for kind in ("area", "point", "sun"):
+    for kind in ("area", "point", "spot", "sun"):
         _write_one(out, kind, _lights(kind), lighting.Environment(file, 0.0, 0.0))
     even_sky = library.environment_file(out, lighting.EVEN_SKY)
     _write_one(out, "ambient", [], lighting.Environment(even_sky, 0.0, 1.0, True))

@@ -2,8 +2,9 @@
 
 Area lights are disks. A disk of power P watts shines radiance P / (pi * area) from its front, so a
 small one at distance d gives the irradiance P / (pi * d^2) at normal incidence. A point light is a small ball of power P
-that gives P / (4 pi d^2); a sun gives its irradiance everywhere. An even sky, `ambient`, is what engines call ambient
-light: the same radiance from everywhere.
+that gives P / (4 pi d^2); a spot light is such a ball that shines in a cone alone, within its inner angle as if it were
+none. A sun gives its irradiance everywhere. An even sky, `ambient`, is what engines call ambient light: the same radiance
+from everywhere.
 
 Environment convention. The file is equirectangular, row 0 on top; (u, v) in 0..1 from the top left.
 With `rotation_deg` = r, texel (u, v) lights from, and is seen in, the direction
@@ -20,7 +21,7 @@ Positive r turns the surroundings clockwise as seen from above.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -30,6 +31,9 @@ POINT_DIAMETER_M = 0.06
 SUN_ANGLE_DEG = 0.53           # the sun seen from the earth
 EVEN_SKY = "even_sky"          # the surroundings' name where every direction shines alike
 SENSOR_MM = 36.0
+# Normals of a face that looks along +Z, by whose brightest a game's own lamps are exposed. Where all lamps stand behind the face, none
+# of them becomes stronger than this many times what a face wants.
+FACE_AZIMUTHS_DEG, FACE_ELEVATIONS_DEG, STRONGEST_FROM_BEHIND = (-45, -22, 0, 22, 45), (-30, 0, 30), 4.0
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -79,6 +83,39 @@ class PointLight:
 
 
 @dataclass(frozen=True)
+class SpotLight:
+    name: str
+    position_m: np.ndarray
+    direction: np.ndarray      # unit, the way the light shines
+    diameter_m: float
+    power_w: float             # of the ball without its cone
+    colour_linear: tuple
+    inner_angle_rad: float     # from the direction: full light up to here
+    outer_angle_rad: float     # none from here on
+
+    @property
+    def strength(self):
+        return self.power_w
+
+    def edge(self):
+        """(a, b) of the falloff clip(a cos + b, 0, 1)^2, which is glTF's and Bevy's; cos is that of the angle to the direction."""
+        outer = math.cos(self.outer_angle_rad)
+        scale = 1 / max(math.cos(self.inner_angle_rad) - outer, 1e-4)
+        return scale, -outer * scale
+
+    def irradiance(self, target_m):
+        scale, offset = self.edge()
+        share = np.clip(scale * (-towards(self, target_m) @ self.direction) + offset, 0, 1) ** 2
+        return float(share * self.power_w / (4 * math.pi * ((self.position_m - target_m) ** 2).sum()))
+
+    def as_json(self):
+        return {"kind": "spot", "name": self.name, "position": self.position_m.tolist(),
+                "direction": self.direction.tolist(), "diameter_m": self.diameter_m, "power_w": self.power_w,
+                "inner_angle_rad": self.inner_angle_rad, "outer_angle_rad": self.outer_angle_rad,
+                "color_linear": [float(c) for c in self.colour_linear]}
+
+
+@dataclass(frozen=True)
 class Sun:
     name: str
     direction: np.ndarray      # unit, the way the light shines
@@ -97,6 +134,20 @@ class Sun:
         return {"kind": "sun", "name": self.name, "direction": self.direction.tolist(),
                 "irradiance_w_m2": self.irradiance_w_m2, "angle_deg": self.angle_deg,
                 "color_linear": [float(c) for c in self.colour_linear]}
+
+
+def towards(light, target_m):
+    """Unit vector from a point to a lamp."""
+    if isinstance(light, Sun):
+        return -light.direction
+    offset = light.position_m - target_m
+    return offset / np.linalg.norm(offset)
+
+
+def brighter(light, factor):
+    """The lamp, this many times as strong."""
+    name = "irradiance_w_m2" if isinstance(light, Sun) else "power_w"
+    return replace(light, **{name: light.strength * factor})
 
 
 @dataclass(frozen=True)
@@ -212,14 +263,25 @@ def _app_light(variation, target_m, irradiance):
                       float(irradiance * 4 * math.pi * distance_m ** 2), variation.key_linear)
 
 
-def light_face(variation, target_m, environment_image, environment_file, wanted_irradiance):
-    """Lamps and environment that give the lit side of the face this irradiance (W/m2, luminance)."""
+def _lit_side(lights, target_m):
+    """Irradiance of the side of the face that these lamps light most, and not much less than the strongest lamp's."""
+    normals = np.stack([spherical(azimuth, elevation) for azimuth in FACE_AZIMUTHS_DEG for elevation in FACE_ELEVATIONS_DEG])
+    facing = [light.irradiance(target_m) for light in lights]
+    lit = sum(one * np.maximum(normals @ towards(light, target_m), 0) for light, one in zip(lights, facing))
+    return max(lit.max(), max(facing) / STRONGEST_FROM_BEHIND)
+
+
+def light_face(variation, target_m, environment_image, environment_file, wanted_irradiance, own=()):
+    """Lamps and environment that give the lit side of the face this irradiance (W/m2, luminance). A game's `own` lamps stay as they
+    are but for one factor on all of them."""
     toward_camera = spherical(variation.yaw_deg, 0)
     sky = float(environment_irradiance(environment_image, variation.environment_rotation_deg, toward_camera) @ LUMINANCE)
     strength = wanted_irradiance * variation.environment_share / max(sky, 1e-3)
     environment = Environment(environment_file, variation.environment_rotation_deg, float(strength),
                               variation.environment == EVEN_SKY)
     lamps = wanted_irradiance * (1 - variation.environment_share)
+    if own:
+        return [brighter(light, float(lamps / _lit_side(own, target_m))) for light in own], environment
     if variation.light_kind in ("sun", "point"):
         return [_app_light(variation, target_m, lamps)], environment
     key_power = lamps * (1 - variation.fill_share) * math.pi * KEY_DISTANCE_M ** 2

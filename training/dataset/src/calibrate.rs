@@ -11,7 +11,7 @@ use crate::scene::Scene;
 use crate::studio::Studio;
 
 /// Kinds of light that head_studio writes spheres for.
-pub const KINDS: [&str; 5] = ["area", "point", "sun", "environment", "ambient"];
+pub const KINDS: [&str; 6] = ["area", "point", "spot", "sun", "environment", "ambient"];
 /// Maximum deviation of the ratio from 1.
 pub const TOLERANCE: f32 = 0.05;
 /// Minimum coverage of a pixel that counts; the sphere's edge does not.

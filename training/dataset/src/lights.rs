@@ -1,4 +1,4 @@
-//! Blender's lamps as Bevy's, in the same radiance units: disk area lights as spot lights, point lights and suns as such.
+//! Blender's lamps as Bevy's, in the same radiance units: disk area lights as spot lights, point lights, spot lights and suns as such.
 //!
 //! Every unit here is radiometric, as in Cycles, and the camera's exposure is one: what Bevy calls lumens and candela
 //! are watts and watts per steradian, and a pixel's value is radiance.
@@ -15,8 +15,10 @@ use bevy::transform::components::Transform;
 use crate::rendering::Rendering;
 use crate::scene::{Light, Scene};
 
-/// Range of a light, in metres: far beyond any scene, so that Bevy's range window does not darken it.
+/// Minimum range of a light, in metres: far beyond any studio, so that Bevy's range window does not darken it.
 const RANGE_M: f32 = 50.0;
+/// Range of a light over its distance to the face, where that is more: a game's own lamps may stand far away.
+const RANGE_OVER_DISTANCE: f32 = 10.0;
 /// Maximum angle of a light's cone, in radians: a shadow map's frustum must stay below a right angle.
 const WIDEST_CONE: f32 = 1.2;
 /// Factor by which the cone is wider than the scene.
@@ -66,9 +68,17 @@ pub fn spawn(world: &mut World, stage: Entity, light: &Light, scene: &Scene, bou
             world.spawn((sun(light, rendering, gain, bias_m), cascades.build(), ChildOf(stage))).id()
         }
         "point" => {
-            // A face of the cube is seen at a right angle.
-            let bias_m = depth_bias_m(2.0 * face.distance(Vec3::from(light.position)), rendering);
-            world.spawn((point_light(light, rendering, gain, bias_m), ChildOf(stage))).id()
+            let distance_m = face.distance(Vec3::from(light.position));
+            world.spawn((point_light(light, rendering, gain, distance_m), ChildOf(stage))).id()
+        }
+        "spot" => {
+            let (mut lamp, transform) = cone_light(light, face);
+            let width_m = 2.0 * face.distance(Vec3::from(light.position)) * lamp.outer_angle.tan();
+            lamp.shadow_depth_bias = depth_bias_m(width_m, rendering);
+            lamp.intensity *= gain;
+            lamp.shadow_maps_enabled = rendering.shadows;
+            lamp.contact_shadows_enabled = rendering.contact_shadows;
+            world.spawn((lamp, transform, ChildOf(stage))).id()
         }
         _ => {
             let mut lamp = spot_light(light, face, bounds);
@@ -85,6 +95,11 @@ pub fn spawn(world: &mut World, stage: Entity, light: &Light, scene: &Scene, bou
 /// The depth bias for a shadow map that is as wide as this at the face.
 fn depth_bias_m(width_m: f32, rendering: &Rendering) -> f32 {
     SHADOW_DEPTH_BIAS_M + SHADOW_DEPTH_BIAS_TEXELS * width_m / rendering.shadow_map_px as f32
+}
+
+/// The range at which Bevy's window takes less than 0.1 % of the light from a face at this distance.
+fn range_m(distance_m: f32) -> f32 {
+    RANGE_M.max(RANGE_OVER_DISTANCE * distance_m)
 }
 
 fn color(light: &Light) -> Color {
@@ -107,19 +122,39 @@ fn sun(light: &Light, rendering: &Rendering, gain: f32, bias_m: f32) -> (Directi
     (sun, Transform::default().looking_to(direction, direction.any_orthonormal_vector()))
 }
 
-/// Makes the point light of a small ball. A ball of flux Φ has the radiant intensity Φ / 4π, which is what Bevy makes of lumens.
-fn point_light(light: &Light, rendering: &Rendering, gain: f32, bias_m: f32) -> (PointLight, Transform) {
+/// Makes the point light of a small ball at this distance from the face. A ball of flux Φ has the radiant intensity Φ / 4π, which is
+/// what Bevy makes of lumens.
+fn point_light(light: &Light, rendering: &Rendering, gain: f32, distance_m: f32) -> (PointLight, Transform) {
     let lamp = PointLight {
         color: color(light),
         intensity: light.power_w * gain,
-        range: RANGE_M,
+        range: range_m(distance_m),
         shadow_maps_enabled: rendering.shadows,
         contact_shadows_enabled: rendering.contact_shadows,
-        shadow_depth_bias: bias_m,
+        // A face of the cube is seen at a right angle.
+        shadow_depth_bias: depth_bias_m(2.0 * distance_m, rendering),
         shadow_normal_bias: SHADOW_NORMAL_BIAS_TEXELS,
         ..Default::default()
     };
     (lamp, Transform::from_translation(light.position.into()))
+}
+
+/// Makes the spot light of a small ball that shines in a cone alone, onto a face. Inside the cone it is a point light, whose lumens Bevy
+/// does not gather; towards the cone's edge both engines fall off alike, as glTF asks for.
+fn cone_light(light: &Light, face: Vec3) -> (SpotLight, Transform) {
+    let (position, direction) = (Vec3::from(light.position), Vec3::from(light.direction).normalize());
+    let lamp = SpotLight {
+        color: color(light),
+        intensity: light.power_w,
+        range: range_m(face.distance(position)),
+        shadow_maps_enabled: true,
+        shadow_depth_bias: SHADOW_DEPTH_BIAS_M,
+        shadow_normal_bias: SHADOW_NORMAL_BIAS_TEXELS,
+        inner_angle: light.inner_angle_rad,
+        outer_angle: light.outer_angle_rad,
+        ..Default::default()
+    };
+    (lamp, Transform::from_translation(position).looking_to(direction, direction.any_orthonormal_vector()))
 }
 
 /// Returns the brightness of ambient light under which a matte surface is as bright as under an even sky of radiance `sky`.
@@ -193,6 +228,26 @@ mod tests {
             };
             assert!((f64::from(found) / wanted - 1.0).abs() < 1e-3, "{diameter_m} m: {found}, wanted {wanted}");
         }
+    }
+
+    #[test]
+    fn a_spot_light_keeps_its_cone_and_no_range_darkens_a_far_one() {
+        let light = Light {
+            kind: "spot".into(),
+            position: [0.0, 0.0, 20.0],
+            direction: [0.0, 0.0, -1.0],
+            power_w: 10.0,
+            inner_angle_rad: 0.1,
+            outer_angle_rad: 0.4,
+            color_linear: [1.0; 3],
+            ..Default::default()
+        };
+        let (lamp, transform) = cone_light(&light, Vec3::ZERO);
+        assert_eq!((lamp.intensity, lamp.inner_angle, lamp.outer_angle), (10.0, 0.1, 0.4));
+        assert!((transform.forward().as_vec3() - Vec3::NEG_Z).length() < 1e-5);
+        // Bevy's window is (1 − (d / range)⁴)².
+        assert!((1.0 - (20.0 / lamp.range).powi(4)).powi(2) > 0.999);
+        assert_eq!(range_m(3.0), RANGE_M);
     }
 
     #[test]

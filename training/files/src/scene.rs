@@ -14,6 +14,8 @@ use crate::rendering::Rendering;
 pub const SCENE_FORMATS: std::ops::RangeInclusive<u32> = 1..=3;
 /// Range of the images' width and height, in pixels: from a thumbnail to what a GPU surely has.
 const SIZE_LIMITS_PX: std::ops::RangeInclusive<u32> = 8..=8192;
+/// Range of the angle at which a spot light's cone ends, in radians: shadow maps end before a right angle.
+const CONE_LIMITS_RAD: std::ops::RangeInclusive<f32> = 0.001..=1.5;
 
 /// A scene without its geometry.
 #[derive(Clone, Debug, Deserialize)]
@@ -99,7 +101,7 @@ pub struct SceneCamera {
 #[serde(default)]
 pub struct Light {
     /// Kind of the light. `area` is a disk that shines from one side, as Blender's disk area light does; `point` is a small
-    /// ball; `sun` gives the same irradiance everywhere.
+    /// ball; `spot` is such a ball that shines in a cone alone; `sun` gives the same irradiance everywhere.
     pub kind: String,
     /// Name for messages.
     pub name: String,
@@ -109,8 +111,13 @@ pub struct Light {
     pub direction: [f32; 3],
     /// Diameter, in metres; a sun has none.
     pub diameter_m: f32,
-    /// Radiant flux, in watts; a sun has none.
+    /// Radiant flux, in watts, of a spot light that of the ball without its cone; a sun has none.
     pub power_w: f32,
+    /// Angle from a spot light's direction up to which it shines in full, in radians.
+    pub inner_angle_rad: f32,
+    /// Angle from a spot light's direction at which its light ends, in radians. Between both angles the light falls off as glTF's
+    /// does, with the square of a share that is linear in the angle's cosine.
+    pub outer_angle_rad: f32,
     /// Irradiance on a surface that faces the light, in W/m²; only a sun has it.
     pub irradiance_w_m2: f32,
     /// Colour, whose channels may exceed 1.
@@ -215,8 +222,8 @@ impl Scene {
         let groups = self.light_groups.iter();
         for light in self.lights.iter().chain(groups.clone().flat_map(|groups| &groups.lights)) {
             let field = |name: &str| format!("lights[{}].{name}", light.name);
-            let known = ["area", "point", "sun"].contains(&light.kind.as_str());
-            check(known, &field("kind"), light.kind.clone(), "\"area\", \"point\" or \"sun\"")?;
+            let known = ["area", "point", "spot", "sun"].contains(&light.kind.as_str());
+            check(known, &field("kind"), light.kind.clone(), "\"area\", \"point\", \"spot\" or \"sun\"")?;
             check(finite(&light.position), &field("position"), format!("{:?}", light.position), "finite numbers")?;
             let length = light.direction.iter().map(|part| part * part).sum::<f32>();
             let found = format!("{:?}", light.direction);
@@ -225,6 +232,10 @@ impl Scene {
             let sizes = [light.diameter_m, light.power_w];
             let fine = finite(&sizes) && sizes.iter().all(|value| *value >= 0.0);
             check(fine, &field("diameter_m, power_w"), format!("{sizes:?}"), "0 or more")?;
+            let (inner, outer) = (light.inner_angle_rad, light.outer_angle_rad);
+            let fine = light.kind != "spot" || (inner >= 0.0 && inner <= outer && CONE_LIMITS_RAD.contains(&outer));
+            let expected = "0 or more and 0.001 to 1.5 radians, the smaller one first";
+            check(fine, &field("inner_angle_rad, outer_angle_rad"), format!("{:?}", [inner, outer]), expected)?;
             let irradiance = light.irradiance_w_m2;
             let fine = irradiance.is_finite() && irradiance >= 0.0;
             check(fine, &field("irradiance_w_m2"), irradiance.to_string(), "0 or more")?;

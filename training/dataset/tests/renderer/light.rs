@@ -122,6 +122,25 @@ fn a_sun_gives_its_irradiance_and_a_point_light_its_flux_over_the_sphere() {
 }
 
 #[test]
+fn a_spot_light_is_a_point_light_whose_cone_falls_off_as_gltf_says() {
+    let dark = json!({"file": "environments/sky.exr", "rotation_deg": 0.0, "strength": 0.0});
+    let (place, power) = ([0.0, 0.0, 0.9_f32], 20.0_f32);
+    let (inner, outer) = (0.02_f32, 0.14_f32);
+    let spot = json!([{"kind": "spot", "name": "Key", "position": place, "direction": [0.0, 0.0, -1.0], "diameter_m": 0.05,
+                       "power_w": power, "color_linear": [1.0, 1.0, 1.0], "inner_angle_rad": inner,
+                       "outer_angle_rad": outer}]);
+    let toy = Toy { lights: spot, environment: dark, ..Toy::default() };
+    let ratio = lambertian_ratio(&toy, |at, normal| {
+        let to = [0, 1, 2].map(|axis| place[axis] - at[axis]);
+        let squared = dot(to, to);
+        let share = ((to[2] / squared.sqrt() - outer.cos()) / (inner.cos() - outer.cos())).clamp(0.0, 1.0).powi(2);
+        share * power / (4.0 * std::f32::consts::PI * squared) * (dot(normal, to) / squared.sqrt()).max(0.0)
+    });
+    // The soft edge lies across the sphere: with another curve between the angles the ratio would be another.
+    assert!((ratio - 1.0).abs() < 0.05, "spot light: Bevy over the integral is {ratio}");
+}
+
+#[test]
 fn ambient_light_shines_as_an_even_sky() {
     let sky = json!({"file": "environments/sky.exr", "rotation_deg": 0.0, "strength": 0.8, "ambient": true});
     let toy = Toy { albedo: 0.4, environment: sky, ..Toy::default() };
