@@ -74,6 +74,14 @@ pub fn make(studio: &mut Studio, data: &Path, seed: u64) -> Result<Outcome, Data
         let content = light_groups::encode(&folder, &scene, groups, &first, &reference, &backdrop)?;
         images.push((LIGHT_GROUPS, content));
         tone_tables::ensure(studio, data)?;
+    } else {
+        // What is left of a scene that had light groups would be trained on.
+        let stale = folder.join(LIGHT_GROUPS);
+        if let Err(error) = std::fs::remove_file(&stale)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(FileError::io(stale)(error).into());
+        }
     }
     let pair = Pair {
         format: PAIR_FORMAT,

@@ -110,6 +110,22 @@ fn weighted_groups_are_the_first_image_through_every_tone_mapper() {
 }
 
 #[test]
+fn a_scene_that_is_made_anew_without_light_groups_leaves_none_to_train_on() {
+    let data = tempfile::tempdir().unwrap();
+    let mut studio = Studio::new(data.path()).unwrap();
+    let folder = write(data.path(), "none");
+    make(&mut studio, data.path(), SEED).unwrap();
+    assert!(folder.join(LIGHT_GROUPS).exists());
+    let text = std::fs::read_to_string(folder.join("scene.json")).unwrap();
+    let mut scene: Value = serde_json::from_str(&text).unwrap();
+    scene.as_object_mut().unwrap().remove("light_groups").unwrap();
+    std::fs::write(folder.join("scene.json"), scene.to_string()).unwrap();
+    finish(&folder);
+    make(&mut studio, data.path(), SEED).unwrap();
+    assert!(!folder.join(LIGHT_GROUPS).exists() && folder.join("first.png").exists());
+}
+
+#[test]
 fn a_missing_or_misshapen_group_is_named() {
     let data = tempfile::tempdir().unwrap();
     let mut studio = Studio::new(data.path()).unwrap();
