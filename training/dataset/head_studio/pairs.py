@@ -14,7 +14,7 @@ from .identity import VARIATIONS_PER_IDENTITY, as_json, draw_identity, identity_
 from .look import draw_look
 from .scene import build_figure
 from .texture_space import texture_space
-from .variation import draw_clip_frame, draw_variation, even_light, split_of
+from .variation import draw_clip_frame, draw_variation, even_light, has_own_lamps, split_of
 from .wear import draw_wear
 
 FILES = ("scene.glb", "scene.json", "reference.exr", "mask.png")
@@ -91,7 +91,7 @@ def is_made(out, seed, size_px, samples, light_groups=False):
         raise storage.UsageError(
             f"{folder} was made with --size {made['size_px']} --samples {made['samples']}, not --size {size_px} "
             f"--samples {samples}; finished seeds are never replaced: choose another --out")
-    if light_groups and "light_groups" not in made:
+    if light_groups and "light_groups" not in made and not has_own_lamps(made.get("light_kind", "")):
         raise storage.UsageError(f"{folder} was made without --light-groups; finished seeds are never replaced: choose "
                                  "another --out, or leave the option out")
     return True

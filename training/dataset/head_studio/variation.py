@@ -35,7 +35,8 @@ LOOKS = tomllib.loads(Path(__file__).with_name("looks.toml").read_text(encoding=
 LIGHT, BACKGROUND, DISPLAY = LOOKS["light"], LOOKS["background"], LOOKS["display"]
 ANTI_ALIASING = {"msaa_4x": 0.6, "smaa": 0.1, "taa": 0.1, "fxaa": 0.1, "none": 0.1}
 APP_KINDS = ("sun", "point")   # what most apps have, under ambient light or surroundings
-AMBIENT_SHARE = 0.75           # of sun and point light: under ambient light instead of surroundings
+OWN_LAMPS = "lamps:"           # of the kind of light of a game's own lamps, before their name
+AMBIENT_SHARE = 0.75           # of sun, point light and own lamps: under ambient light instead of surroundings
 # Of hair cards, with multisampling and without: coverage needs it.
 CARD_ALPHA = {True: {"mask": 0.2, "alpha_to_coverage": 0.65, "blend": 0.15}, False: {"mask": 0.85, "blend": 0.15}}
 NEAREST_M = 0.3                # from the camera to the face
@@ -49,6 +50,7 @@ class Choice:
     kinds: tuple = ()              # of light
     tone_mappings: tuple = ()
     surroundings: tuple = ()       # names, in training instead of all others
+    lamps: tuple = ()              # kinds of light besides: sets of the game's own lamps
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class Variation:
     background_bottom_linear: tuple
     background_top_linear: tuple
     rendering: Rendering
+
+
+def has_own_lamps(light_kind):
+    """True for a kind of light that a game brings along as lamps."""
+    return light_kind.startswith(OWN_LAMPS)
 
 
 def split_of(seed):
@@ -203,14 +210,21 @@ def _environment(seed, kind, packs, own):
     if own and split == "training":
         names, numbers = own, ()
     photographed = str(draw.choice(names))
-    if kind in APP_KINDS and draw.random() < AMBIENT_SHARE:
+    if (kind in APP_KINDS or has_own_lamps(kind)) and draw.random() < AMBIENT_SHARE:
         return EVEN_SKY
     return f"{soft_boxes.PREFIX}{draw.choice(numbers):02}" if numbers and draw.random() < SOFT_BOX_SHARE else photographed
 
 
+def _shares_of_kinds(choice):
+    """{kind of light: share}. A set of own lamps is as frequent as the other kinds are on average."""
+    others = _only(LIGHT["kinds"], choice.kinds)
+    count = len(others) + len(choice.lamps)
+    return {kind: share * (len(others) / count) for kind, share in others.items()} | dict.fromkeys(choice.lamps, 1 / count)
+
+
 def _light(seed, packs, choice):
     draw = generator(seed, "light")
-    kind = _choose(draw, _only(LIGHT["kinds"], choice.kinds))
+    kind = _choose(draw, _shares_of_kinds(choice))
     diameter = {"hard": (0.04, 0.12), "soft": (0.8, 1.2)}.get(kind, (0.15, 0.9))
     share, rim_ratio = (LIGHT[name].get(kind, LIGHT[name]["other"]) for name in ("environment_share", "rim_ratio"))
     rim = draw.uniform(*rim_ratio) if kind == "rim" or draw.random() < LIGHT["rim_light_share"] else 0.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import masks
 from ..eyes import gaze_rotation
-from . import images, mending, morphs, occlusion, parts, placement, roles, settings, several_heads, skin_regions
+from . import images, lamps, mending, morphs, occlusion, parts, placement, roles, settings, several_heads, skin_regions
 from .glb import read_glb
 from .looks import look_of, texture_places
 
@@ -28,6 +28,7 @@ class Imported:
     regions: dict              # material -> skin_regions.SkinRegions
     images: dict               # image index -> encoded bytes of the mended image
     occlusion: dict            # material -> encoded bytes of its baked occlusion
+    lamps: dict                # kind of light -> the game's own lamps about the head
     sha256: str
 
     def skin_luminance(self):
@@ -117,11 +118,12 @@ def import_head(path, toml=None):
     roles.assign_roles(document, found, chosen.roles)
     several_heads.refuse(document, found)
     head = placement.place(found, chosen.placement, document)
+    own_lamps = lamps.lamps_about(head, chosen.lights.lamps)
     head.parts = [mending.without_slivers(part) for part in head.parts]
     head.parts = [mending.split_where_mirrored(part) for part in mending.without_cracks(head.parts)]
     units = morphs.units_of_targets(document.toml, head.parts, chosen.morphs)
     return Imported(path, document, chosen, head, units, _regions(document, head, chosen.skin),
-                    _padded_images(document, head), occlusion.bake(document, head),
+                    _padded_images(document, head), occlusion.bake(document, head), own_lamps,
                     hashlib.sha256(path.read_bytes()).hexdigest())
 
 

@@ -1,4 +1,5 @@
-"""Reads binary glTF 2.0: its JSON, accessors and images. Files that need a decoder are refused with its command."""
+"""Reads binary glTF 2.0: its JSON, accessors and images. Files that need a decoder are refused with its command. Of a file for its
+nodes alone nothing is refused, and it may be a .gltf."""
 
 import json
 import struct
@@ -76,27 +77,51 @@ class Document:
         return self.view(entry["bufferView"]) if "bufferView" in entry else None
 
 
+def _content(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 def read_glb(path, toml=None):
     """The document of a GLB file whose content needs no decoder; its TOML lies beside it unless another one is named."""
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    content = _content(path)
     if content[:4] != GLB_MAGIC or len(content) < 20:
         raise UsageError(f"{path}: starts with {content[:4]!r}; expected a binary glTF file (.glb), which starts with "
                          "b'glTF'; most 3D programs export one")
+    document = _unpacked(path, content, toml)
+    _refuse_encoded(document)
+    return document
+
+
+def read_nodes(path):
+    """The document of a .glb or .gltf file, for its nodes alone."""
+    path = Path(path)
+    content = _content(path)
+    if content[:4] == GLB_MAGIC:
+        return _unpacked(path, content, None)
+    try:
+        found = json.loads(content)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "asset" not in found:
+        raise UsageError(f"{path}: starts with {content[:4]!r}, and is neither a .glb nor a .gltf file; expected glTF 2.0, as most 3D "
+                         "programs export it")
+    return Document(path, found, b"", toml_of(path))
+
+
+def _unpacked(path, content, toml):
     chunks, at = {}, 12
     while at + 8 <= len(content):
         length, kind = struct.unpack_from("<I4s", content, at)
         chunks.setdefault(kind, content[at + 8:at + 8 + length])
         at += 8 + length
     try:
-        document = Document(path, json.loads(chunks[JSON_CHUNK]), chunks.get(BINARY_CHUNK, b""), Path(toml or toml_of(path)))
+        return Document(path, json.loads(chunks[JSON_CHUNK]), chunks.get(BINARY_CHUNK, b""), Path(toml or toml_of(path)))
     except (KeyError, ValueError) as error:
         raise UsageError(f"{path}: has no readable JSON chunk: {error}; the file is damaged") from error
-    _refuse_encoded(document)
-    return document
 
 
 def _refuse_encoded(document):

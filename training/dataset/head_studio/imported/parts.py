@@ -78,7 +78,7 @@ def _local_matrix(node):
     return matrix
 
 
-def _world_matrices(document):
+def world_matrices(document):
     """{node: world matrix} of the nodes of the default scene."""
     nodes, scenes = document.entries("nodes"), document.entries("scenes")
     scene = scenes[document.json.get("scene", 0)] if scenes else {"nodes": range(len(nodes))}
@@ -182,7 +182,7 @@ def _taken(document, worlds, names):
 def read_parts(document, nodes=None):
     """Every triangle of the default scene, or of these `nodes` in it and what is below them, in world space and in the file's
     units. Cameras, lamps and animations stay out."""
-    worlds, parts = _world_matrices(document), []
+    worlds, parts = world_matrices(document), []
     taken = _taken(document, worlds, nodes)
     for index, world in sorted(worlds.items()):
         node = document.entries("nodes")[index]

@@ -41,6 +41,7 @@ class Head:
     found_eyes: bool
     metres_per_unit: float
     rotation: np.ndarray
+    shift_m: np.ndarray        # after turning and scaling
 
     def eye_distance_m(self):
         return float(np.linalg.norm(self.eyes[0].centre_m - self.eyes[1].centre_m))
@@ -227,4 +228,4 @@ def place(parts, settings, document):
         raise UsageError(f"{document.path}: no skin lies around the eyes; say where the head is with [placement] in "
                          f"{document.toml} (`settings.py` lists its keys)")
     eyes = tuple(Eye(eye.centre_m * factor + shift, eye.radius_m * factor) for eye in spheres)
-    return Head(parts, eyes, round_eyes, factor, turn)
+    return Head(parts, eyes, round_eyes, factor, turn, shift)

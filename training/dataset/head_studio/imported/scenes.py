@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import blender, library, lighting, pairs, reference, storage
 from ..assets import Assets
-from ..variation import draw_variation, even_light
+from ..variation import draw_variation, even_light, has_own_lamps
 from . import shading
 from .copy import write_copy
 from .figure import pose
@@ -57,6 +57,7 @@ def is_current(out, seed, file, made_of, size_px, samples, light_groups):
     if not storage.is_finished(folder, pairs.FILES):
         return False
     made = _refuse_other_head(folder, file)
+    light_groups = light_groups and not has_own_lamps(made.get("light_kind", ""))
     return ((made["size_px"], made["samples"], "light_groups" in made) == (size_px, samples, light_groups)
             and made.get("made_of") == made_of)
 
@@ -74,7 +75,11 @@ def _refuse_other_head(folder, file):
 def made_of(file_sha256, settings):
     """What a scene depends on besides its seed and the options: digests of the file and of what its settings say."""
     told = asdict(settings)
-    told["lights"]["surroundings"] = sorted(told["lights"]["surroundings"])
+    lights = told["lights"]
+    lights["surroundings"] = sorted(lights["surroundings"])
+    # Left out where there are none: scenes from before there could be any are what they would be now.
+    if lamps := lights.pop("lamps"):
+        lights["lamps"] = {kind: file["digest"] for kind, file in lamps.items()}
     text = json.dumps(told, sort_keys=True)
     return {"file_sha256": file_sha256, "settings_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
@@ -86,10 +91,12 @@ def write_own_surroundings(out, own):
 
 
 def make_scene(out, seed, imported, size_px, samples, light_groups=False, assets=None):
-    """Makes or re-makes one seed; with `light_groups` so that it can be lit anew, with surroundings from `assets`."""
+    """Makes or re-makes one seed; with `light_groups` so that it can be lit anew, with surroundings from `assets`. Under a game's own
+    lamps there are no light groups: lighting anew would draw the balance and the colours that such lamps are given for."""
     assets = assets or Assets()
     chosen = imported.settings.lights
     variation = draw_variation(seed, library.pack_surroundings(assets), chosen.choice())
+    light_groups = light_groups and not has_own_lamps(variation.light_kind)
     folder = pairs.seed_folder(out, seed)
     folder.mkdir(parents=True, exist_ok=True)
     blender.fresh_scene()
@@ -100,7 +107,8 @@ def make_scene(out, seed, imported, size_px, samples, light_groups=False, assets
     target, albedo = figure.gaze_point(), imported.skin_luminance()
     camera = lighting.aim_camera(variation, target)
     light = lambda variation: lighting.light_face(variation, target, environment_image, environment_file,
-                                                  pairs.wanted_irradiance(albedo, variation.exposure_jitter))
+                                                  pairs.wanted_irradiance(albedo, variation.exposure_jitter),
+                                                  imported.lamps.get(variation.light_kind, ()))
     lights, environment = light(variation)
     even = light(even_light(variation)) if light_groups else None
     with storage.replacing(folder / "scene.glb") as path:

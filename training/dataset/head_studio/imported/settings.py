@@ -14,13 +14,14 @@
 """
 
 import tomllib
+import unicodedata
 import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ..materials import HAIR_GAIN, SKIN_GAIN, SUBSURFACE_SCALE_M
 from ..storage import UsageError, read_text
-from ..variation import DISPLAY, LIGHT, Choice
+from ..variation import DISPLAY, LIGHT, OWN_LAMPS, Choice
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,25 @@ class HairSettings:
 
 
 @dataclass(frozen=True)
+class LampFile:
+    """A file of the game's own lamps."""
+
+    path: str
+    digest: str                # changes with the content
+
+
+@dataclass(frozen=True)
 class LightSettings:
     """The light and the display of a game; empty means everything that `looks.toml` has."""
 
     kinds: tuple = ()
     tone_mappings: tuple = ()
     surroundings: dict = field(default_factory=dict)     # name, which changes with the content -> file
+    lamps: dict = field(default_factory=dict)            # kind of light, named by the file -> LampFile
 
     def choice(self):
         """As `variation.py` wants it."""
-        return Choice(self.kinds, self.tone_mappings, tuple(self.surroundings))
+        return Choice(self.kinds, self.tone_mappings, tuple(self.surroundings), tuple(self.lamps))
 
 
 @dataclass(frozen=True)
@@ -164,25 +174,43 @@ def _names(path, name, value, known):
     return tuple(value)
 
 
-def _surroundings(path, value):
+def _files(path, name, value, endings):
+    """[(file, digest of its content)] of files that are named as seen from the TOML."""
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise UsageError(f"{path}: lights.surroundings is {value!r}; expected a list of .hdr and .exr files, seen from {path.parent}")
-    found = {}
+        raise UsageError(f"{path}: {name} is {value!r}; expected a list of {' and '.join(endings)} files, seen from {path.parent}")
+    found = []
     for entry in value:
         file = path.parent / entry
         try:
-            content = file.read_bytes()
+            found.append((file.absolute(), f"{zlib.crc32(file.read_bytes()):08x}"))
         except OSError as error:
-            raise UsageError(f"{path}: lights.surroundings: {file} cannot be read: {error.strerror}; expected a .hdr or .exr "
+            raise UsageError(f"{path}: {name}: {file} cannot be read: {error.strerror}; expected a {' or '.join(endings)} "
                              f"file, seen from {path.parent}") from error
-        found[f"own_{zlib.crc32(content):08x}"] = str(file.absolute())
+    return found
+
+
+def _surroundings(path, value):
+    return {f"own_{digest}": str(file) for file, digest in _files(path, "lights.surroundings", value, (".hdr", ".exr"))}
+
+
+def _lamps(path, value):
+    found = {}
+    for file, digest in _files(path, "lights.lamps", [value] if isinstance(value, str) else value, (".glb", ".gltf")):
+        kind = OWN_LAMPS + unicodedata.normalize("NFC", file.stem)
+        if kind in found:
+            raise UsageError(f"{path}: lights.lamps has two files called {file.stem}; expected another name for each, since reports name "
+                             "the light by its file")
+        found[kind] = LampFile(str(file), digest)
     return found
 
 
 def _lights(path, found):
-    return LightSettings(_names(path, "lights.kinds", found.get("kinds", []), LIGHT["kinds"]),
-                         _names(path, "lights.tone_mappings", found.get("tone_mappings", []), DISPLAY["tone_mappings"]),
-                         _surroundings(path, found.get("surroundings", [])))
+    lamps = _lamps(path, found.get("lamps", []))
+    kinds = _names(path, "lights.kinds", found.get("kinds", []), [*LIGHT["kinds"], *lamps])
+    if unused := [kind for kind in lamps if kinds and kind not in kinds]:
+        raise UsageError(f"{path}: lights.kinds leaves out {unused[0]!r} of lights.lamps; expected it among the kinds, or no kinds at all")
+    return LightSettings(kinds, _names(path, "lights.tone_mappings", found.get("tone_mappings", []), DISPLAY["tone_mappings"]),
+                         _surroundings(path, found.get("surroundings", [])), lamps)
 
 
 def _strings(path, name, found):

@@ -6,6 +6,7 @@ from pathlib import Path
 from .. import storage
 from ..variation import DISPLAY, LIGHT
 from .glb import read_glb
+from .lamps import MAX_LAMPS
 from .morphs import units_of_targets
 from .parts import read_parts
 from .roles import ROLES, found_roles
@@ -52,13 +53,18 @@ translucency = {hair.translucency}
 brightness = {hair.brightness}
 
 [lights]    # Empty lists mean everything that the general weights were trained on.
-# Any of {kinds}.
+# Any of {kinds},
+# and the sets of lamps below, such as "lamps:street" of street.glb.
 kinds = {chosen_kinds}
 # The tone mappers of the game's cameras, any of {tone_mappings}.
 tone_mappings = {chosen_tone_mappings}
 # The game's own surroundings: equirectangular .hdr or .exr files, seen from this file's folder. They light the training scenes;
 # figures are measured in other surroundings.
 surroundings = {surroundings}
+# The game's own lamps: .glb or .gltf files, seen from this file's folder, with 1 to {max_lamps} directional, point or spot lights that
+# stand about the character as its own file has it: the same origin, axes and unit. Each file is one more kind of light, in training
+# and in what is measured. Colours and strengths beside each other stay; together they are brought to the exposures of other kinds.
+lamps = {lamps}
 """
 PLACEMENT = (("rotate_deg", [0.0, 0.0, 0.0], "about x, then y, then z: brings the head's top to +Y and its face to +Z"),
              ("metres_per_unit", 1.0, ""), ("eyes", [[0.03, 1.6, 0.1], [-0.03, 1.6, 0.1]],
@@ -103,7 +109,8 @@ def text_of(document, settings):
         atlas=_value(settings.skin.atlas_has_cloth), eyes=settings.eyes, hair=settings.hair, kinds=names(LIGHT["kinds"]),
         tone_mappings=names(DISPLAY["tone_mappings"]), chosen_kinds=_value(list(settings.lights.kinds)),
         chosen_tone_mappings=_value(list(settings.lights.tone_mappings)),
-        surroundings=_value(list(settings.lights.surroundings.values())))
+        surroundings=_value(list(settings.lights.surroundings.values())), max_lamps=MAX_LAMPS,
+        lamps=_value([file.path for file in settings.lights.lamps.values()]))
 
 
 def write_unless_there(glb, toml):
