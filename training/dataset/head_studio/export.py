@@ -120,7 +120,7 @@ def _baked_openness(figure):
     if _latest_openness[0] != figure.identity.number:
         source, uvs, triangles = _head_layout(True)
         head = figure.neutral_head
-        globe, globe_quads, _ = eyes.globe(cornea=True)
+        globe, globe_quads, _ = eyes.globe()
         balls = [(globe @ eye.rotation.T * eye.radius_m + eye.centre_m, globe_quads) for eye in figure.eyes]
         tree = occlusion.tree_of([(head[source], triangles), (figure.shirt[0], figure.shirt[2]), *balls])
         used, index = np.unique(source, return_inverse=True)
@@ -173,7 +173,7 @@ def _plain_mesh(name, positions, quads, material, morphs=None):
 
 def _eye_meshes(figure, eye_albedo):
     material = Material("Eye", roughness=0.12, colour_image=encode_image(to_srgb(eye_albedo)))
-    vertices, quads, uvs = eyes.globe(flat_iris=False)
+    vertices, quads, uvs = eyes.globe()
     for place in figure.eyes:
         local = vertices @ place.rotation.T * place.radius_m
         yield Mesh(f"Eye.{place.side}", local, vertex_normals(local, quads), triangles_of(quads), material,
