@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from . import cards, eyes, masks, materials, occlusion, painting, strands
 from .anatomy import head_part
+from .cloth_texture import make_cloth
 from .clothes import collar_height
 from .gltf import Material, Mesh
 from .identity import generator
@@ -18,9 +19,11 @@ from .subdivision import triangles_of, unit, vertex_normals
 from .texture_space import head_uvs, rasterise, texture_space
 
 # Ribbons by bundle: how many, their half width, and how many strands each shows.
-HAIR_RIBBONS = {"short": (3200, 0.0022, 26), "side": (2800, 0.0028, 34), "bob": (2400, 0.0034, 40), "long": (2400, 0.0034, 40)}
+HAIR_RIBBONS = {"short": (3600, 0.0020, 24), "curls": (3600, 0.0022, 26), "side": (3200, 0.0025, 30), "back": (3200, 0.0025, 30),
+                "tied": (3000, 0.0026, 32), "bob": (2800, 0.0030, 36), "long": (2800, 0.0030, 36)}
 RIBBONS = {"Brows": (1300, 0.0003, 1), "Lashes": (150, 0.0008, 7)}
-HAIR_POINTS = {"short": 5, "side": 7, "bob": 11, "long": 14}
+HAIR_POINTS = {"short": 5, "curls": 8, "side": 7, "back": 7, "tied": 13, "bob": 11, "long": 14}
+RIBBON_SHADES = 4              # of hair's ribbons, side by side in their texture: from the lightest locks to the darkest
 TWIST = 0.2                    # radians, standard deviation
 # Painted into the skin: how much more a bundle covers than along the skin's normal, which it is rarely seen along.
 PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Stubble": 1.2, "Beard": 1.5}
@@ -103,9 +106,11 @@ def is_painted(bundle, identity):
     return bundle.name in ("Stubble", "Beard") or bundle.name == "Hair" and identity.hair_style == "buzz"
 
 
-def bundle_albedo(bundle, identity):
-    """Linear colour [3] of a bundle as a whole. Albedos mix by their logarithms: light meets many strands before it leaves."""
+def bundle_albedo(bundle, identity, shade=1.0):
+    """Linear colour [3] of a bundle as a whole, whose melanin absorbs `shade` times what the identity's does. Albedos mix by
+    their logarithms: light meets many strands before it leaves."""
     melanin, redness, roughness, _ = materials.strand_shades(identity)[bundle.kind]
+    melanin = 1 - (1 - melanin) ** shade
     dark, light = (materials.hair_albedo_linear(amount, redness, roughness + 0.05) for amount in (melanin, 0.0))
     share = float(bundle.grey.mean()) if len(bundle.grey) else 0.0
     return dark ** (1 - share) * light ** share
@@ -211,14 +216,19 @@ def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share, card_alpha):
     positions, normals, triangles = make(bundle)
     morphs = {name: make(moved)[0] - positions for name, moved in moved_bundles.items()}
     morphs = {name: offsets for name, offsets in morphs.items() if abs(offsets).max() > 1e-5}
-    alpha, pattern = strands.ribbon_texture(draw, shown, float(bundle.grey.mean()) if bundle.kind == "hair" else 0.0)
-    colour = pattern[..., None] * bundle_albedo(bundle, identity)
+    tone, shades = strands.by_shade(bundle, chosen, RIBBON_SHADES if is_hair else 1)
+    grey = float(bundle.grey.mean()) if bundle.kind == "hair" else 0.0
+    textures = [strands.ribbon_texture(draw, shown, grey) for _ in shades]
+    alpha = np.concatenate([alpha for alpha, _ in textures], 1)
+    colour = np.concatenate([pattern[..., None] * bundle_albedo(bundle, identity, shade)
+                             for (_, pattern), shade in zip(textures, shades)], 1)
     material = _card_material(bundle.name, bundle.kind, colour, alpha, card_alpha, False)
     if bundle.kind == "hair":
         occlusion = np.linspace(*HAIR_OCCLUSION, 64)[:, None, None]
         surface = np.concatenate([occlusion, np.full_like(occlusion, RIBBON_ROUGHNESS), np.zeros_like(occlusion)], 2)
         material = replace(material, roughness=1.0, surface_image=encode_image(np.tile(surface, (1, 4, 1))))
-    return Mesh(bundle.name, positions, normals, triangles, material, strands.ribbon_uvs(len(chosen), points), morphs=morphs)
+    return Mesh(bundle.name, positions, normals, triangles, material, strands.ribbon_uvs(tone, len(shades), points),
+                morphs=morphs)
 
 
 def card_albedo(one, identity):
@@ -238,6 +248,15 @@ def _card_mesh(one, identity, card_alpha):
     return Mesh(one.name, one.positions[source], one.normals()[source], triangles, material, uvs * [1, -1] + [0, 1])
 
 
+def _shirt_mesh(figure):
+    positions, normals, quads, uvs = figure.shirt
+    texture, triangles = make_cloth(figure.identity), triangles_of(quads)
+    material = Material("Cloth", roughness=0.85, colour_image=encode_image(to_srgb(texture.albedo_linear)),
+                        normal_image=encode_image(texture.normal * 0.5 + 0.5, 94), tiled=True)
+    return Mesh("Shirt", positions, normals, triangles, material, uvs * [1, -1] + [0, 1],
+                tangents(positions, normals, uvs, triangles))
+
+
 def _item_mesh(item):
     material = Material(item.name, item.colour_linear, item.roughness, True, metallic=item.metallic, alpha=item.alpha,
                         alpha_mode="BLEND" if item.alpha < 1 else "OPAQUE")
@@ -252,9 +271,7 @@ def figure_meshes(figure, material, eye_albedo, moved=None, triangle_share=1.0, 
     """
     moved = moved or {}
     meshes = [_head_mesh(figure, material, moved, coarse_head), *_eye_meshes(figure, eye_albedo)]
-    positions, normals, quads = figure.shirt
-    cloth = Material("Cloth", figure.identity.cloth_linear, 0.85)
-    meshes.append(Mesh("Shirt", positions, normals, triangles_of(quads), cloth))
+    meshes.append(_shirt_mesh(figure))
     # Baked occlusion, as games do it: a rasteriser's surroundings shine into the mouth.
     dark = lambda colour: tuple(MOUTH_LIGHT * value for value in colour)
     teeth = Material("Teeth", dark(materials.TEETH_LINEAR), MOUTH_ROUGHNESS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 COMPONENT_TYPES = {"float32": 5126, "uint32": 5125}
+CLAMP, REPEAT = 33071, 10497   # of textures, in this order among the samplers
 ELEMENT_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
@@ -15,7 +16,7 @@ class Material:
     """Metallic-roughness. Images are encoded JPEG or PNG bytes.
 
     `surface_image` holds occlusion in red and roughness in green. `colour_linear` multiplies `colour_image`, and `alpha` its
-    alpha. `alpha_mode` is glTF's: OPAQUE, MASK (cut off at `alpha_cutoff`) or BLEND.
+    alpha. `alpha_mode` is glTF's: OPAQUE, MASK (cut off at `alpha_cutoff`) or BLEND. `tiled` images repeat.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Material:
     alpha: float = 1.0
     alpha_mode: str = "OPAQUE"
     alpha_cutoff: float = 0.5
+    tiled: bool = False
 
 
 @dataclass
@@ -74,10 +76,10 @@ class Buffer:
         return len(self.accessors) - 1
 
 
-def _add_image(document, buffer, content):
+def _add_image(document, buffer, content, tiled):
     kind = "image/jpeg" if content[:2] == b"\xff\xd8" else "image/png"
     document["images"].append({"bufferView": buffer.view(content), "mimeType": kind})
-    document["textures"].append({"source": len(document["images"]) - 1, "sampler": 0})
+    document["textures"].append({"source": len(document["images"]) - 1, "sampler": int(tiled)})
     return {"index": len(document["textures"]) - 1}
 
 
@@ -94,12 +96,12 @@ def _add_material(document, buffer, material):
     if material.alpha_mode == "MASK":
         entry["alphaCutoff"] = float(material.alpha_cutoff)
     if material.colour_image:
-        surface["baseColorTexture"] = _add_image(document, buffer, material.colour_image)
+        surface["baseColorTexture"] = _add_image(document, buffer, material.colour_image, material.tiled)
     if material.surface_image:
-        surface["metallicRoughnessTexture"] = _add_image(document, buffer, material.surface_image)
+        surface["metallicRoughnessTexture"] = _add_image(document, buffer, material.surface_image, material.tiled)
         entry["occlusionTexture"] = surface["metallicRoughnessTexture"]
     if material.normal_image:
-        entry["normalTexture"] = _add_image(document, buffer, material.normal_image)
+        entry["normalTexture"] = _add_image(document, buffer, material.normal_image, material.tiled)
     document["materials"].append(entry)
     return len(document["materials"]) - 1
 
@@ -137,7 +139,7 @@ def write_glb(path, meshes):
     """Writes the meshes, each as one node of the scene."""
     document = {"asset": {"version": "2.0", "generator": "head_studio"}, "scene": 0, "scenes": [{"nodes": []}],
                 "nodes": [], "meshes": [], "materials": [], "images": [], "textures": [],
-                "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}]}
+                "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": wrap, "wrapT": wrap} for wrap in (CLAMP, REPEAT)]}
     buffer = Buffer()
     for mesh in meshes:
         _add_mesh(document, buffer, mesh)

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from . import blender, export, eyes, materials
 from .anatomy import head_part
+from .cloth_texture import make_cloth
 from .exr import read_exr, write_exr
 from .storage import UsageError, replacing
 from .texture_space import head_uvs
@@ -28,8 +29,8 @@ def add_figure(figure, textures, eye_albedo, card_alpha="mask"):
     """Puts a figure into the current Blender scene."""
     identity = figure.identity
     blender.add_mesh("Head", figure.head, head_part().mesh.quads, materials.skin(textures), head_uvs())
-    positions, _, quads = figure.shirt
-    blender.add_mesh("Shirt", positions, quads, materials.cloth(identity.cloth_linear))
+    positions, _, quads, uvs = figure.shirt
+    blender.add_mesh("Shirt", positions, quads, materials.cloth(make_cloth(identity)), uvs[quads])
     teeth = materials.mouth("Teeth", materials.TEETH_LINEAR, 0.25)
     tongue = materials.mouth("Tongue", materials.TONGUE_LINEAR, 0.35)
     for name, (positions, quads) in figure.mouth.items():
@@ -42,7 +43,7 @@ def add_figure(figure, textures, eye_albedo, card_alpha="mask"):
     kinds = {strands.kind for strands in figure.strands}
     shades = {kind: materials.hair(identity, kind) for kind in sorted(kinds)}
     for strands in figure.strands:
-        blender.add_curves(strands, shades[strands.kind])
+        blender.add_curves(strands, shades[strands.kind], strands.melanin(materials.strand_shades(identity)[strands.kind][0]))
     for one in figure.cards:
         importance = materials.strand_shades(identity)[one.kind][3]
         material = materials.hair_cards(one.name, export.card_albedo(one, identity), _shown_alpha(one, card_alpha), importance)

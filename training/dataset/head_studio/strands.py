@@ -15,7 +15,8 @@ ROOT_SHADE = 0.55              # how light a painted strand is at its root, over
 class Strands:
     """`points` [N, K, 3] metres, root first; radii in metres; `root_normals` [N, 3] of the skin below.
 
-    `grey` [N] 0..1 bleaches single strands. `kind` names the material: hair, brow, lash or fuzz.
+    `grey` [N] 0..1 bleaches single strands, `shade` [N] multiplies what their melanin absorbs. `kind` names the material:
+    hair, brow, lash or fuzz.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Strands:
     tip_radius_m: float
     grey: np.ndarray
     anchors: tuple | None = None   # head vertices [N, 3] and weights [N, 3] that carry the roots
+    shade: np.ndarray | None = None
 
     def moved_with(self, skin_offsets_m):
         """The same strands when the head's vertices have moved by these offsets [V, 3]."""
@@ -33,11 +35,24 @@ class Strands:
         offset = (skin_offsets_m[vertices] * weights[:, :, None]).sum(1)
         return replace(self, points=self.points + offset[:, None])
 
+    def only(self, kept):
+        """The strands of a mask [N] alone."""
+        return replace(self, points=self.points[kept], root_normals=self.root_normals[kept], grey=self.grey[kept],
+                       anchors=self.anchors and tuple(values[kept] for values in self.anchors),
+                       shade=None if self.shade is None else self.shade[kept])
+
     def radii_m(self):
         """[N, K]: thick for most of its length, then thin."""
         count, length = self.points.shape[:2]
         taper = np.linspace(1, 0, length) ** 0.7
         return np.broadcast_to(self.tip_radius_m + (self.root_radius_m - self.tip_radius_m) * taper, (count, length))
+
+
+    def melanin(self, amount):
+        """Melanin 0..1 of each strand [N], where that of the hair as a whole is `amount`: 1 - exp(-absorption), as Principled
+        Hair has it."""
+        shade = 1.0 if self.shade is None else self.shade
+        return (1 - (1 - amount) ** shade) * (1 - self.grey)
 
 
 def subset(strands, keep, draw):
@@ -84,11 +99,22 @@ def ribbon_texture(draw, strand_count, grey_share, size_px=(256, 128)):
     return alpha, pattern / pattern.mean() * (ROOT_SHADE + (1 - ROOT_SHADE) * along ** 0.7)
 
 
-def ribbon_uvs(count, length):
-    """Texture coordinates [V, 2], v down, of `count` ribbons of `length` points each: roots on top."""
+def by_shade(strands, chosen, count):
+    """Strands in `count` equal groups from light to dark: the group of each of the `chosen`, and the mean shade of each."""
+    if strands.shade is None or count == 1:
+        return np.zeros(len(chosen), int), [1.0]
+    shade = strands.shade[chosen]
+    group = np.argsort(np.argsort(shade)) * count // len(chosen)
+    return group, [float(shade[group == k].mean()) for k in range(count)]
+
+
+def ribbon_uvs(group, groups, length):
+    """Texture coordinates [V, 2], v down, of ribbons of `length` points each: roots on top, `groups` textures side by side."""
     down = np.linspace(0.002, 0.998, length)
     one = np.stack([np.stack([np.full(length, u), down], 1) for u in (0.0, 1.0)], 1).reshape(-1, 2)
-    return np.tile(one, (count, 1))
+    uvs = np.tile(one, (len(group), 1, 1))
+    uvs[..., 0] = (uvs[..., 0] + group[:, None]) / groups
+    return uvs.reshape(-1, 2)
 
 
 def around_head(points, centre_m):

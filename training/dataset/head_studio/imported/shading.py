@@ -170,7 +170,7 @@ def _skin(part, look, load, imported):
         graph.join(importance, mean.inputs[2])
         graph.join(IMPORTANCE_HAIR, mean.inputs[3])
         importance = mean.outputs[0]
-    graph.join(importance, next(node for node in graph.tree.nodes if node.type == "OUTPUT_AOV").inputs["Value"])
+    graph.join(importance, graph.importance)
     return surface.finish(skin)
 
 
