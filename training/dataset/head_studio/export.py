@@ -24,7 +24,7 @@ HAIR_RIBBONS = {"short": (3600, 0.0020, 24), "curls": (3600, 0.0022, 26), "side"
 RIBBONS = {"Brows": (1300, 0.0003, 1), "Lashes": (150, 0.0008, 7)}
 HAIR_POINTS = {"short": 5, "curls": 8, "side": 7, "back": 7, "tied": 13, "bob": 11, "long": 14}
 RIBBON_SHADES = 4              # of hair's ribbons, side by side in their texture: from the lightest locks to the darkest
-TWIST = 0.2                    # radians, standard deviation
+TWIST = 0.1                    # radians, standard deviation
 # Painted into the skin: how much more a bundle covers than along the skin's normal, which it is rarely seen along.
 PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Stubble": 1.2, "Beard": 1.5}
 PAINT_BLUR_PX = {"Brows": 0.8, "Hair": 1.8, "Stubble": 1.4, "Beard": 2.0}

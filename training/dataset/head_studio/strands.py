@@ -91,7 +91,7 @@ def ribbon_texture(draw, strand_count, grey_share, size_px=(256, 128)):
     for _ in range(strand_count):
         place, ends = draw.uniform(0.04, 0.96), draw.uniform(0.7, 1.0)
         bend = place + draw.normal(0, 0.03) * np.sin(along * draw.uniform(2, 6)) + draw.normal(0, 0.02) * along
-        half = draw.uniform(0.5, 1.1) / strand_count * (1 - 0.7 * along ** 3)
+        half = draw.uniform(0.8, 1.4) / strand_count * (1 - 0.7 * along ** 3)
         cover = np.clip((half - abs(across - bend)) * width + 0.5, 0, 1) * (along < ends)
         light = draw.uniform(0.85, 1.15) * (1 + 1.2 * (draw.random() < grey_share))
         pattern = np.where(cover > 0.5, light, pattern)
@@ -142,7 +142,7 @@ def ribbons(points, away, half_width_m, twist):
     offset = side * half_width_m[:, None, None] * taper
     positions = np.stack([points - offset, points + offset], 2).reshape(-1, 3)
     rounded = np.stack([outward - 0.5 * side, outward + 0.5 * side], 2)
-    normals = unit(0.4 * rounded + 0.8 * away[:, :, None]).reshape(-1, 3)
+    normals = unit(0.2 * rounded + 0.9 * away[:, :, None]).reshape(-1, 3)
     first = (np.arange(count) * length * 2)[:, None] + np.arange(length - 1) * 2
     quads = np.stack([first, first + 1, first + 3, first + 2], -1).reshape(-1, 4)
     return positions, normals, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
