@@ -38,6 +38,15 @@ class Formats(unittest.TestCase):
         self.assertEqual(document["meshes"][0]["extras"]["targetNames"], ["jawOpen"])
         self.assertEqual(document["accessors"][0]["max"], [1.0, 1.0, 1.0])
 
+    def test_tiled_textures_repeat_and_others_do_not(self):
+        triangle = np.eye(3)
+        materials = [gltf.Material("Cloth", colour_image=b"\x89PNG", tiled=True), gltf.Material("Skin", colour_image=b"\x89PNG")]
+        gltf.write_glb(self.path, [gltf.Mesh(one.name, triangle, triangle, np.array([[0, 1, 2]]), one) for one in materials])
+        data = self.path.read_bytes()
+        document = json.loads(data[20:20 + struct.unpack("<I", data[12:16])[0]])
+        wraps = [document["samplers"][texture["sampler"]]["wrapS"] for texture in document["textures"]]
+        self.assertEqual(wraps, [gltf.REPEAT, gltf.CLAMP])
+
 
 class Formulas(unittest.TestCase):
     def test_environment_directions_follow_the_documented_convention(self):
