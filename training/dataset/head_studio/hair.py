@@ -51,7 +51,7 @@ class Style:
 STYLES = {
     "buzz": Style(26000, 0.0015, 0.004, 3, 0.0, 0.000065, 0.0, 0.0),
     "short": Style(20000, 0.024, 0.042, 7, 0.14, 0.000110, 0.6, 0.002),
-    "curls": Style(18000, 0.022, 0.042, 14, 0.03, 0.000110, 0.75, 0.0),
+    "curls": Style(24000, 0.022, 0.042, 14, 0.03, 0.000110, 0.6, 0.0),
     "side": Style(18000, 0.045, 0.080, 9, 0.20, 0.000110, 0.6, 0.004),
     "back": Style(18000, 0.050, 0.090, 9, 0.10, 0.000110, 0.6, 0.004),
     "tied": Style(17000, 0.0, 0.0, 12, 0.0, 0.000115, 0.6, 0.003),
@@ -73,7 +73,7 @@ def _start_directions(name, normals, rest, parting, draw):
     if name == "buzz":
         return unit(normals + np.array([0, -0.1, 0.35]) + jitter(0.12))
     if name == "curls":
-        return unit(normals + jitter(0.3))
+        return unit(normals + jitter(0.45))
     if name == "short":
         sweep = np.stack([zero + 0.35 * np.sign(parting), -0.25 * (1 - front), 0.7 * (0.25 + front)], 1)
         return unit(0.5 * normals + 0.8 * _tangent(normals, sweep) + jitter(0.14))

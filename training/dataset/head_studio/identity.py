@@ -92,7 +92,7 @@ def draw_identity(number):
     eyes = generator(number, "eyes")
     return Identity(
         number=number, male=male, age=age, ancestry=ancestry, weight=weight, muscle=muscle,
-        slider_spread=float(shape.uniform(0.11, 0.20)), outline=outline,
+        slider_spread=float(shape.uniform(0.10, 0.17)), outline=outline,
         outline_weight=float(shape.uniform(0.0, 0.5)),
         melanin=melanin, hemoglobin=float(skin.uniform(0.3, 0.62)),
         freckles=float(max(0.0, skin.normal(0.0, 0.5))) if melanin < 0.4 else 0.0,
