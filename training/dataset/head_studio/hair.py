@@ -233,7 +233,7 @@ def _head_hair(surface, identity, grey_of):
 
 def _brows(surface, identity, grey_of):
     draw = generator(identity.number, "brows")
-    count = int(2600 * identity.brow_density)
+    count = int(1700 * identity.brow_density)
     roots = surface.roots("brows", count, draw)
     normals, rest = roots.normals, roots.rest
     side = np.sign(rest[:, :1])
@@ -248,7 +248,7 @@ def _brows(surface, identity, grey_of):
     for s in np.linspace(0.2, 1, 5):
         onward = unit(direction + outward * 0.35 * s + normals * (0.13 - 0.13 * s))
         points.append(points[-1] + onward * length / 5)
-    return Strands("Brows", "brow", np.stack(points, 1), normals, 0.00005, 0.000015, grey_of(count, 0.3),
+    return Strands("Brows", "brow", np.stack(points, 1), normals, 0.000075, 0.000025, grey_of(count, 0.3),
                    (roots.vertices, roots.weights))
 
 
