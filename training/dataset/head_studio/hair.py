@@ -50,13 +50,13 @@ class Style:
 # Fewer and thicker strands than people's, by which few samples tell one from the next.
 STYLES = {
     "buzz": Style(26000, 0.0015, 0.004, 3, 0.0, 0.000065, 0.0, 0.0),
-    "short": Style(20000, 0.024, 0.042, 7, 0.14, 0.000110, 0.6, 0.002),
+    "short": Style(22000, 0.024, 0.042, 7, 0.14, 0.000110, 0.6, 0.002),
     "curls": Style(24000, 0.022, 0.042, 14, 0.03, 0.000110, 0.6, 0.0),
-    "side": Style(18000, 0.045, 0.080, 9, 0.20, 0.000110, 0.6, 0.004),
-    "back": Style(18000, 0.050, 0.090, 9, 0.10, 0.000110, 0.6, 0.004),
-    "tied": Style(17000, 0.0, 0.0, 12, 0.0, 0.000115, 0.6, 0.003),
-    "bob": Style(16000, 0.15, 0.20, 16, 0.45, 0.000120, 0.6, 0.006),
-    "long": Style(16000, 0.24, 0.34, 20, 0.55, 0.000120, 0.6, 0.005),
+    "side": Style(21000, 0.045, 0.080, 9, 0.20, 0.000110, 0.6, 0.004),
+    "back": Style(22000, 0.050, 0.090, 9, 0.10, 0.000110, 0.6, 0.004),
+    "tied": Style(19000, 0.0, 0.0, 12, 0.0, 0.000115, 0.6, 0.003),
+    "bob": Style(21000, 0.15, 0.20, 16, 0.45, 0.000120, 0.6, 0.006),
+    "long": Style(21000, 0.24, 0.34, 20, 0.55, 0.000120, 0.6, 0.005),
 }
 
 
@@ -221,7 +221,7 @@ def _head_hair(surface, identity, grey_of):
         # A hairline is soft because hair is short along it.
         inside = (vertex_mask("scalp")[roots.vertices] * roots.weights).sum(1)
         shortest = np.where(draw.random(len(inside)) < SHORT_AT_HAIRLINE, SHORTEST_AT_HAIRLINE, 1.0)
-        length = shortest + (1 - shortest) * smoothstep(0.4, 0.95, inside)
+        length = shortest + (1 - shortest) * smoothstep(0.4, 0.85, inside)
         points = points[:, :1] + (points - points[:, :1]) * length[:, None, None]
         points = np.concatenate([points[:, :1], surface.push_out(points[:, 1:], 0.0012)], 1)
     free = ~surface.hangs_over_face(points)

@@ -185,7 +185,7 @@ def _denoise(scene, names, folder):
     for name in [*names, "Alpha"]:
         denoise = nodes.new("CompositorNodeDenoise")
         links.new(layers.outputs[name], denoise.inputs["Image"])
-        for guide in ("Albedo", "Normal"):
+        for guide in ("Albedo", "Normal") if name != "Alpha" else ():      # guides of strands are noise, which it would take over
             links.new(layers.outputs[f"Denoising {guide}"], denoise.inputs[guide])
         output.file_output_items.new("RGBA", name)
         links.new(denoise.outputs["Image"], output.inputs[name])
