@@ -20,7 +20,7 @@ from .texture_space import head_uvs, rasterise, texture_space
 
 # Ribbons by bundle: how many, their half width, and how many strands each shows.
 HAIR_RIBBONS = {"short": (3600, 0.0020, 24), "curls": (3600, 0.0022, 26), "side": (3200, 0.0025, 30), "back": (3200, 0.0025, 30),
-                "tied": (3000, 0.0026, 32), "bob": (2800, 0.0030, 36), "long": (2800, 0.0030, 36)}
+                "tied": (3000, 0.0026, 32), "bob": (2400, 0.0034, 40), "long": (2400, 0.0034, 40)}
 RIBBONS = {"Brows": (1300, 0.0003, 1), "Lashes": (150, 0.0008, 7)}
 HAIR_POINTS = {"short": 5, "curls": 8, "side": 7, "back": 7, "tied": 13, "bob": 11, "long": 14}
 RIBBON_SHADES = 4              # of hair's ribbons, side by side in their texture: from the lightest locks to the darkest
