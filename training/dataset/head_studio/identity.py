@@ -84,7 +84,8 @@ def draw_identity(number):
     hair = generator(number, "hair")
     fair = melanin < 0.4 and ancestry["caucasian"] > 0.5
     black = ancestry["african"] + ancestry["asian"] > 0.6
-    hair_melanin = float(hair.uniform(0.25, 0.95) if fair else 1 - np.exp(hair.uniform(*np.log(BLACK_HAIR if black else DARK_HAIR))))
+    light = np.log(BLACK_HAIR if black else DARK_HAIR)
+    hair_melanin = float(hair.uniform(0.25, 0.95) if fair else 1 - np.exp(hair.uniform(*light)))
     redhead = fair and hair.random() < 0.1
     styles = dict(HAIR_STYLES["male" if male > 0.5 else "female"])
     styles["curls"] *= 1 + CURLS_OF_AFRICANS * ancestry["african"] ** 2

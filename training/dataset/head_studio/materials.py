@@ -7,15 +7,15 @@ from . import blender
 
 IMPORTANCE_CLOTH, IMPORTANCE_HAIR, IMPORTANCE_SKIN, IMPORTANCE_FEATURE = 56 / 255, 64 / 255, 160 / 255, 1.0
 SUBSURFACE_RADIUS = (1.0, 0.36, 0.20)
-SUBSURFACE_SCALE_M, SUBSURFACE_SHARE = 0.0020, 0.7     # the rest leaves where it came in, as from the outermost skin
+SUBSURFACE_SCALE_M, SUBSURFACE_SHARE = 0.002, 0.7      # the rest leaves where it came in, as from the outermost skin
 # Path tracing loses light that a rasteriser's skin and hair do not: what a surface reflects is taken from what it scatters, and
 # light under the skin leaves beside the lit place. Factors on albedo with which a well-lit cheek, and hair, are as bright in both.
 SKIN_GAIN, HAIR_GAIN, LIGHTEST = 1.16, 1.2, 0.95
 TEETH_LINEAR, TONGUE_LINEAR = (0.60, 0.54, 0.44), (0.38, 0.13, 0.115)
 CARD_ROUGHNESS, CARD_TRANSLUCENCY = 0.5, 0.2
 CORNEA_IOR = 1.376
-# Tears reflect 2 %. This film reflects 4 %, as the rasteriser's eyes do, or catchlights of a pixel are lost; its lower lobe is
-# so blurred that a small lamp is met by more than one of few samples.
+# Tears reflect 2 %. This film reflects 4 %, as the rasteriser's eyes do, or catchlights of a pixel are lost; its lower lobe
+# is so blurred that a small lamp is met by more than one of few samples.
 TEAR_FILM_IOR, TEAR_FILM_ROUGHNESS, BLURRED_FILM_ROUGHNESS = 1.5, 0.15, 0.3
 EUMELANIN_ABSORPTION = np.array([0.506, 0.841, 1.653])
 PHEOMELANIN_ABSORPTION = np.array([0.343, 0.733, 1.924])
@@ -123,8 +123,9 @@ def cloth(texture):
     """Rough cloth of a `cloth_texture.Cloth`."""
     graph = Graph("Cloth", IMPORTANCE_CLOTH)
     relief = graph.image(blender.make_image("cloth normal", texture.normal * 0.5 + 0.5, linear=False))
-    return graph.finish(graph.node("BsdfPrincipled", Base_Color=graph.image(blender.make_image("cloth", texture.albedo_linear, True)),
-                                   Normal=graph.node("NormalMap", Color=relief).outputs["Normal"], Roughness=0.85,
+    normal = graph.node("NormalMap", Color=relief).outputs["Normal"]
+    colour = graph.image(blender.make_image("cloth", texture.albedo_linear, linear=True))
+    return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour, Normal=normal, Roughness=0.85,
                                    Sheen_Weight=0.2).outputs[0])
 
 

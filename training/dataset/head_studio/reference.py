@@ -185,7 +185,8 @@ def _denoise(scene, names, folder):
     for name in [*names, "Alpha"]:
         denoise = nodes.new("CompositorNodeDenoise")
         links.new(layers.outputs[name], denoise.inputs["Image"])
-        for guide in ("Albedo", "Normal") if name != "Alpha" else ():      # guides of strands are noise, which it would take over
+        # Alpha would take over the noise that strands' guides are.
+        for guide in ("Albedo", "Normal") if name != "Alpha" else ():
             links.new(layers.outputs[f"Denoising {guide}"], denoise.inputs[guide])
         output.file_output_items.new("RGBA", name)
         links.new(denoise.outputs["Image"], output.inputs[name])

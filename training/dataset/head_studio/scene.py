@@ -84,8 +84,8 @@ def _wear(figure, wear, skin_linear):
     if "headwear" in wear:
         figure.items += accessories.make_headwear(figure, wear["headwear"])
     if wear.get("headwear", {}).get("kind") == "beanie":
-        figure.strands = [accessories.strands_below_headwear(figure, bundle, wear["headwear"]) if bundle.name == "Hair" else bundle
-                          for bundle in figure.strands]
+        below = lambda bundle: accessories.strands_below_headwear(figure, bundle, wear["headwear"])
+        figure.strands = [below(bundle) if bundle.name == "Hair" else bundle for bundle in figure.strands]
         figure.cards = [accessories.below_headwear(figure, one, wear["headwear"]) if one.kind == "hair" else one
                         for one in figure.cards]
     if "hand" in wear:

@@ -152,7 +152,8 @@ def make_skin(identity, look, size_px):
         height = 0.4 * height + PHOTO_RELIEF * look.detail_gain * detail
     else:
         albedo, detail = _procedural_albedo(identity, tone, rest, draw, lips), np.zeros(len(rest))
-    albedo = _with_marks(albedo * np.exp(MOTTLE * value_noise(rest, 22, draw, 3, 0.8) - PORE_SHADE * pores)[:, None], identity, look, rest, base_uv, draw, lips)
+    fine = MOTTLE * value_noise(rest, 22, draw, 3, 0.8) - PORE_SHADE * pores
+    albedo = _with_marks(albedo * np.exp(fine)[:, None], identity, look, rest, base_uv, draw, lips)
     roughness = (identity.roughness + 0.2 * value_noise(rest, 9, draw, 4, 0.65) - PHOTO_ROUGHNESS * detail + 0.1 * pores
                  - 0.09 * masks.oily_zone(rest) - 0.10 * lips - 0.05 * masks.eyelid(rest) - 0.15 * _wet_lid(rest))
     relief = space.spread(height) * RELIEF_M
