@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from . import cards, eyes, masks, materials, occlusion, painting, strands
+from . import cards, eyes, locks, masks, materials, occlusion, painting, strands
 from .anatomy import head_part
 from .cloth_texture import make_cloth
 from .clothes import collar_height
@@ -18,20 +18,19 @@ from .noise import smoothstep
 from .subdivision import triangles_of, unit, vertex_normals
 from .texture_space import head_uvs, rasterise, texture_space
 
-# Ribbons by bundle: how many, their half width, and how many strands each shows.
-HAIR_RIBBONS = {"short": (3600, 0.0020, 24), "curls": (3600, 0.0022, 26), "side": (3200, 0.0025, 30), "back": (3200, 0.0025, 30),
-                "tied": (3000, 0.0026, 32), "bob": (2400, 0.0034, 40), "long": (2400, 0.0034, 40)}
+# Ribbons of brows and lashes: how many, their half width, and how many strands each shows.
 RIBBONS = {"Brows": (1300, 0.0003, 1), "Lashes": (150, 0.0008, 7)}
-HAIR_POINTS = {"short": 5, "curls": 8, "side": 7, "back": 7, "tied": 13, "bob": 11, "long": 14}
-RIBBON_SHADES = 4              # of hair's ribbons, side by side in their texture: from the lightest locks to the darkest
-TWIST = 0.1                    # radians, standard deviation
+RIBBON_POINTS, RIBBON_TWIST = 4, 0.1           # radians, standard deviation
+OWN_GREY = 0.5                 # of a lock's greyness is its own strands', the rest that of the hair as a whole
+BLENDED_CUTOFF = 0.6           # alpha from which blended hair is solid, and hides what is behind it
+SCALP_STUB_M = 0.006           # of each strand, painted on the skin under hair
 # Painted into the skin: how much more a bundle covers than along the skin's normal, which it is rarely seen along.
-PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Stubble": 1.2, "Beard": 1.5}
-PAINT_BLUR_PX = {"Brows": 0.8, "Hair": 1.8, "Stubble": 1.4, "Beard": 2.0}
+PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Scalp": 6.0, "Stubble": 1.2, "Beard": 1.5}
+PAINT_BLUR_PX = {"Brows": 0.8, "Hair": 1.8, "Scalp": 3.0, "Stubble": 1.4, "Beard": 2.0}
 BROW_PAINT_UNDER_STRANDS = 0.6
-MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 0.3, 0.8
+MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 1.5, 0.8      # light: over what is open, since lips and tongue shine on teeth
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
-# Baked into hair, as games do: surroundings shine into a rasteriser's. Of ribbons at the root and at the tip, and of cards.
+# Baked into hair, as games do: surroundings shine into a rasteriser's. Of locks at the root and at the tip, and of packs' cards.
 HAIR_OCCLUSION, CARD_OCCLUSION = (0.4, 0.75), 0.65
 RIBBON_ROUGHNESS = 0.6         # broad: a narrow highlight on wide ribbons reads as wire
 OCCLUSION_SHARE, OCCLUSION_PX = 0.75, 256      # of identities whose skin has baked occlusion, as most games' has
@@ -106,13 +105,17 @@ def is_painted(bundle, identity):
     return bundle.name in ("Stubble", "Beard") or bundle.name == "Hair" and identity.hair_style == "buzz"
 
 
-def bundle_albedo(bundle, identity, shade=1.0):
-    """Linear colour [3] of a bundle as a whole, whose melanin absorbs `shade` times what the identity's does. Albedos mix by
-    their logarithms: light meets many strands before it leaves."""
-    melanin, redness, roughness, _ = materials.strand_shades(identity)[bundle.kind]
-    melanin = 1 - (1 - melanin) ** shade
+def bundle_albedo(bundle, identity):
+    """Linear colour [3] of a bundle as a whole."""
+    return strand_albedo(identity, bundle.kind, 1.0, float(bundle.grey.mean()) if len(bundle.grey) else 0.0)
+
+
+def strand_albedo(identity, kind, shade, grey):
+    """Linear colours [..., 3] of strands whose melanin absorbs `shade` [...] times what the identity's does, and of which a share
+    `grey` [...] has none. Albedos mix by their logarithms: light meets many strands before it leaves."""
+    melanin, redness, roughness, _ = materials.strand_shades(identity)[kind]
+    melanin, share = 1 - (1 - melanin) ** np.asarray(shade), np.asarray(grey)[..., None]
     dark, light = (materials.hair_albedo_linear(amount, redness, roughness + 0.05) for amount in (melanin, 0.0))
-    share = float(bundle.grey.mean()) if len(bundle.grey) else 0.0
     return dark ** (1 - share) * light ** share
 
 
@@ -148,11 +151,15 @@ def _occlusion(figure, size_px):
 
 def skin_material(textures, figure):
     """The skin with brows, stubble, beard and shaved hair painted on. Occlusion is in the surface image's
-    red and roughness in its green."""
+    red and roughness in its green. Under hair that is cards, its roots are painted: no skin shows between them."""
     size_px, identity = textures.roughness.shape[0], figure.identity
     albedo = textures.albedo_linear
     for bundle in figure.strands:
-        if is_painted(bundle, identity) or bundle.name == "Brows":
+        if bundle.name == "Hair" and not is_painted(bundle, identity):
+            stubs = strands.cut_off(bundle, SCALP_STUB_M)
+            cover = painting.painted_cover(stubs, size_px, PAINT_GAIN["Scalp"], PAINT_BLUR_PX["Scalp"])[..., None]
+            albedo = albedo * (1 - cover) + locks.ROOT_SHADE * bundle_albedo(bundle, identity) * cover
+        elif is_painted(bundle, identity) or bundle.name == "Brows":
             share = BROW_PAINT_UNDER_STRANDS if bundle.name == "Brows" and figure.look.brow_style == "strands" else 1.0
             cover = share * painting.painted_cover(bundle, size_px, PAINT_GAIN[bundle.name], PAINT_BLUR_PX[bundle.name])
             cover = cover[..., None]
@@ -172,6 +179,24 @@ def _head_mesh(figure, material, moved, coarse):
                 {name: normals_of(other.head)[source] - normals for name, other in moved.items()})
 
 
+def _mouth_meshes(figure, moved):
+    """Teeth and tongue with baked occlusion, as games have them: a rasteriser's light shines into the mouth. It is that of the
+    widest mouth that the figure may have."""
+    source, _, triangles = _head_layout(True)
+    widest = moved.get("jawOpen", figure)
+    tree = occlusion.tree_of([(widest.head[source], triangles)])
+    for name, (positions, quads) in figure.mouth.items():
+        morphs = {morph: other.mouth[name][0] - positions for morph, other in moved.items()}
+        morphs = {morph: offsets for morph, offsets in morphs.items() if abs(offsets).max() > 1e-5}
+        inside = widest.mouth[name][0]
+        light = occlusion.openness(inside, vertex_normals(inside, quads), tree)
+        tongue = name == "Tongue"
+        material = Material("Tongue" if tongue else "Teeth", materials.TONGUE_LINEAR if tongue else materials.TEETH_LINEAR,
+                            MOUTH_ROUGHNESS)
+        mesh = _plain_mesh(name, positions, quads, material, morphs)
+        yield replace(mesh, colours_linear=np.repeat(MOUTH_LIGHT * light[:, None], 3, 1))
+
+
 def _plain_mesh(name, positions, quads, material, morphs=None):
     return Mesh(name, positions, vertex_normals(positions, quads), triangles_of(quads), material, morphs=morphs or {})
 
@@ -185,50 +210,78 @@ def _eye_meshes(figure, eye_albedo):
                    uvs * [1, -1] + [0, 1], translation=tuple(place.centre_m))
 
 
-def _alpha_mode(kind, card_alpha, sorted_cards):
+def _alpha_mode(kind, card_alpha):
     """glTF's alpha mode of cards. Fine brows and lashes are blended where hair is masked, as games do: cut off, they are
     dots."""
-    return "MASK" if kind == "hair" and (card_alpha != "blend" or not sorted_cards) else "BLEND"
+    return "MASK" if kind == "hair" and card_alpha != "blend" else "BLEND"
 
 
-def _card_material(name, kind, colour, alpha, card_alpha, sorted_cards):
+def _card_material(name, kind, colour, alpha, card_alpha):
     return Material(name, roughness=RIBBON_ROUGHNESS, double_sided=True, colour_image=encode_cards(colour, alpha),
-                    alpha_mode=_alpha_mode(kind, card_alpha, sorted_cards), alpha_cutoff=CARD_CUTOFF)
+                    alpha_mode=_alpha_mode(kind, card_alpha), alpha_cutoff=CARD_CUTOFF)
 
 
 def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share, card_alpha):
-    """The bundle's ribbons, each of which shows many strands."""
+    """The ribbons of brows or lashes, each of which shows a few strands."""
     identity = figure.identity
-    is_hair = bundle.name == "Hair"
-    keep, half_width_m, shown = HAIR_RIBBONS[identity.hair_style] if is_hair else RIBBONS[bundle.name]
-    points = HAIR_POINTS[identity.hair_style] if is_hair else 4
-    first = 1 if bundle.kind == "hair" else 0     # its first point lies under the skin
+    keep, half_width_m, shown = RIBBONS[bundle.name]
     draw = generator(identity.number, "ribbons " + bundle.name)
     chosen = strands.subset(bundle, int(keep * triangle_share), draw)
-    widths, twist = half_width_m * draw.uniform(0.75, 1.25, len(chosen)), draw.normal(0, TWIST, len(chosen))
-    centre_m = figure.head.mean(0) + HEAD_CENTRE_M
+    widths, twist = half_width_m * draw.uniform(0.75, 1.25, len(chosen)), draw.normal(0, RIBBON_TWIST, len(chosen))
 
     def make(source):
-        along = strands.resample(source.points[chosen, first:], points)
-        away = strands.around_head(along, centre_m) if is_hair else source.root_normals[chosen][:, None]
-        return strands.ribbons(along, away, widths, twist)
+        along = strands.resample(source.points[chosen], RIBBON_POINTS)
+        return strands.ribbons(along, source.root_normals[chosen][:, None], widths, twist)
 
     positions, normals, triangles = make(bundle)
     morphs = {name: make(moved)[0] - positions for name, moved in moved_bundles.items()}
     morphs = {name: offsets for name, offsets in morphs.items() if abs(offsets).max() > 1e-5}
-    tone, shades = strands.by_shade(bundle, chosen, RIBBON_SHADES if is_hair else 1)
-    grey = float(bundle.grey.mean()) if bundle.kind == "hair" else 0.0
-    textures = [strands.ribbon_texture(draw, shown, grey) for _ in shades]
-    alpha = np.concatenate([alpha for alpha, _ in textures], 1)
-    colour = np.concatenate([pattern[..., None] * bundle_albedo(bundle, identity, shade)
-                             for (_, pattern), shade in zip(textures, shades)], 1)
-    material = _card_material(bundle.name, bundle.kind, colour, alpha, card_alpha, False)
-    if bundle.kind == "hair":
-        occlusion = np.linspace(*HAIR_OCCLUSION, 64)[:, None, None]
-        surface = np.concatenate([occlusion, np.full_like(occlusion, RIBBON_ROUGHNESS), np.zeros_like(occlusion)], 2)
-        material = replace(material, roughness=1.0, surface_image=encode_image(np.tile(surface, (1, 4, 1))))
-    return Mesh(bundle.name, positions, normals, triangles, material, strands.ribbon_uvs(tone, len(shades), points),
+    alpha, pattern = strands.ribbon_texture(draw, shown)
+    colour = pattern[..., None] * bundle_albedo(bundle, identity)
+    material = _card_material(bundle.name, bundle.kind, colour, alpha, card_alpha)
+    return Mesh(bundle.name, positions, normals, triangles, material, strands.ribbon_uvs(len(chosen), RIBBON_POINTS),
                 morphs=morphs)
+
+
+@functools.cache
+def _hair_images():
+    """PNG bytes of the atlas of locks, whose white is `locks.LIGHTEST`, and JPEG bytes of occlusion and roughness."""
+    alpha, light = locks.atlas()
+    hidden = np.linspace(*HAIR_OCCLUSION, 64)[:, None, None]
+    surface = np.concatenate([hidden, np.full_like(hidden, RIBBON_ROUGHNESS), np.zeros_like(hidden)], 2)
+    return encode_cards(np.tile(light[..., None] / locks.LIGHTEST, 3), alpha), encode_image(np.tile(surface, (1, 8, 1)))
+
+
+def _hair_meshes(bundle, figure, moved_bundles, triangle_share, card_alpha):
+    """Head hair as strips. Blended hair is drawn twice, as games do: solid where it is dense, then its soft rims."""
+    identity = figure.identity
+    draw = generator(identity.number, "strips " + bundle.name)
+    strips = locks.hair_strips(bundle, identity)
+    count, points = strips.half_width_m.shape
+    twist, variant, mirrored = draw.normal(0, locks.TWIST, count), draw.integers(0, locks.VARIANTS, count), draw.random(count) < 0.5
+    kept = strands.evenly(count, triangle_share)
+    centre_m = figure.head.mean(0) + HEAD_CENTRE_M
+
+    def make(strips):
+        widths = strips.half_width_m[kept] / np.sqrt(triangle_share)
+        return locks.strip_mesh(replace(strips, paths=strips.paths[kept], half_width_m=widths), centre_m, twist[kept])
+
+    positions, normals, triangles = make(strips)
+    morphs = {name: make(locks.hair_strips(moved, identity))[0] - positions for name, moved in moved_bundles.items()}
+    morphs = {name: offsets for name, offsets in morphs.items() if abs(offsets).max() > 1e-5}
+    grey = OWN_GREY * strips.grey + (1 - OWN_GREY) * strips.grey.mean()
+    albedo = strand_albedo(identity, bundle.kind, strips.shade, grey)[kept]
+    colours = locks.strip_colours((albedo * locks.LIGHTEST).clip(0, 1), points)
+    picture, surface = _hair_images()
+    blended = card_alpha == "blend"
+    material = Material(bundle.name, roughness=1.0, colour_image=picture, surface_image=surface, alpha_mode="MASK",
+                        alpha_cutoff=BLENDED_CUTOFF if blended else CARD_CUTOFF)
+    mesh = Mesh(bundle.name, positions, normals, triangles, material, locks.strip_uvs(variant[kept], points, mirrored[kept]),
+                morphs=morphs, colours_linear=colours)
+    if not blended:
+        return [mesh]
+    rims = replace(material, name=bundle.name + " rims", alpha_mode="BLEND")
+    return [mesh, replace(mesh, name=rims.name, material=rims)]
 
 
 def card_albedo(one, identity):
@@ -241,7 +294,7 @@ def card_albedo(one, identity):
 
 def _card_mesh(one, identity, card_alpha):
     source, uvs, triangles = one.split()
-    material = _card_material(one.name, one.kind, card_albedo(one, identity), one.alpha, card_alpha, True)
+    material = _card_material(one.name, one.kind, card_albedo(one, identity), one.alpha, card_alpha)
     if one.kind == "hair":
         surface = encode_image(np.tile([CARD_OCCLUSION, RIBBON_ROUGHNESS, 0.0], (8, 8, 1)))
         material = replace(material, roughness=1.0, surface_image=surface)
@@ -272,18 +325,12 @@ def figure_meshes(figure, material, eye_albedo, moved=None, triangle_share=1.0, 
     moved = moved or {}
     meshes = [_head_mesh(figure, material, moved, coarse_head), *_eye_meshes(figure, eye_albedo)]
     meshes.append(_shirt_mesh(figure))
-    # Baked occlusion, as games do it: a rasteriser's surroundings shine into the mouth.
-    dark = lambda colour: tuple(MOUTH_LIGHT * value for value in colour)
-    teeth = Material("Teeth", dark(materials.TEETH_LINEAR), MOUTH_ROUGHNESS)
-    tongue = Material("Tongue", dark(materials.TONGUE_LINEAR), MOUTH_ROUGHNESS)
-    for name, (positions, quads) in figure.mouth.items():
-        morphs = {morph: other.mouth[name][0] - positions for morph, other in moved.items()}
-        morphs = {morph: offsets for morph, offsets in morphs.items() if abs(offsets).max() > 1e-5}
-        meshes.append(_plain_mesh(name, positions, quads, tongue if name == "Tongue" else teeth, morphs))
+    meshes += _mouth_meshes(figure, moved)
     for index, bundle in enumerate(figure.strands):
         if is_painted(bundle, figure.identity) or bundle.name == "Brows" and figure.look.brow_style == "painted":
             continue
         bundles = {name: other.strands[index] for name, other in moved.items()}
-        meshes.append(_ribbon_mesh(bundle, figure, bundles, triangle_share, card_alpha))
+        make = _hair_meshes if bundle.name == "Hair" else lambda *given: [_ribbon_mesh(*given)]
+        meshes += make(bundle, figure, bundles, triangle_share, card_alpha)
     meshes += [_card_mesh(one, figure.identity, card_alpha) for one in figure.cards]
     return meshes + [_item_mesh(item) for item in figure.items]

@@ -48,6 +48,7 @@ class Mesh:
     morphs: dict = field(default_factory=dict)
     morph_normals: dict = field(default_factory=dict)
     translation: tuple | None = None
+    colours_linear: np.ndarray | None = None       # [V, 3], multiply the material's
 
 
 class Buffer:
@@ -115,6 +116,8 @@ def _add_mesh(document, buffer, mesh):
                   "NORMAL": buffer.accessor(_float32(mesh.normals))}
     if mesh.uvs is not None:
         attributes["TEXCOORD_0"] = buffer.accessor(_float32(mesh.uvs))
+    if mesh.colours_linear is not None:
+        attributes["COLOR_0"] = buffer.accessor(_float32(mesh.colours_linear))
     if mesh.tangents is not None:
         attributes["TANGENT"] = buffer.accessor(_float32(mesh.tangents))
     indices = buffer.accessor(np.asarray(mesh.triangles, np.uint32).ravel(), target=34963)

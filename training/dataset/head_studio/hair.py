@@ -182,7 +182,7 @@ def _strayed(points, style, draw):
 
 
 def _grown(surface, identity, style, draw, roots):
-    """Strands [N, K, 3] at the roots, and the logarithm of their shade [N]."""
+    """Strands [N, K, 3] at the roots, the logarithm of their shade [N], and the guide [N] that each keeps to."""
     name, parting = identity.hair_style, identity.parting
     guide_roots = surface.roots("scalp", GUIDES, draw)
     places = _with_side(guide_roots, parting)
@@ -191,7 +191,7 @@ def _grown(surface, identity, style, draw, roots):
     if name == "tied":
         guides = _tied(surface, guide_roots, style, draw)
         nearest = cKDTree(places).query(_with_side(roots, parting))[1]
-        return _bunch(_tied(surface, roots, style, draw), guides[nearest], style.clump), shade[nearest]
+        return _bunch(_tied(surface, roots, style, draw), guides[nearest], style.clump), shade[nearest], nearest
     guides = _grow_guides(surface, name, style, guide_roots, parting, draw)
     guides = _bunch(guides, guides[:LOCKS][lock], LOCK_BUNCHING * (style.clump > 0))
     if name == "curls":
@@ -203,7 +203,7 @@ def _grown(surface, identity, style, draw, roots):
                         draw.uniform(*WAVE_LENGTH_M, LOCKS)[lock], phase)
     kept = np.flatnonzero(~surface.hangs_over_face(guides))
     points, nearest = _follow(guides[kept], places[kept], _with_side(roots, parting), style, draw)
-    return points, shade[kept][nearest]
+    return points, shade[kept][nearest], kept[nearest]
 
 
 def _head_hair(surface, identity, grey_of):
@@ -215,7 +215,7 @@ def _head_hair(surface, identity, grey_of):
         away = (surface.rest[:, 0] - identity.parting) / PARTING_WIDTH
         crowding = 1 + PARTING_CROWDING * np.exp(-away ** 2) * (surface.rest[:, 1] > PARTING_LOWEST)
     roots = surface.roots("scalp", style.strands, draw, crowding)
-    points, shade = _grown(surface, identity, style, draw, roots)
+    points, shade, lock = _grown(surface, identity, style, draw, roots)
     if identity.hair_style != "buzz":
         points = _strayed(points, style, draw)
         # A hairline is soft because hair is short along it.
@@ -228,7 +228,7 @@ def _head_hair(surface, identity, grey_of):
     points = np.concatenate([(roots.positions - ROOT_DEPTH_M * roots.normals)[:, None],
                              (roots.positions + ROOT_RISE_M * roots.normals)[:, None], points[:, 1:]], 1)
     return Strands("Hair", "hair", points[free], roots.normals[free], style.root_radius_m, 0.00003,
-                   grey_of(int(free.sum()), 1.0), (roots.vertices[free], roots.weights[free]), np.exp(shade[free]))
+                   grey_of(int(free.sum()), 1.0), (roots.vertices[free], roots.weights[free]), np.exp(shade[free]), lock[free])
 
 
 def _brows(surface, identity, grey_of):

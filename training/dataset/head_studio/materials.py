@@ -180,13 +180,13 @@ def hair(identity, kind):
 
 
 def hair_albedo_linear(melanin, redness, radial_roughness):
-    """Diffuse colour that makes a rasteriser's hair look like Principled Hair with this melanin.
+    """Diffuse colours [..., 3] that make a rasteriser's hair look like Principled Hair with this melanin [...].
 
     The albedo follows Chiang et al. 2016, "A Practical and Controllable Hair and Fur Model",
     equation 9, solved for the colour. The power, scale and lift were fitted to rendered references: a
     diffuse ribbon lacks the light that passes through and glances off strands.
     """
-    amount = -np.log(max(1 - melanin, 1e-4))
+    amount = -np.log(np.maximum(1 - np.asarray(melanin), 1e-4))[..., None]
     absorption = amount * ((1 - redness) * EUMELANIN_ABSORPTION + redness * PHEOMELANIN_ABSORPTION)
     b = radial_roughness
     scale = 5.969 - 0.215 * b + 2.532 * b**2 - 10.73 * b**3 + 5.574 * b**4 + 0.245 * b**5

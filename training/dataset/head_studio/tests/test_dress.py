@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from head_studio import accessories, anatomy, clothes, hair, scene, skin, strands
+from head_studio import accessories, anatomy, clothes, hair, locks, scene, skin, strands
 from head_studio.assets import Assets
 from head_studio.cloth_texture import TILE_PX, make_cloth
 from head_studio.identity import HAIR_STYLES, draw_identity
@@ -18,6 +18,7 @@ from head_studio.surface import HeadSurface, vertex_mask
 from head_studio.texture_space import texture_space
 
 PEOPLE = 600
+CARD_CUTOFF = 0.4              # of `export.py`, which needs Blender
 
 
 def head_of(identity):
@@ -97,17 +98,90 @@ class Hair(unittest.TestCase):
         self.assertEqual(replace(bundle, grey=np.ones_like(bundle.grey)).melanin(0.9).max(), 0.0)
         self.assertTrue((replace(bundle, shade=None, grey=0 * bundle.grey).melanin(0.7) == 1 - (1 - 0.7)).all())
 
-    def test_ribbons_show_the_shade_of_their_strand(self):
+    def strips_as(self, bundle, style, ribbons):
+        """The strips of a bundle, for an identity whose hair is ribbons or cards."""
+        numbers = (number for number in range(1000) if locks.has_ribbons(draw_identity(number)) == ribbons)
+        return locks.hair_strips(bundle, replace(self.identity, number=next(numbers), hair_style=style))
+
+    def test_every_lock_has_its_card_of_its_shade_and_greyness(self):
+        for style in locks.POINTS:
+            bundle = self.grown[style]
+            strips = self.strips_as(bundle, style, False)
+            names, index = np.unique(bundle.lock, return_inverse=True)
+            self.assertEqual(strips.paths.shape, (len(names), locks.POINTS[style], 3))
+            self.assertGreater(len(names), 0.9 * hair.GUIDES, style)
+            self.assertTrue(np.isfinite(strips.paths).all() and np.isfinite(strips.half_width_m).all(), style)
+            for strip in range(0, len(names), 97):
+                own = bundle.only(index == strip)
+                self.assertTrue(own.shade.min() - 1e-9 <= strips.shade[strip] <= own.shade.max() + 1e-9)
+                self.assertTrue(own.grey.min() - 1e-9 <= strips.grey[strip] <= own.grey.max() + 1e-9)
+                starts = np.linalg.norm(own.points[:, 1] - strips.paths[strip, 0], axis=1)
+                self.assertLess(starts.min(), 0.006)
+
+    def test_cards_lie_within_the_outline_of_their_strands(self):
+        centre_m = self.head.mean(0)
+        for style in locks.POINTS:
+            bundle = self.grown[style]
+            positions, normals, triangles = locks.strip_mesh(self.strips_as(bundle, style, False), centre_m,
+                                                             np.zeros(len(np.unique(bundle.lock))))
+            fine = strands.resample(bundle.points, 4 * bundle.points.shape[1]).reshape(-1, 3)
+            distance = cKDTree(fine).query(positions)[0]
+            self.assertLess(np.quantile(distance, 0.98), 0.004, style)
+            # Nothing stands out farther from the head than the farthest strands there.
+            out = strands.around_head(positions, centre_m)
+            higher = (out * (positions - fine[cKDTree(fine).query(positions)[1]])).sum(1)
+            self.assertLess(np.quantile(higher, 0.98), 0.0015, style)
+            np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-9)
+            self.assertGreater(np.quantile((normals * out).sum(1), 0.01), 0.8, style)
+            half = len(triangles) // 2
+            np.testing.assert_array_equal(np.sort(triangles[:half], 1), np.sort(triangles[half:], 1))
+
+    def test_ribbons_are_few_people_s_and_show_the_shade_of_their_strand(self):
+        share = np.mean([locks.has_ribbons(draw_identity(number)) for number in range(PEOPLE)])
+        self.assertTrue(0.06 < share < 0.14, share)
         bundle = self.grown["side"]
-        chosen = np.arange(0, len(bundle.points), 7)
-        group, shades = strands.by_shade(bundle, chosen, 4)
-        self.assertEqual(sorted(shades), shades)
-        self.assertLess(np.ptp(np.bincount(group)), 2)
-        for k, shade in enumerate(shades):
-            self.assertAlmostEqual(bundle.shade[chosen][group == k].mean(), shade)
-        uvs = strands.ribbon_uvs(group, 4, 3).reshape(len(group), 6, 2)
-        np.testing.assert_allclose(uvs[..., 0].min(1), group / 4)
-        np.testing.assert_allclose(uvs[..., 0].max(1), (group + 1) / 4)
+        strips = self.strips_as(bundle, "side", True)
+        self.assertEqual(len(strips.paths), locks.RIBBONS)
+        _, nearest = cKDTree(bundle.points[:, 1]).query(strips.paths[:, 0])
+        np.testing.assert_allclose(strips.shade, bundle.shade[nearest])
+        np.testing.assert_allclose(strips.paths[:, -1], bundle.points[nearest, -1])
+
+    def test_the_same_strands_make_the_same_cards(self):
+        first, again = (self.strips_as(self.grown["bob"], "bob", False) for _ in range(2))
+        np.testing.assert_array_equal(first.paths, again.paths)
+        np.testing.assert_array_equal(first.half_width_m, again.half_width_m)
+        alpha, light = locks.atlas()
+        locks.atlas.cache_clear()
+        np.testing.assert_array_equal(alpha, locks.atlas()[0])
+        np.testing.assert_array_equal(light, locks.atlas()[1])
+
+    def test_a_lock_covers_as_much_at_every_level_of_detail(self):
+        alpha, light = locks.atlas()
+        self.assertAlmostEqual(light[alpha > 0.5].mean(), 1.0, delta=0.02)
+        shown = lambda level: (level > CARD_CUTOFF).mean()
+        level, wanted = alpha, shown(alpha)
+        while level.shape[1] > 8 * locks.VARIANTS:
+            level = (level[::2, ::2] + level[1::2, ::2] + level[::2, 1::2] + level[1::2, 1::2]) / 4
+            self.assertLess(abs(shown(level) / wanted - 1), 0.12, level.shape)
+            # Neighbours stay apart, and a lock is solid along its middle.
+            each = level.reshape(len(level), locks.VARIANTS, -1)
+            self.assertLess(each[:, :, [0, -1]].mean(), 0.25)
+            self.assertGreater(each[: len(level) // 2, :, each.shape[2] // 2].mean(), 0.9)
+
+    def test_coordinates_stay_within_their_lock_of_the_atlas(self):
+        variant, mirrored = np.arange(locks.VARIANTS), np.arange(locks.VARIANTS) % 2 == 1
+        uvs = locks.strip_uvs(variant, 5, mirrored).reshape(locks.VARIANTS, 10, 2)
+        np.testing.assert_allclose(uvs[..., 0].min(1), variant / locks.VARIANTS)
+        np.testing.assert_allclose(uvs[..., 0].max(1), (variant + 1) / locks.VARIANTS)
+        self.assertTrue((uvs[1, 0, 0] > uvs[1, 1, 0]) and (uvs[0, 0, 0] < uvs[0, 1, 0]))
+
+    def test_roots_alone_are_cut_from_strands(self):
+        bundle = self.grown["long"]
+        stubs = strands.cut_off(bundle, 0.006)
+        self.assertEqual(stubs.points.shape, (len(bundle.points), 2, 3))
+        length = np.linalg.norm(np.diff(stubs.points, axis=1), axis=2)
+        self.assertLess(length.max(), 0.006 + 1e-9)
+        self.assertGreater(np.median(length), 0.0059)
 
     def test_a_beanie_leaves_the_hair_that_grows_below_it(self):
         wear = {"low_front": 7.75, "low_back": 7.0, "high": 9.0}
