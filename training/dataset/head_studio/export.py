@@ -21,18 +21,21 @@ from .texture_space import head_uvs, rasterise, texture_space
 # Ribbons of brows and lashes: how many, their half width, and how many strands each shows.
 RIBBONS = {"Brows": (1300, 0.0003, 1), "Lashes": (150, 0.0008, 7)}
 RIBBON_POINTS, RIBBON_TWIST = 4, 0.1           # radians, standard deviation
-OWN_GREY = 0.5                 # of a lock's greyness is its own strands', the rest that of the hair as a whole
+HAIR_SHARE = {"bob": 0.75, "long": 0.65}      # of strips that are long, and wider instead
 BLENDED_CUTOFF = 0.6           # alpha from which blended hair is solid, and hides what is behind it
-SCALP_STUB_M = 0.006           # of each strand, painted on the skin under hair
+SCALP_STUB_M, SCALP_OCCLUSION = 0.006, 0.5     # of each strand, painted on the skin under hair, which is hidden so much
 # Painted into the skin: how much more a bundle covers than along the skin's normal, which it is rarely seen along.
-PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Scalp": 6.0, "Stubble": 1.2, "Beard": 1.5}
+PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Scalp": 25.0, "Stubble": 1.2, "Beard": 1.5}
 PAINT_BLUR_PX = {"Brows": 0.8, "Hair": 1.8, "Scalp": 3.0, "Stubble": 1.4, "Beard": 2.0}
 BROW_PAINT_UNDER_STRANDS = 0.6
-MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 1.5, 0.8      # light: over what is open, since lips and tongue shine on teeth
+MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 0.9, 0.8      # light: over what is open
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
 # Baked into hair, as games do: surroundings shine into a rasteriser's. Of locks at the root and at the tip, and of packs' cards.
-HAIR_OCCLUSION, CARD_OCCLUSION = (0.4, 0.75), 0.65
+HAIR_OCCLUSION, CARD_OCCLUSION = (0.6, 0.85), 0.65
 RIBBON_ROUGHNESS = 0.6         # broad: a narrow highlight on wide ribbons reads as wire
+# Of strands' albedo: long locks lie deep, and light is lost between them, but not in a shell of cards.
+HAIR_LIGHT = {"bob": 0.72, "long": 0.58, "curls": 1.4}
+HAIR_SPECULAR = 0.5            # strands are round: seen flat, they reflect less of a light behind the head than a card does
 OCCLUSION_SHARE, OCCLUSION_PX = 0.75, 256      # of identities whose skin has baked occlusion, as most games' has
 HEAD_CENTRE_M = np.array([0, 0.03, -0.02])     # from the mean of the head's vertices, which the face crowds
 CARD_CUTOFF = 0.4              # alpha below which masked cards show nothing
@@ -153,18 +156,19 @@ def skin_material(textures, figure):
     """The skin with brows, stubble, beard and shaved hair painted on. Occlusion is in the surface image's
     red and roughness in its green. Under hair that is cards, its roots are painted: no skin shows between them."""
     size_px, identity = textures.roughness.shape[0], figure.identity
-    albedo = textures.albedo_linear
+    albedo, roughness, hidden = textures.albedo_linear, textures.roughness, 0.0
     for bundle in figure.strands:
         if bundle.name == "Hair" and not is_painted(bundle, identity):
             stubs = strands.cut_off(bundle, SCALP_STUB_M)
             cover = painting.painted_cover(stubs, size_px, PAINT_GAIN["Scalp"], PAINT_BLUR_PX["Scalp"])[..., None]
             albedo = albedo * (1 - cover) + locks.ROOT_SHADE * bundle_albedo(bundle, identity) * cover
+            roughness, hidden = roughness + (1 - roughness) * cover[..., 0], SCALP_OCCLUSION * cover[..., 0]
         elif is_painted(bundle, identity) or bundle.name == "Brows":
             share = BROW_PAINT_UNDER_STRANDS if bundle.name == "Brows" and figure.look.brow_style == "strands" else 1.0
             cover = share * painting.painted_cover(bundle, size_px, PAINT_GAIN[bundle.name], PAINT_BLUR_PX[bundle.name])
             cover = cover[..., None]
             albedo = albedo * (1 - cover) + bundle_albedo(bundle, identity) * cover
-    surface = np.stack([_occlusion(figure, size_px), textures.roughness, np.zeros_like(textures.roughness)], 2)
+    surface = np.stack([_occlusion(figure, size_px) * (1 - hidden), roughness, np.zeros_like(roughness)], 2)
     return Material("Skin", roughness=1.0, colour_image=encode_image(to_srgb(albedo)),
                     surface_image=encode_image(surface, 90), normal_image=encode_image(textures.normal * 0.5 + 0.5, 94))
 
@@ -255,27 +259,29 @@ def _hair_images():
 def _hair_meshes(bundle, figure, moved_bundles, triangle_share, card_alpha):
     """Head hair as strips. Blended hair is drawn twice, as games do: solid where it is dense, then its soft rims."""
     identity = figure.identity
-    draw = generator(identity.number, "strips " + bundle.name)
-    strips = locks.hair_strips(bundle, identity)
-    count, points = strips.half_width_m.shape
-    twist, variant, mirrored = draw.normal(0, locks.TWIST, count), draw.integers(0, locks.VARIANTS, count), draw.random(count) < 0.5
-    kept = strands.evenly(count, triangle_share)
+    draw = generator(identity.number, "cards of " + bundle.name)
     centre_m = figure.head.mean(0) + HEAD_CENTRE_M
+    strips = locks.hair_strips(bundle, identity, centre_m)
+    count, points = strips.half_width_m.shape
+    twist, variant = draw.normal(0, locks.TWIST, count), draw.integers(0, locks.VARIANTS, count)
+    mirrored = draw.random(count) < 0.5
+    share = triangle_share * HAIR_SHARE.get(identity.hair_style, 1.0)
+    kept = strands.evenly(count, share)
 
     def make(strips):
-        widths = strips.half_width_m[kept] / np.sqrt(triangle_share)
-        return locks.strip_mesh(replace(strips, paths=strips.paths[kept], half_width_m=widths), centre_m, twist[kept])
+        widths = strips.half_width_m[kept] / np.sqrt(share)
+        some = replace(strips, paths=strips.paths[kept], away=strips.away[kept], half_width_m=widths)
+        return locks.strip_mesh(some, twist[kept])
 
     positions, normals, triangles = make(strips)
-    morphs = {name: make(locks.hair_strips(moved, identity))[0] - positions for name, moved in moved_bundles.items()}
+    morphs = {name: make(locks.hair_strips(moved, identity, centre_m))[0] - positions for name, moved in moved_bundles.items()}
     morphs = {name: offsets for name, offsets in morphs.items() if abs(offsets).max() > 1e-5}
-    grey = OWN_GREY * strips.grey + (1 - OWN_GREY) * strips.grey.mean()
-    albedo = strand_albedo(identity, bundle.kind, strips.shade, grey)[kept]
+    albedo = HAIR_LIGHT.get(identity.hair_style, 0.92) * strand_albedo(identity, bundle.kind, strips.shade, strips.grey)[kept]
     colours = locks.strip_colours((albedo * locks.LIGHTEST).clip(0, 1), points)
     picture, surface = _hair_images()
     blended = card_alpha == "blend"
-    material = Material(bundle.name, roughness=1.0, colour_image=picture, surface_image=surface, alpha_mode="MASK",
-                        alpha_cutoff=BLENDED_CUTOFF if blended else CARD_CUTOFF)
+    material = Material(bundle.name, roughness=1.0, specular=HAIR_SPECULAR, colour_image=picture, surface_image=surface,
+                        alpha_mode="MASK", alpha_cutoff=BLENDED_CUTOFF if blended else CARD_CUTOFF)
     mesh = Mesh(bundle.name, positions, normals, triangles, material, locks.strip_uvs(variant[kept], points, mirrored[kept]),
                 morphs=morphs, colours_linear=colours)
     if not blended:

@@ -8,6 +8,7 @@ import numpy as np
 
 COMPONENT_TYPES = {"float32": 5126, "uint32": 5125}
 CLAMP, REPEAT = 33071, 10497   # of textures, in this order among the samplers
+SPECULAR = "KHR_materials_specular"
 ELEMENT_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
@@ -16,7 +17,8 @@ class Material:
     """Metallic-roughness. Images are encoded JPEG or PNG bytes.
 
     `surface_image` holds occlusion in red and roughness in green. `colour_linear` multiplies `colour_image`, and `alpha` its
-    alpha. `alpha_mode` is glTF's: OPAQUE, MASK (cut off at `alpha_cutoff`) or BLEND. `tiled` images repeat.
+    alpha. `alpha_mode` is glTF's: OPAQUE, MASK (cut off at `alpha_cutoff`) or BLEND. `tiled` images repeat. `specular` is the
+    share of light that its surface reflects, over that of an index of refraction of 1.5.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Material:
     alpha_mode: str = "OPAQUE"
     alpha_cutoff: float = 0.5
     tiled: bool = False
+    specular: float = 1.0
 
 
 @dataclass
@@ -55,15 +58,19 @@ class Buffer:
     """A binary chunk in the making, with the views and accessors into it."""
 
     def __init__(self):
-        self.chunks, self.length, self.views, self.accessors = [], 0, [], []
+        self.chunks, self.length, self.views, self.accessors, self.known = [], 0, [], [], {}
 
     def view(self, content, target=None):
+        """The index of a view of this content, which is stored once however often it is asked for."""
+        if (content, target) in self.known:
+            return self.known[content, target]
         padding = -self.length % 4
         self.chunks += [b"\0" * padding, content]
         self.length += padding
         view = {"buffer": 0, "byteOffset": self.length, "byteLength": len(content)}
         self.views.append(view | ({"target": target} if target else {}))
         self.length += len(content)
+        self.known[content, target] = len(self.views) - 1
         return len(self.views) - 1
 
     def accessor(self, values, bounds=False, target=34962):
@@ -103,6 +110,9 @@ def _add_material(document, buffer, material):
         entry["occlusionTexture"] = surface["metallicRoughnessTexture"]
     if material.normal_image:
         entry["normalTexture"] = _add_image(document, buffer, material.normal_image, material.tiled)
+    if material.specular != 1:
+        entry["extensions"] = {SPECULAR: {"specularFactor": float(material.specular)}}
+        document["extensionsUsed"] = [SPECULAR]
     document["materials"].append(entry)
     return len(document["materials"]) - 1
 

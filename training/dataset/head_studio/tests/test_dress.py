@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from head_studio import accessories, anatomy, clothes, hair, locks, scene, skin, strands
@@ -98,56 +99,76 @@ class Hair(unittest.TestCase):
         self.assertEqual(replace(bundle, grey=np.ones_like(bundle.grey)).melanin(0.9).max(), 0.0)
         self.assertTrue((replace(bundle, shade=None, grey=0 * bundle.grey).melanin(0.7) == 1 - (1 - 0.7)).all())
 
-    def strips_as(self, bundle, style, ribbons):
-        """The strips of a bundle, for an identity whose hair is ribbons or cards."""
+    def strips_as(self, style, ribbons=False):
+        """The strips of a style's hair, for an identity whose hair is ribbons or cards."""
         numbers = (number for number in range(1000) if locks.has_ribbons(draw_identity(number)) == ribbons)
-        return locks.hair_strips(bundle, replace(self.identity, number=next(numbers), hair_style=style))
+        identity = replace(self.identity, number=next(numbers), hair_style=style)
+        return locks.hair_strips(self.grown[style], identity, self.head.mean(0))
 
-    def test_every_lock_has_its_card_of_its_shade_and_greyness(self):
+    def test_every_lock_has_its_card_which_grows_where_the_lock_does(self):
         for style in locks.POINTS:
-            bundle = self.grown[style]
-            strips = self.strips_as(bundle, style, False)
+            bundle, strips = self.grown[style], self.strips_as(style)
             names, index = np.unique(bundle.lock, return_inverse=True)
-            self.assertEqual(strips.paths.shape, (len(names), locks.POINTS[style], 3))
+            cards = 2 if style == "curls" else 1
+            self.assertEqual(strips.paths.shape, (cards * len(names), locks.POINTS[style], 3))
             self.assertGreater(len(names), 0.9 * hair.GUIDES, style)
             self.assertTrue(np.isfinite(strips.paths).all() and np.isfinite(strips.half_width_m).all(), style)
+            paths, _, shade, grey = locks.cut_locks(bundle, locks.POINTS[style], 1)
             for strip in range(0, len(names), 97):
                 own = bundle.only(index == strip)
-                self.assertTrue(own.shade.min() - 1e-9 <= strips.shade[strip] <= own.shade.max() + 1e-9)
-                self.assertTrue(own.grey.min() - 1e-9 <= strips.grey[strip] <= own.grey.max() + 1e-9)
-                starts = np.linalg.norm(own.points[:, 1] - strips.paths[strip, 0], axis=1)
-                self.assertLess(starts.min(), 0.006)
+                self.assertTrue(own.shade.min() - 1e-9 <= shade[strip] <= own.shade.max() + 1e-9)
+                self.assertTrue(own.grey.min() - 1e-9 <= grey[strip] <= own.grey.max() + 1e-9)
+                self.assertLess(np.linalg.norm(own.points[:, 1] - paths[strip, 0], axis=1).min(), 0.006)
+            if style != "curls":
+                np.testing.assert_allclose(strips.paths[:, 0], paths[:, 0])
+            self.assertGreater(np.corrcoef(strips.shade, np.tile(shade, cards))[0, 1], 0.7)
 
     def test_cards_lie_within_the_outline_of_their_strands(self):
         centre_m = self.head.mean(0)
         for style in locks.POINTS:
-            bundle = self.grown[style]
-            positions, normals, triangles = locks.strip_mesh(self.strips_as(bundle, style, False), centre_m,
-                                                             np.zeros(len(np.unique(bundle.lock))))
-            fine = strands.resample(bundle.points, 4 * bundle.points.shape[1]).reshape(-1, 3)
-            distance = cKDTree(fine).query(positions)[0]
-            self.assertLess(np.quantile(distance, 0.98), 0.004, style)
-            # Nothing stands out farther from the head than the farthest strands there.
+            strips = self.strips_as(style)
+            positions, normals, triangles = locks.strip_mesh(strips, np.zeros(len(strips.paths)))
+            fine = strands.resample(self.grown[style].points, 4 * self.grown[style].points.shape[1]).reshape(-1, 3)
+            distance, nearest = cKDTree(fine).query(positions)
+            self.assertLess(np.quantile(distance, 0.95), 0.0045, style)
             out = strands.around_head(positions, centre_m)
-            higher = (out * (positions - fine[cKDTree(fine).query(positions)[1]])).sum(1)
-            self.assertLess(np.quantile(higher, 0.98), 0.0015, style)
+            self.assertLess(np.quantile((out * (positions - fine[nearest])).sum(1), 0.95), 0.003, style)
+            for axes in ([0, 1], [2, 1]):      # seen from before and from the side, in pixels of 1.5 mm
+                pixel = lambda points: ((points - centre_m)[:, axes] / 0.0015 + 400).astype(int).clip(0, 799).T
+                seen = np.zeros((800, 800), bool)
+                seen[tuple(pixel(fine))] = True
+                self.assertGreater(ndimage.binary_closing(seen, iterations=2)[tuple(pixel(positions))].mean(), 0.965, (style, axes))
             np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-9)
-            self.assertGreater(np.quantile((normals * out).sum(1), 0.01), 0.8, style)
+            self.assertGreater((normals * out).sum(1).mean(), 0.75, style)
             half = len(triangles) // 2
             np.testing.assert_array_equal(np.sort(triangles[:half], 1), np.sort(triangles[half:], 1))
+            self.assertFalse((triangles[:half] == triangles[half:]).all(1).any())
+
+    def test_hair_lies_in_a_thin_shell(self):
+        def thickness(paths, away):
+            outer = slice(paths.shape[1] // 2, None)
+            points, away = paths[:, outer].reshape(-1, 3), away[:, outer].reshape(-1, 3)
+            height = np.einsum("nkc,nc->nk", points[cKDTree(points).query(points, k=24)[1]] - points[:, None], away)
+            return np.median(height.std(1))
+
+        for style in ("side", "back", "bob", "long"):
+            paths = locks.cut_locks(self.grown[style], locks.POINTS[style], 1)[0]
+            strips = self.strips_as(style)
+            before = thickness(paths, strands.around_head(paths, self.head.mean(0)))
+            self.assertLess(thickness(strips.paths, strips.away), 0.85 * before, style)
 
     def test_ribbons_are_few_people_s_and_show_the_shade_of_their_strand(self):
         share = np.mean([locks.has_ribbons(draw_identity(number)) for number in range(PEOPLE)])
         self.assertTrue(0.06 < share < 0.14, share)
         bundle = self.grown["side"]
-        strips = self.strips_as(bundle, "side", True)
+        strips = self.strips_as("side", True)
         self.assertEqual(len(strips.paths), locks.RIBBONS)
-        _, nearest = cKDTree(bundle.points[:, 1]).query(strips.paths[:, 0])
-        np.testing.assert_allclose(strips.shade, bundle.shade[nearest])
-        np.testing.assert_allclose(strips.paths[:, -1], bundle.points[nearest, -1])
+        distance, nearest = cKDTree(bundle.points[:, 1]).query(strips.paths[:, 0])
+        self.assertLess(distance.max(), 1e-9)
+        self.assertGreater(np.corrcoef(strips.shade, bundle.shade[nearest])[0, 1], 0.7)
 
     def test_the_same_strands_make_the_same_cards(self):
-        first, again = (self.strips_as(self.grown["bob"], "bob", False) for _ in range(2))
+        first, again = (self.strips_as("bob") for _ in range(2))
         np.testing.assert_array_equal(first.paths, again.paths)
         np.testing.assert_array_equal(first.half_width_m, again.half_width_m)
         alpha, light = locks.atlas()
@@ -165,7 +186,7 @@ class Hair(unittest.TestCase):
             self.assertLess(abs(shown(level) / wanted - 1), 0.12, level.shape)
             # Neighbours stay apart, and a lock is solid along its middle.
             each = level.reshape(len(level), locks.VARIANTS, -1)
-            self.assertLess(each[:, :, [0, -1]].mean(), 0.25)
+            self.assertLess(each[:, :, [0, -1]].mean(), 0.35)
             self.assertGreater(each[: len(level) // 2, :, each.shape[2] // 2].mean(), 0.9)
 
     def test_coordinates_stay_within_their_lock_of_the_atlas(self):

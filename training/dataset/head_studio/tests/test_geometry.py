@@ -80,6 +80,19 @@ class Formulas(unittest.TestCase):
         self.assertGreater(normals[:, 1].mean(), 0.5)
         self.assertLess(triangles.max(), 600)
 
+    def test_a_glb_stores_the_same_content_once_and_colours_of_vertices(self):
+        points = np.eye(3)
+        one = gltf.Mesh("One", points, points, np.array([[0, 1, 2]]), gltf.Material("Plain", specular=0.5), colours_linear=points / 2)
+        document, buffer = {key: [] for key in ("meshes", "materials", "nodes", "images", "textures")} | {"scenes": [{"nodes": []}]}, \
+            gltf.Buffer()
+        gltf._add_mesh(document, buffer, one)
+        before = buffer.length
+        gltf._add_mesh(document, buffer, one)
+        self.assertEqual(buffer.length, before)
+        self.assertIn("COLOR_0", document["meshes"][0]["primitives"][0]["attributes"])
+        self.assertEqual(document["extensionsUsed"], [gltf.SPECULAR])
+
+
 
 if __name__ == "__main__":
     unittest.main()
