@@ -35,7 +35,7 @@ HAIR_OCCLUSION, CARD_OCCLUSION = (0.6, 0.85), 0.65
 RIBBON_ROUGHNESS = 0.6         # broad: a narrow highlight on wide ribbons reads as wire
 # Of strands' albedo: long locks lie deep, and light is lost between them, but not in a shell of cards.
 HAIR_LIGHT = {"bob": 0.72, "long": 0.58, "curls": 1.4}
-HAIR_SPECULAR = 0.5            # strands are round: seen flat, they reflect less of a light behind the head than a card does
+HAIR_SPECULAR = 0.5            # strands are round: they reflect less of a light behind the head than a card does
 OCCLUSION_SHARE, OCCLUSION_PX = 0.75, 256      # of identities whose skin has baked occlusion, as most games' has
 HEAD_CENTRE_M = np.array([0, 0.03, -0.02])     # from the mean of the head's vertices, which the face crowds
 CARD_CUTOFF = 0.4              # alpha below which masked cards show nothing

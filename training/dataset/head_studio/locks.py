@@ -17,14 +17,15 @@ POINTS = {"short": 7, "curls": 7, "side": 8, "back": 8, "tied": 14, "bob": 15, "
 RIBBON_SHARE, RIBBONS, RIBBON_HALF_M = 0.1, 1900, (0.0028, 0.0042)
 VARIANTS, VARIANT_PX = 8, (256, 64)    # of a lock in the atlas, side by side; height and width of each
 HAIRS = 32                     # painted on each
-HAIR_BEGINS, HAIR_ENDS = 0.07, (0.72, 1.0)     # where they begin at the latest, and where they end, as shares of the lock's length
+# Where they begin at the latest, and where they end, as shares of the lock's length.
+HAIR_BEGINS, HAIR_ENDS = 0.07, (0.72, 1.0)
 MARGIN = 0.09                  # of a variant's width, without hair, so that smaller levels do not run together
 STREAKS = 0.05                 # how much lighter or darker a lock's own streaks are
 LIGHTEST = 1.35                # of the atlas: its white, where one is the mean
 SPREAD, RIM_M, HALF_WIDTH_M = 2.0, 0.0014, (0.002, 0.005)     # half width: times a lock's spread, and more, within limits
 NARROWED_ROOT, NARROWED_TIP = 0.4, 0.35        # of the width, lost at the root, so that a hairline is not blunt, and at the tip
 TWIST = 0.04                   # radians, standard deviation
-# Hair lies in a thin shell: it is lifted by this share of what it lies below this quantile of its neighbours, in as many rounds,
+# Hair lies in a thin shell: in as many rounds it is lifted by this share of what it lies below this quantile of its neighbours,
 # but for the first share of a strip, on which it rises from the skin, and by no more than a share of its length.
 SHELL_SHARE, SHELL_QUANTILE, SHELL_ROUNDS, RISE = 0.8, 0.85, 4, 0.3
 SHELL_NEIGHBOURS, SHELL_REACH_M, SHELL_STRIDE = 24, 0.016, 6      # of every sixth point
@@ -61,8 +62,8 @@ def atlas():
 
 
 def _variant(draw):
-    """One lock: hairs that lie close, so that the lock is solid in its middle whatever the level of detail, and end one after the
-    other."""
+    """One lock: hairs that lie close, so that the lock is solid in its middle whatever the level of detail, and end one after
+    the other."""
     height, width = VARIANT_PX
     along, across = np.linspace(0, 1, height)[:, None], (np.arange(width) + 0.5) / width
     alpha, light = np.zeros(VARIANT_PX), np.ones(VARIANT_PX)
@@ -75,7 +76,8 @@ def _variant(draw):
         bend = 0.5 + (bend - 0.5) * (1 - 0.35 * along ** 2)
         half = draw.uniform(0.035, 0.055) * (1 - 0.6 * (along / ends).clip(0, 1) ** 3)
         begins = draw.uniform(0, HAIR_BEGINS)
-        cover = np.clip((half - abs(across - bend)) * width + 0.5, 0, 1) * np.clip((ends - along) * 12, 0, 1) * (along >= begins)
+        cover = np.clip((half - abs(across - bend)) * width + 0.5, 0, 1) * (along >= begins)
+        cover = cover * np.clip((ends - along) * 12, 0, 1)
         streak = STREAKS * np.sin(place * waves + phase).sum()
         light = np.where(cover > 0.5, draw.uniform(0.93, 1.07) + streak, light)
         alpha = np.maximum(alpha, cover)
@@ -83,8 +85,11 @@ def _variant(draw):
 
 
 def cut_locks(bundle, points, first):
-    """(paths [N, points, 3], half widths [N, points], shade [N], grey [N]) of a strip for each lock of the bundle, as wide as the
-    lock: along the mean path of the longer half of its strands, from their point `first` on. Strands that stray do not widen it."""
+    """A strip for each lock of the bundle, as wide as the lock: paths [N, points, 3], half widths [N, points], shade and grey [N].
+
+    It runs along the mean path of the longer half of the lock's strands, from their point `first` on. Strands that stray do
+    not widen it.
+    """
     locks, index = np.unique(bundle.lock, return_inverse=True)
     along = resample(bundle.points[:, first:], points)
     length = np.linalg.norm(np.diff(along, axis=1), axis=2).sum(1)

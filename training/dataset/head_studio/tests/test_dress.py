@@ -137,7 +137,8 @@ class Hair(unittest.TestCase):
                 pixel = lambda points: ((points - centre_m)[:, axes] / 0.0015 + 400).astype(int).clip(0, 799).T
                 seen = np.zeros((800, 800), bool)
                 seen[tuple(pixel(fine))] = True
-                self.assertGreater(ndimage.binary_closing(seen, iterations=2)[tuple(pixel(positions))].mean(), 0.965, (style, axes))
+                closed = ndimage.binary_closing(seen, iterations=2)
+                self.assertGreater(closed[tuple(pixel(positions))].mean(), 0.965, (style, axes))
             np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-9)
             self.assertGreater((normals * out).sum(1).mean(), 0.75, style)
             half = len(triangles) // 2

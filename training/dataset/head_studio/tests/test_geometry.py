@@ -82,9 +82,10 @@ class Formulas(unittest.TestCase):
 
     def test_a_glb_stores_the_same_content_once_and_colours_of_vertices(self):
         points = np.eye(3)
-        one = gltf.Mesh("One", points, points, np.array([[0, 1, 2]]), gltf.Material("Plain", specular=0.5), colours_linear=points / 2)
-        document, buffer = {key: [] for key in ("meshes", "materials", "nodes", "images", "textures")} | {"scenes": [{"nodes": []}]}, \
-            gltf.Buffer()
+        material = gltf.Material("Plain", specular=0.5)
+        one = gltf.Mesh("One", points, points, np.array([[0, 1, 2]]), material, colours_linear=points / 2)
+        document, buffer = {key: [] for key in ("meshes", "materials", "nodes", "images", "textures")}, gltf.Buffer()
+        document["scenes"] = [{"nodes": []}]
         gltf._add_mesh(document, buffer, one)
         before = buffer.length
         gltf._add_mesh(document, buffer, one)
