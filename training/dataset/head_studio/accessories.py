@@ -16,6 +16,7 @@ from .subdivision import triangles_of, unit, vertex_normals
 
 TEMPLE_M = 0.115               # from the hinge to behind the ear
 UNDER_HEADWEAR_M = 0.045       # hair that is nearer to a covered scalp is under the hat
+ROOT_UNDER_HEADWEAR_M = 0.004
 HAND_FROM = 4.05               # decimetres from the body's middle at rest: the wrist
 
 
@@ -139,6 +140,13 @@ def below_headwear(figure, cards, wear):
     distance, _ = cKDTree(figure.head[used]).query(cards.positions, distance_upper_bound=UNDER_HEADWEAR_M)
     hidden = np.isfinite(distance)[cards.triangles].any(1)
     return replace(cards, triangles=cards.triangles[~hidden], corner_uvs=cards.corner_uvs[~hidden])
+
+
+def strands_below_headwear(figure, bundle, wear):
+    """Strands without those that are rooted under headwear."""
+    used, _, _ = _cap_layout(wear["low_front"], wear["low_back"], wear["high"])
+    distance, _ = cKDTree(figure.head[used]).query(bundle.points[:, 0], distance_upper_bound=ROOT_UNDER_HEADWEAR_M)
+    return bundle.only(~np.isfinite(distance))
 
 
 @functools.cache

@@ -44,8 +44,8 @@ def add_mesh(name, positions_m, quads, material, corner_uvs=None):
     return _link(name, mesh, material)
 
 
-def add_curves(strands, material):
-    """Hair strands as curves with a radius for each point and `grey` for each strand."""
+def add_curves(strands, material, melanin):
+    """Hair strands as curves with a radius for each point and `melanin` [N] for each strand."""
     count, length = strands.points.shape[:2]
     curves = bpy.data.hair_curves.new(strands.name)
     curves.add_curves([length] * count)
@@ -53,8 +53,8 @@ def add_curves(strands, material):
     curves.position_data.foreach_set("vector", points.astype(np.float32).ravel())
     radius = curves.attributes.get("radius") or curves.attributes.new("radius", "FLOAT", "POINT")
     radius.data.foreach_set("value", strands.radii_m().astype(np.float32).ravel())
-    grey = curves.attributes.new("grey", "FLOAT", "CURVE")
-    grey.data.foreach_set("value", strands.grey.astype(np.float32))
+    amount = curves.attributes.new("melanin", "FLOAT", "CURVE")
+    amount.data.foreach_set("value", melanin.astype(np.float32))
     return _link(strands.name, curves, material)
 
 

@@ -1,4 +1,4 @@
-"""A plain shirt: the base mesh's body stocking, cut along a smooth collar, lifted, and thickened."""
+"""A shirt: the base mesh's body stocking, cut along a smooth collar, lifted, hung over hollows in folds, and thickened."""
 
 import functools
 
@@ -6,12 +6,18 @@ import numpy as np
 from scipy import sparse
 
 from .anatomy import cut_part
-from .noise import smoothstep
+from .cloth_texture import cloth_uvs
+from .identity import generator
+from .noise import smoothstep, value_noise
 from .subdivision import unit, vertex_normals
 
 LIFT_M = 0.006
 THICKNESS_M = 0.0035
 COLLAR_SMOOTHING = 40
+DRAPE_STEPS, LOOSEST_M = 60, 0.03      # how far cloth bridges hollows, and how high
+FOLD_M = (0.003, 0.008)
+FOLD_ACROSS, FOLD_ALONG = 2.6, 0.5     # for each decimetre
+COLLAR_BAND, BAND_M = 0.16, 0.0016     # decimetres wide, and how much thicker
 
 
 def collar_height(rest):
@@ -21,7 +27,7 @@ def collar_height(rest):
 
 @functools.cache
 def _shirt():
-    """The part, the quads below the collar, and the matrix that smooths the collar's edge."""
+    """The part, the quads below the collar, its edges, and the matrices that smooth the collar's edge and the whole."""
     part = cut_part("helper-tights", 2, lambda q: (q[..., 1].min(1) > 3.6) & (abs(q[..., 0]).max(1) < 3.4))
     above = part.rest[:, 1] > collar_height(part.rest)
     quads = part.mesh.quads[above[part.mesh.quads].sum(1) < 2]
@@ -36,7 +42,19 @@ def _shirt():
     matrix = sparse.identity(count, format="csr")
     for _ in range(COLLAR_SMOOTHING):
         matrix = step @ matrix
-    return part, quads, border, matrix
+    edges = np.stack([quads, np.roll(quads, -1, axis=1)], 2).reshape(-1, 2)
+    links = sparse.coo_matrix((np.ones(2 * len(edges)), (edges.ravel(), edges[:, ::-1].ravel())), (count, count)).tocsr()
+    drape = sparse.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links
+    return part, quads, border, matrix, drape
+
+
+def _folds(rest, draw):
+    """Folds 0..1 from the shoulders down towards the middle, and across the chest."""
+    x, y, z = abs(rest[:, 0]), rest[:, 1], rest[:, 2]
+    down = np.stack([FOLD_ACROSS * (0.87 * x - 0.5 * y), FOLD_ALONG * (0.5 * x + 0.87 * y), z + np.sign(rest[:, 0])], 1)
+    across = np.stack([FOLD_ALONG * rest[:, 0], FOLD_ACROSS * y, z], 1)
+    ridge = lambda places: np.clip(1 - 3 * abs(value_noise(places, 1.0, draw, 2)), 0, 1) ** 2
+    return np.maximum(ridge(down), 0.6 * ridge(across))
 
 
 def _border_edges(quads):
@@ -45,12 +63,20 @@ def _border_edges(quads):
     return edges[count[index.ravel()] == 1]
 
 
-def make_shirt(base_vertices):
-    """Positions [V, 3] in metres, normals [V, 3] and quads [F, 4] of the shirt, an outside and an inside."""
-    part, quads, border, smoothing = _shirt()
+def make_shirt(base_vertices, number):
+    """Positions [V, 3] in metres, normals [V, 3], quads [F, 4] and texture coordinates [V, 2] (v up) of the shirt of this
+    identity, an outside and an inside."""
+    part, quads, border, smoothing, drape = _shirt()
     skin = part.pose_m(base_vertices)
     normals = vertex_normals(skin, quads)
-    outside = smoothing @ (skin + normals * LIFT_M)
+    below = collar_height(part.rest) - part.rest[:, 1]
+    hung = skin
+    for _ in range(DRAPE_STEPS):
+        hung = drape @ hung
+    draw = generator(number, "folds")
+    loose = ((hung - skin) * normals).sum(1).clip(0, LOOSEST_M) + draw.uniform(*FOLD_M) * _folds(part.rest, draw)
+    lift = LIFT_M + smoothstep(0.1, 0.9, below) * loose + BAND_M * smoothstep(COLLAR_BAND, COLLAR_BAND - 0.05, below)
+    outside = smoothing @ (skin + normals * lift[:, None])
     used, compact = np.unique(np.concatenate([quads.ravel(), border.ravel()]), return_inverse=True)
     outer = compact[:quads.size].reshape(quads.shape)
     edge = compact[quads.size:].reshape(border.shape)
@@ -60,4 +86,4 @@ def make_shirt(base_vertices):
     rim = np.stack([edge[:, 1], edge[:, 0], edge[:, 0] + count, edge[:, 1] + count], 1)
     positions = np.concatenate([outside, inside])
     all_quads = np.concatenate([outer, outer[:, ::-1] + count, rim])
-    return positions, vertex_normals(positions, all_quads), all_quads
+    return positions, vertex_normals(positions, all_quads), all_quads, np.tile(cloth_uvs(part.rest[used]), (2, 1))

@@ -17,7 +17,7 @@ STAGING = dict(yaw_deg=-14.0, pitch_deg=2.0, roll_deg=0.0, lens_mm=100.0, frame_
                rim_ratio=0.6, environment_share=0.35,
                rendering=Rendering("tony_mc_mapface", 0.0, "msaa_4x", 2048, "gaussian"))
 SIZE_PX, SAMPLES, TEXTURE_PX = 512, 64, 1024
-TRIANGLE_SHARE = 0.65          # of the ribbons a training scene has
+TRIANGLE_SHARE = 0.65          # of the cards and ribbons a training scene has
 BYTE_LIMIT = 9_000_000
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from . import cards, eyes, masks, materials, occlusion, painting, strands
+from . import cards, eyes, locks, masks, materials, occlusion, painting, strands
 from .anatomy import head_part
+from .cloth_texture import make_cloth
 from .clothes import collar_height
 from .gltf import Material, Mesh
 from .identity import generator
@@ -17,20 +18,24 @@ from .noise import smoothstep
 from .subdivision import triangles_of, unit, vertex_normals
 from .texture_space import head_uvs, rasterise, texture_space
 
-# Ribbons by bundle: how many, their half width, and how many strands each shows.
-HAIR_RIBBONS = {"short": (3200, 0.0022, 26), "side": (2800, 0.0028, 34), "bob": (2400, 0.0034, 40), "long": (2400, 0.0034, 40)}
+# Ribbons of brows and lashes: how many, their half width, and how many strands each shows.
 RIBBONS = {"Brows": (1300, 0.0003, 1), "Lashes": (150, 0.0008, 7)}
-HAIR_POINTS = {"short": 5, "side": 7, "bob": 11, "long": 14}
-TWIST = 0.2                    # radians, standard deviation
+RIBBON_POINTS, RIBBON_TWIST = 4, 0.1           # radians, standard deviation
+HAIR_SHARE = {"bob": 0.75, "long": 0.65}      # of strips that are long, and wider instead
+BLENDED_CUTOFF = 0.6           # alpha from which blended hair is solid, and hides what is behind it
+SCALP_STUB_M, SCALP_OCCLUSION = 0.006, 0.5     # of each strand, painted on the skin under hair, which is hidden so much
 # Painted into the skin: how much more a bundle covers than along the skin's normal, which it is rarely seen along.
-PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Stubble": 1.2, "Beard": 1.5}
-PAINT_BLUR_PX = {"Brows": 0.8, "Hair": 1.8, "Stubble": 1.4, "Beard": 2.0}
+PAINT_GAIN = {"Brows": 1.3, "Hair": 3.0, "Scalp": 25.0, "Stubble": 1.2, "Beard": 1.5}
+PAINT_BLUR_PX = {"Brows": 0.8, "Hair": 1.8, "Scalp": 3.0, "Stubble": 1.4, "Beard": 2.0}
 BROW_PAINT_UNDER_STRANDS = 0.6
-MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 0.3, 0.8
+MOUTH_OCCLUSION, MOUTH_LIGHT, MOUTH_ROUGHNESS = 0.85, 0.9, 0.8      # light: over what is open
 HIDDEN_BELOW_COLLAR = 0.3      # decimetres under the shirt's edge from which skin is left out
-# Baked into hair, as games do: surroundings shine into a rasteriser's. Of ribbons at the root and at the tip, and of cards.
-HAIR_OCCLUSION, CARD_OCCLUSION = (0.4, 0.75), 0.65
+# Baked into hair, as games do: surroundings shine into a rasteriser's. Of locks at the root and at the tip, and of packs' cards.
+HAIR_OCCLUSION, CARD_OCCLUSION = (0.6, 0.85), 0.65
 RIBBON_ROUGHNESS = 0.6         # broad: a narrow highlight on wide ribbons reads as wire
+# Of strands' albedo: long locks lie deep, and light is lost between them, but not in a shell of cards.
+HAIR_LIGHT = {"bob": 0.72, "long": 0.58, "curls": 1.4}
+HAIR_SPECULAR = 0.5            # strands are round: they reflect less of a light behind the head than a card does
 OCCLUSION_SHARE, OCCLUSION_PX = 0.75, 256      # of identities whose skin has baked occlusion, as most games' has
 HEAD_CENTRE_M = np.array([0, 0.03, -0.02])     # from the mean of the head's vertices, which the face crowds
 CARD_CUTOFF = 0.4              # alpha below which masked cards show nothing
@@ -104,10 +109,16 @@ def is_painted(bundle, identity):
 
 
 def bundle_albedo(bundle, identity):
-    """Linear colour [3] of a bundle as a whole. Albedos mix by their logarithms: light meets many strands before it leaves."""
-    melanin, redness, roughness, _ = materials.strand_shades(identity)[bundle.kind]
+    """Linear colour [3] of a bundle as a whole."""
+    return strand_albedo(identity, bundle.kind, 1.0, float(bundle.grey.mean()) if len(bundle.grey) else 0.0)
+
+
+def strand_albedo(identity, kind, shade, grey):
+    """Linear colours [..., 3] of strands whose melanin absorbs `shade` [...] times what the identity's does, and of which a share
+    `grey` [...] has none. Albedos mix by their logarithms: light meets many strands before it leaves."""
+    melanin, redness, roughness, _ = materials.strand_shades(identity)[kind]
+    melanin, share = 1 - (1 - melanin) ** np.asarray(shade), np.asarray(grey)[..., None]
     dark, light = (materials.hair_albedo_linear(amount, redness, roughness + 0.05) for amount in (melanin, 0.0))
-    share = float(bundle.grey.mean()) if len(bundle.grey) else 0.0
     return dark ** (1 - share) * light ** share
 
 
@@ -120,7 +131,7 @@ def _baked_openness(figure):
     if _latest_openness[0] != figure.identity.number:
         source, uvs, triangles = _head_layout(True)
         head = figure.neutral_head
-        globe, globe_quads, _ = eyes.globe(cornea=True)
+        globe, globe_quads, _ = eyes.globe()
         balls = [(globe @ eye.rotation.T * eye.radius_m + eye.centre_m, globe_quads) for eye in figure.eyes]
         tree = occlusion.tree_of([(head[source], triangles), (figure.shirt[0], figure.shirt[2]), *balls])
         used, index = np.unique(source, return_inverse=True)
@@ -143,16 +154,21 @@ def _occlusion(figure, size_px):
 
 def skin_material(textures, figure):
     """The skin with brows, stubble, beard and shaved hair painted on. Occlusion is in the surface image's
-    red and roughness in its green."""
+    red and roughness in its green. Under hair that is cards, its roots are painted: no skin shows between them."""
     size_px, identity = textures.roughness.shape[0], figure.identity
-    albedo = textures.albedo_linear
+    albedo, roughness, hidden = textures.albedo_linear, textures.roughness, 0.0
     for bundle in figure.strands:
-        if is_painted(bundle, identity) or bundle.name == "Brows":
+        if bundle.name == "Hair" and not is_painted(bundle, identity):
+            stubs = strands.cut_off(bundle, SCALP_STUB_M)
+            cover = painting.painted_cover(stubs, size_px, PAINT_GAIN["Scalp"], PAINT_BLUR_PX["Scalp"])[..., None]
+            albedo = albedo * (1 - cover) + locks.ROOT_SHADE * bundle_albedo(bundle, identity) * cover
+            roughness, hidden = roughness + (1 - roughness) * cover[..., 0], SCALP_OCCLUSION * cover[..., 0]
+        elif is_painted(bundle, identity) or bundle.name == "Brows":
             share = BROW_PAINT_UNDER_STRANDS if bundle.name == "Brows" and figure.look.brow_style == "strands" else 1.0
             cover = share * painting.painted_cover(bundle, size_px, PAINT_GAIN[bundle.name], PAINT_BLUR_PX[bundle.name])
             cover = cover[..., None]
             albedo = albedo * (1 - cover) + bundle_albedo(bundle, identity) * cover
-    surface = np.stack([_occlusion(figure, size_px), textures.roughness, np.zeros_like(textures.roughness)], 2)
+    surface = np.stack([_occlusion(figure, size_px) * (1 - hidden), roughness, np.zeros_like(roughness)], 2)
     return Material("Skin", roughness=1.0, colour_image=encode_image(to_srgb(albedo)),
                     surface_image=encode_image(surface, 90), normal_image=encode_image(textures.normal * 0.5 + 0.5, 94))
 
@@ -167,58 +183,111 @@ def _head_mesh(figure, material, moved, coarse):
                 {name: normals_of(other.head)[source] - normals for name, other in moved.items()})
 
 
+def _mouth_meshes(figure, moved):
+    """Teeth and tongue with baked occlusion, as games have them: a rasteriser's light shines into the mouth. It is that of the
+    widest mouth that the figure may have."""
+    source, _, triangles = _head_layout(True)
+    widest = moved.get("jawOpen", figure)
+    tree = occlusion.tree_of([(widest.head[source], triangles)])
+    for name, (positions, quads) in figure.mouth.items():
+        morphs = {morph: other.mouth[name][0] - positions for morph, other in moved.items()}
+        morphs = {morph: offsets for morph, offsets in morphs.items() if abs(offsets).max() > 1e-5}
+        inside = widest.mouth[name][0]
+        light = occlusion.openness(inside, vertex_normals(inside, quads), tree)
+        tongue = name == "Tongue"
+        material = Material("Tongue" if tongue else "Teeth", materials.TONGUE_LINEAR if tongue else materials.TEETH_LINEAR,
+                            MOUTH_ROUGHNESS)
+        mesh = _plain_mesh(name, positions, quads, material, morphs)
+        yield replace(mesh, colours_linear=np.repeat(MOUTH_LIGHT * light[:, None], 3, 1))
+
+
 def _plain_mesh(name, positions, quads, material, morphs=None):
     return Mesh(name, positions, vertex_normals(positions, quads), triangles_of(quads), material, morphs=morphs or {})
 
 
 def _eye_meshes(figure, eye_albedo):
     material = Material("Eye", roughness=0.12, colour_image=encode_image(to_srgb(eye_albedo)))
-    vertices, quads, uvs = eyes.globe(flat_iris=False)
+    vertices, quads, uvs = eyes.globe()
     for place in figure.eyes:
         local = vertices @ place.rotation.T * place.radius_m
         yield Mesh(f"Eye.{place.side}", local, vertex_normals(local, quads), triangles_of(quads), material,
                    uvs * [1, -1] + [0, 1], translation=tuple(place.centre_m))
 
 
-def _alpha_mode(kind, card_alpha, sorted_cards):
+def _alpha_mode(kind, card_alpha):
     """glTF's alpha mode of cards. Fine brows and lashes are blended where hair is masked, as games do: cut off, they are
     dots."""
-    return "MASK" if kind == "hair" and (card_alpha != "blend" or not sorted_cards) else "BLEND"
+    return "MASK" if kind == "hair" and card_alpha != "blend" else "BLEND"
 
 
-def _card_material(name, kind, colour, alpha, card_alpha, sorted_cards):
+def _card_material(name, kind, colour, alpha, card_alpha):
     return Material(name, roughness=RIBBON_ROUGHNESS, double_sided=True, colour_image=encode_cards(colour, alpha),
-                    alpha_mode=_alpha_mode(kind, card_alpha, sorted_cards), alpha_cutoff=CARD_CUTOFF)
+                    alpha_mode=_alpha_mode(kind, card_alpha), alpha_cutoff=CARD_CUTOFF)
 
 
 def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share, card_alpha):
-    """The bundle's ribbons, each of which shows many strands."""
+    """The ribbons of brows or lashes, each of which shows a few strands."""
     identity = figure.identity
-    is_hair = bundle.name == "Hair"
-    keep, half_width_m, shown = HAIR_RIBBONS[identity.hair_style] if is_hair else RIBBONS[bundle.name]
-    points = HAIR_POINTS[identity.hair_style] if is_hair else 4
-    first = 1 if bundle.kind == "hair" else 0     # its first point lies under the skin
+    keep, half_width_m, shown = RIBBONS[bundle.name]
     draw = generator(identity.number, "ribbons " + bundle.name)
     chosen = strands.subset(bundle, int(keep * triangle_share), draw)
-    widths, twist = half_width_m * draw.uniform(0.75, 1.25, len(chosen)), draw.normal(0, TWIST, len(chosen))
-    centre_m = figure.head.mean(0) + HEAD_CENTRE_M
+    widths, twist = half_width_m * draw.uniform(0.75, 1.25, len(chosen)), draw.normal(0, RIBBON_TWIST, len(chosen))
 
     def make(source):
-        along = strands.resample(source.points[chosen, first:], points)
-        away = strands.around_head(along, centre_m) if is_hair else source.root_normals[chosen][:, None]
-        return strands.ribbons(along, away, widths, twist)
+        along = strands.resample(source.points[chosen], RIBBON_POINTS)
+        return strands.ribbons(along, source.root_normals[chosen][:, None], widths, twist)
 
     positions, normals, triangles = make(bundle)
     morphs = {name: make(moved)[0] - positions for name, moved in moved_bundles.items()}
     morphs = {name: offsets for name, offsets in morphs.items() if abs(offsets).max() > 1e-5}
-    alpha, pattern = strands.ribbon_texture(draw, shown, float(bundle.grey.mean()) if bundle.kind == "hair" else 0.0)
+    alpha, pattern = strands.ribbon_texture(draw, shown)
     colour = pattern[..., None] * bundle_albedo(bundle, identity)
-    material = _card_material(bundle.name, bundle.kind, colour, alpha, card_alpha, False)
-    if bundle.kind == "hair":
-        occlusion = np.linspace(*HAIR_OCCLUSION, 64)[:, None, None]
-        surface = np.concatenate([occlusion, np.full_like(occlusion, RIBBON_ROUGHNESS), np.zeros_like(occlusion)], 2)
-        material = replace(material, roughness=1.0, surface_image=encode_image(np.tile(surface, (1, 4, 1))))
-    return Mesh(bundle.name, positions, normals, triangles, material, strands.ribbon_uvs(len(chosen), points), morphs=morphs)
+    material = _card_material(bundle.name, bundle.kind, colour, alpha, card_alpha)
+    return Mesh(bundle.name, positions, normals, triangles, material, strands.ribbon_uvs(len(chosen), RIBBON_POINTS),
+                morphs=morphs)
+
+
+@functools.cache
+def _hair_images():
+    """PNG bytes of the atlas of locks, whose white is `locks.LIGHTEST`, and JPEG bytes of occlusion and roughness."""
+    alpha, light = locks.atlas()
+    hidden = np.linspace(*HAIR_OCCLUSION, 64)[:, None, None]
+    surface = np.concatenate([hidden, np.full_like(hidden, RIBBON_ROUGHNESS), np.zeros_like(hidden)], 2)
+    return encode_cards(np.tile(light[..., None] / locks.LIGHTEST, 3), alpha), encode_image(np.tile(surface, (1, 8, 1)))
+
+
+def _hair_meshes(bundle, figure, moved_bundles, triangle_share, card_alpha):
+    """Head hair as strips. Blended hair is drawn twice, as games do: solid where it is dense, then its soft rims."""
+    identity = figure.identity
+    draw = generator(identity.number, "cards of " + bundle.name)
+    centre_m = figure.head.mean(0) + HEAD_CENTRE_M
+    strips = locks.hair_strips(bundle, identity, centre_m)
+    count, points = strips.half_width_m.shape
+    twist, variant = draw.normal(0, locks.TWIST, count), draw.integers(0, locks.VARIANTS, count)
+    mirrored = draw.random(count) < 0.5
+    share = triangle_share * HAIR_SHARE.get(identity.hair_style, 1.0)
+    kept = strands.evenly(count, share)
+
+    def make(strips):
+        widths = strips.half_width_m[kept] / np.sqrt(share)
+        some = replace(strips, paths=strips.paths[kept], away=strips.away[kept], half_width_m=widths)
+        return locks.strip_mesh(some, twist[kept])
+
+    positions, normals, triangles = make(strips)
+    morphs = {name: make(locks.hair_strips(moved, identity, centre_m))[0] - positions for name, moved in moved_bundles.items()}
+    morphs = {name: offsets for name, offsets in morphs.items() if abs(offsets).max() > 1e-5}
+    albedo = HAIR_LIGHT.get(identity.hair_style, 0.92) * strand_albedo(identity, bundle.kind, strips.shade, strips.grey)[kept]
+    colours = locks.strip_colours((albedo * locks.LIGHTEST).clip(0, 1), points)
+    picture, surface = _hair_images()
+    blended = card_alpha == "blend"
+    material = Material(bundle.name, roughness=1.0, specular=HAIR_SPECULAR, colour_image=picture, surface_image=surface,
+                        alpha_mode="MASK", alpha_cutoff=BLENDED_CUTOFF if blended else CARD_CUTOFF)
+    mesh = Mesh(bundle.name, positions, normals, triangles, material, locks.strip_uvs(variant[kept], points, mirrored[kept]),
+                morphs=morphs, colours_linear=colours)
+    if not blended:
+        return [mesh]
+    rims = replace(material, name=bundle.name + " rims", alpha_mode="BLEND")
+    return [mesh, replace(mesh, name=rims.name, material=rims)]
 
 
 def card_albedo(one, identity):
@@ -231,11 +300,20 @@ def card_albedo(one, identity):
 
 def _card_mesh(one, identity, card_alpha):
     source, uvs, triangles = one.split()
-    material = _card_material(one.name, one.kind, card_albedo(one, identity), one.alpha, card_alpha, True)
+    material = _card_material(one.name, one.kind, card_albedo(one, identity), one.alpha, card_alpha)
     if one.kind == "hair":
         surface = encode_image(np.tile([CARD_OCCLUSION, RIBBON_ROUGHNESS, 0.0], (8, 8, 1)))
         material = replace(material, roughness=1.0, surface_image=surface)
     return Mesh(one.name, one.positions[source], one.normals()[source], triangles, material, uvs * [1, -1] + [0, 1])
+
+
+def _shirt_mesh(figure):
+    positions, normals, quads, uvs = figure.shirt
+    texture, triangles = make_cloth(figure.identity), triangles_of(quads)
+    material = Material("Cloth", roughness=0.85, colour_image=encode_image(to_srgb(texture.albedo_linear)),
+                        normal_image=encode_image(texture.normal * 0.5 + 0.5, 94), tiled=True)
+    return Mesh("Shirt", positions, normals, triangles, material, uvs * [1, -1] + [0, 1],
+                tangents(positions, normals, uvs, triangles))
 
 
 def _item_mesh(item):
@@ -252,21 +330,13 @@ def figure_meshes(figure, material, eye_albedo, moved=None, triangle_share=1.0, 
     """
     moved = moved or {}
     meshes = [_head_mesh(figure, material, moved, coarse_head), *_eye_meshes(figure, eye_albedo)]
-    positions, normals, quads = figure.shirt
-    cloth = Material("Cloth", figure.identity.cloth_linear, 0.85)
-    meshes.append(Mesh("Shirt", positions, normals, triangles_of(quads), cloth))
-    # Baked occlusion, as games do it: a rasteriser's surroundings shine into the mouth.
-    dark = lambda colour: tuple(MOUTH_LIGHT * value for value in colour)
-    teeth = Material("Teeth", dark(materials.TEETH_LINEAR), MOUTH_ROUGHNESS)
-    tongue = Material("Tongue", dark(materials.TONGUE_LINEAR), MOUTH_ROUGHNESS)
-    for name, (positions, quads) in figure.mouth.items():
-        morphs = {morph: other.mouth[name][0] - positions for morph, other in moved.items()}
-        morphs = {morph: offsets for morph, offsets in morphs.items() if abs(offsets).max() > 1e-5}
-        meshes.append(_plain_mesh(name, positions, quads, tongue if name == "Tongue" else teeth, morphs))
+    meshes.append(_shirt_mesh(figure))
+    meshes += _mouth_meshes(figure, moved)
     for index, bundle in enumerate(figure.strands):
         if is_painted(bundle, figure.identity) or bundle.name == "Brows" and figure.look.brow_style == "painted":
             continue
         bundles = {name: other.strands[index] for name, other in moved.items()}
-        meshes.append(_ribbon_mesh(bundle, figure, bundles, triangle_share, card_alpha))
+        make = _hair_meshes if bundle.name == "Hair" else lambda *given: [_ribbon_mesh(*given)]
+        meshes += make(bundle, figure, bundles, triangle_share, card_alpha)
     meshes += [_card_mesh(one, figure.identity, card_alpha) for one in figure.cards]
     return meshes + [_item_mesh(item) for item in figure.items]

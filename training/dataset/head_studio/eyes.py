@@ -1,4 +1,4 @@
-"""Eyes: where they sit, which way they look, their mesh (globe and cornea) and the iris texture.
+"""Eyes: where they sit, which way they look, their mesh (a globe with its cornea) and the iris texture.
 
 An eye mesh is a unit globe around +Z, its gaze; `EyePlace` scales, turns and moves it.
 """
@@ -27,7 +27,8 @@ PALETTE = {                    # outer and inner iris colour, linear Rec.709
     "grey": ((0.15, 0.17, 0.19), (0.06, 0.075, 0.09)),
     "hazel": ((0.24, 0.16, 0.06), (0.11, 0.11, 0.05)),
 }
-SCLERA_LINEAR = np.array([0.47, 0.43, 0.405])
+SCLERA_LINEAR = np.array([0.49, 0.455, 0.43])
+LIMBAL_RING = 0.7              # how much darker an iris is at its edge
 
 
 @dataclass(frozen=True)
@@ -59,25 +60,18 @@ def place_eyes(base_vertices, gaze_deg):
     return places
 
 
-def _profile(cornea):
-    """(radius, z) points from the front pole to the back pole of the unit globe."""
+def _profile():
+    """(radius, z) points from the front pole to the back pole of the unit globe with its cornea."""
     rim = math.asin(IRIS_RADIUS)
-    if cornea:
-        offset = math.cos(rim) - math.sqrt(CORNEA_RADIUS ** 2 - IRIS_RADIUS ** 2)
-        angles = np.linspace(0, math.asin(IRIS_RADIUS / CORNEA_RADIUS), 14)
-        front = [(max(1e-4, CORNEA_RADIUS * math.sin(a)), offset + CORNEA_RADIUS * math.cos(a)) for a in angles]
-        return front + [(1.004 * math.sin(a), 1.004 * math.cos(a)) for a in np.linspace(rim * 1.16, math.pi - 0.01, 24)]
-    iris = [(1e-4, 0.80), (0.3, 0.795), (0.6, 0.80), (0.9, 0.825), (0.99, 0.855)]
-    front = [(max(1e-4, r * IRIS_RADIUS), z) for r, z in iris]
-    return front + [(0.995 * math.sin(a), 0.995 * math.cos(a)) for a in np.linspace(rim * 1.03, math.pi - 0.01, 24)]
+    offset = math.cos(rim) - math.sqrt(CORNEA_RADIUS ** 2 - IRIS_RADIUS ** 2)
+    angles = np.linspace(0, math.asin(IRIS_RADIUS / CORNEA_RADIUS), 14)
+    front = [(max(1e-4, CORNEA_RADIUS * math.sin(a)), offset + CORNEA_RADIUS * math.cos(a)) for a in angles]
+    return front + [(1.004 * math.sin(a), 1.004 * math.cos(a)) for a in np.linspace(rim * 1.16, math.pi - 0.01, 24)]
 
 
-def globe(cornea=False, flat_iris=True):
-    """Vertices [V, 3], quads [F, 4] (outward), uvs [V, 2] (v up) of a unit eye.
-
-    The rasteriser's eye (`flat_iris=False`) bulges over the iris instead of having a cornea.
-    """
-    profile = _profile(cornea or not flat_iris)
+def globe():
+    """Vertices [V, 3], quads [F, 4] (outward), uvs [V, 2] (v up) of a unit eye that bulges over the iris."""
+    profile = _profile()
     turns = 2 * np.pi * np.arange(SEGMENTS) / SEGMENTS
     rings = [np.stack([r * np.cos(turns), r * np.sin(turns), np.full(SEGMENTS, z)], 1) for r, z in profile]
     vertices = np.concatenate(rings)
@@ -142,6 +136,7 @@ def photo_eye_albedo(path, eye_colour, size_px=512):
     mean = luminance[(inside[..., 0] > 0.99) & (luminance > 0.002)].mean()
     iris = np.mean(PALETTE[eye_colour], 0) * (luminance / mean)[..., None]
     # The picture's own white is bright paper; past the iris it goes over into the sclera of the other eyes.
+    iris = iris * (1 - LIMBAL_RING * smoothstep(0.36, 0.44, np.hypot(x, y) / 0.98))[..., None]
     around = iris * inside + linear * PHOTO_EYE_GAIN * (1 - inside)
     return (around * (1 - white) + linear / linear.max() * SCLERA_LINEAR * 1.25 * white).clip(0.001, 1)
 
@@ -155,9 +150,9 @@ def eye_albedo(identity, size_px=512):
     t = np.clip(radius / IRIS_RADIUS, 0, 1)[..., None]
     fibres = _iris_fibres(radius, angle, draw)[..., None]
     iris = inner * (1 - fibres) + outer * fibres * 1.5
-    iris = iris * (1 + 0.5 * np.exp(-((t - 0.45) / 0.12) ** 2)) * (1 - 0.7 * smoothstep(0.82, 1.0, t))
+    iris = iris * (1 + 0.5 * np.exp(-((t - 0.45) / 0.12) ** 2)) * (1 - LIMBAL_RING * smoothstep(0.82, 1.0, t))
     iris = iris * smoothstep(identity.pupil - 0.03, identity.pupil + 0.04, t)
     sclera = SCLERA_LINEAR * (1 - _veins(size_px, draw)[..., None] * np.array([0.10, 0.45, 0.42]))
-    sclera = sclera * (1 - np.clip((radius - 0.55) / 0.5, 0, 1)[..., None] * np.array([0.06, 0.20, 0.22]))
+    sclera = sclera * (1 - np.clip((radius - 0.55) / 0.5, 0, 1)[..., None] * np.array([0.05, 0.15, 0.17]))
     white = smoothstep(0.93, 1.07, radius / IRIS_RADIUS)[..., None]
     return (iris * (1 - white) + sclera * white).clip(0.001, 1)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 COMPONENT_TYPES = {"float32": 5126, "uint32": 5125}
+CLAMP, REPEAT = 33071, 10497   # of textures, in this order among the samplers
+SPECULAR = "KHR_materials_specular"
 ELEMENT_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
@@ -15,7 +17,8 @@ class Material:
     """Metallic-roughness. Images are encoded JPEG or PNG bytes.
 
     `surface_image` holds occlusion in red and roughness in green. `colour_linear` multiplies `colour_image`, and `alpha` its
-    alpha. `alpha_mode` is glTF's: OPAQUE, MASK (cut off at `alpha_cutoff`) or BLEND.
+    alpha. `alpha_mode` is glTF's: OPAQUE, MASK (cut off at `alpha_cutoff`) or BLEND. `tiled` images repeat. `specular` is the
+    share of light that its surface reflects, over that of an index of refraction of 1.5.
     """
 
     name: str
@@ -29,6 +32,8 @@ class Material:
     alpha: float = 1.0
     alpha_mode: str = "OPAQUE"
     alpha_cutoff: float = 0.5
+    tiled: bool = False
+    specular: float = 1.0
 
 
 @dataclass
@@ -46,21 +51,26 @@ class Mesh:
     morphs: dict = field(default_factory=dict)
     morph_normals: dict = field(default_factory=dict)
     translation: tuple | None = None
+    colours_linear: np.ndarray | None = None       # [V, 3], multiply the material's
 
 
 class Buffer:
     """A binary chunk in the making, with the views and accessors into it."""
 
     def __init__(self):
-        self.chunks, self.length, self.views, self.accessors = [], 0, [], []
+        self.chunks, self.length, self.views, self.accessors, self.known = [], 0, [], [], {}
 
     def view(self, content, target=None):
+        """The index of a view of this content, which is stored once however often it is asked for."""
+        if (content, target) in self.known:
+            return self.known[content, target]
         padding = -self.length % 4
         self.chunks += [b"\0" * padding, content]
         self.length += padding
         view = {"buffer": 0, "byteOffset": self.length, "byteLength": len(content)}
         self.views.append(view | ({"target": target} if target else {}))
         self.length += len(content)
+        self.known[content, target] = len(self.views) - 1
         return len(self.views) - 1
 
     def accessor(self, values, bounds=False, target=34962):
@@ -74,10 +84,10 @@ class Buffer:
         return len(self.accessors) - 1
 
 
-def _add_image(document, buffer, content):
+def _add_image(document, buffer, content, tiled):
     kind = "image/jpeg" if content[:2] == b"\xff\xd8" else "image/png"
     document["images"].append({"bufferView": buffer.view(content), "mimeType": kind})
-    document["textures"].append({"source": len(document["images"]) - 1, "sampler": 0})
+    document["textures"].append({"source": len(document["images"]) - 1, "sampler": int(tiled)})
     return {"index": len(document["textures"]) - 1}
 
 
@@ -94,12 +104,15 @@ def _add_material(document, buffer, material):
     if material.alpha_mode == "MASK":
         entry["alphaCutoff"] = float(material.alpha_cutoff)
     if material.colour_image:
-        surface["baseColorTexture"] = _add_image(document, buffer, material.colour_image)
+        surface["baseColorTexture"] = _add_image(document, buffer, material.colour_image, material.tiled)
     if material.surface_image:
-        surface["metallicRoughnessTexture"] = _add_image(document, buffer, material.surface_image)
+        surface["metallicRoughnessTexture"] = _add_image(document, buffer, material.surface_image, material.tiled)
         entry["occlusionTexture"] = surface["metallicRoughnessTexture"]
     if material.normal_image:
-        entry["normalTexture"] = _add_image(document, buffer, material.normal_image)
+        entry["normalTexture"] = _add_image(document, buffer, material.normal_image, material.tiled)
+    if material.specular != 1:
+        entry["extensions"] = {SPECULAR: {"specularFactor": float(material.specular)}}
+        document["extensionsUsed"] = [SPECULAR]
     document["materials"].append(entry)
     return len(document["materials"]) - 1
 
@@ -113,6 +126,8 @@ def _add_mesh(document, buffer, mesh):
                   "NORMAL": buffer.accessor(_float32(mesh.normals))}
     if mesh.uvs is not None:
         attributes["TEXCOORD_0"] = buffer.accessor(_float32(mesh.uvs))
+    if mesh.colours_linear is not None:
+        attributes["COLOR_0"] = buffer.accessor(_float32(mesh.colours_linear))
     if mesh.tangents is not None:
         attributes["TANGENT"] = buffer.accessor(_float32(mesh.tangents))
     indices = buffer.accessor(np.asarray(mesh.triangles, np.uint32).ravel(), target=34963)
@@ -137,7 +152,7 @@ def write_glb(path, meshes):
     """Writes the meshes, each as one node of the scene."""
     document = {"asset": {"version": "2.0", "generator": "head_studio"}, "scene": 0, "scenes": [{"nodes": []}],
                 "nodes": [], "meshes": [], "materials": [], "images": [], "textures": [],
-                "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}]}
+                "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": wrap, "wrapT": wrap} for wrap in (CLAMP, REPEAT)]}
     buffer = Buffer()
     for mesh in meshes:
         _add_mesh(document, buffer, mesh)

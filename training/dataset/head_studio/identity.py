@@ -12,6 +12,11 @@ import numpy as np
 VARIATIONS_PER_IDENTITY = 8
 EYE_COLOURS = ("brown", "dark_brown", "blue", "green", "grey", "hazel")
 SOFT_OUTLINES = ("oval", "round", "diamond", "invertedtriangular")
+# How often each style is worn; no one is more than about a sixth of a sex.
+HAIR_STYLES = {"male": {"bald": 10, "buzz": 14, "short": 15, "side": 14, "back": 13, "curls": 7, "bob": 5, "long": 3, "tied": 2},
+               "female": {"buzz": 2, "short": 13, "side": 12, "back": 10, "tied": 14, "bob": 15, "long": 15, "curls": 5}}
+CURLS_OF_AFRICANS = 5.0
+DARK_HAIR, BLACK_HAIR = (0.02, 0.14), (0.004, 0.035)     # one minus melanin
 HEAD_OUTLINES = ("oval", "round", "square", "rectangular", "diamond", "triangular", "invertedtriangular")
 
 
@@ -46,7 +51,8 @@ class Identity:
     hair_melanin: float
     hair_redness: float
     grey: float
-    hair_style: str            # bald, buzz, short, side, bob or long
+    hair_style: str            # bald, or one of `hair.STYLES`
+    hair_wave: float           # 0 straight .. 1 wavy; of long hair
     parting: float             # -1..1, where the hair parts
     stubble: float
     brow_density: float
@@ -77,15 +83,17 @@ def draw_identity(number):
     melanin = float(sum(ancestry[k] * skin.uniform(*ranges[k]) for k in ranges))
     hair = generator(number, "hair")
     fair = melanin < 0.4 and ancestry["caucasian"] > 0.5
-    hair_melanin = float(hair.uniform(0.25, 0.95) if fair else hair.uniform(0.86, 0.98))
+    black = ancestry["african"] + ancestry["asian"] > 0.6
+    light = np.log(BLACK_HAIR if black else DARK_HAIR)
+    hair_melanin = float(hair.uniform(0.25, 0.95) if fair else 1 - np.exp(hair.uniform(*light)))
     redhead = fair and hair.random() < 0.1
-    styles = (["bald", "buzz", "buzz", "short", "short", "short", "side", "side"] if male > 0.5
-              else ["short", "side", "bob", "bob", "long", "long"])
+    styles = dict(HAIR_STYLES["male" if male > 0.5 else "female"])
+    styles["curls"] *= 1 + CURLS_OF_AFRICANS * ancestry["african"] ** 2
     clothes = generator(number, "clothes")
     eyes = generator(number, "eyes")
     return Identity(
         number=number, male=male, age=age, ancestry=ancestry, weight=weight, muscle=muscle,
-        slider_spread=float(shape.uniform(0.11, 0.20)), outline=outline,
+        slider_spread=float(shape.uniform(0.10, 0.17)), outline=outline,
         outline_weight=float(shape.uniform(0.0, 0.5)),
         melanin=melanin, hemoglobin=float(skin.uniform(0.3, 0.62)),
         freckles=float(max(0.0, skin.normal(0.0, 0.5))) if melanin < 0.4 else 0.0,
@@ -94,7 +102,9 @@ def draw_identity(number):
         hair_melanin=0.62 if redhead else hair_melanin,
         hair_redness=0.9 if redhead else float(np.clip(0.66 - 0.6 * hair_melanin + hair.normal(0, 0.06), 0.05, 0.8)),
         grey=float(np.clip((age - 0.64) * 3.5 + hair.normal(0, 0.1), 0, 0.95)) * (1.0 if male > 0.5 else 0.35),
-        hair_style=str(hair.choice(styles)), parting=float(hair.choice([-1, 1]) * hair.uniform(0.15, 0.5)),
+        hair_style=str(hair.choice(list(styles), p=np.array(list(styles.values())) / sum(styles.values()))),
+        hair_wave=max(0.0, float(generator(number, "hair wave").uniform(-0.5, 1.0))),
+        parting=float(hair.choice([-1, 1]) * hair.uniform(0.15, 0.5)),
         stubble=float(hair.choice([0.0, 0.0, 0.3, 0.6, 1.0])) if male > 0.5 else 0.0,
         brow_density=float(hair.uniform(0.55, 1.1) * (1.15 if male > 0.5 else 0.75)),
         eye_colour=str(eyes.choice(EYE_COLOURS if fair else EYE_COLOURS[:2])), pupil=float(eyes.uniform(0.28, 0.4)),

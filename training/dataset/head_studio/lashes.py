@@ -56,6 +56,13 @@ def _along(points, u):
     return np.stack([np.interp(u, at, points[:, axis]) for axis in range(3)], 1)
 
 
+@functools.cache
+def lid_edges():
+    """Rest positions [N, 3], decimetres, along the lines on which lashes grow."""
+    lines = [_strip(side, part)[0] for side in "lr" for part in (UPPER_PART, LOWER_PART)]
+    return np.concatenate([_along(base_mesh().vertices[line], np.linspace(0, 1, 200)) for line in lines])
+
+
 def _one_strip(identity, base_vertices, side, part, draw):
     upper = part == UPPER_PART
     female = identity.male < 0.5

@@ -10,9 +10,9 @@ KEPT_SKINS = {"validation": ("young_lightskinned_male", "middleage_lightskinned_
               "test": ("old_darkskinned_male", "young_lightskinned_female2", "middleage_lightskinned_male")}
 # Hair cards by the style that they take the place of.
 HAIR_CARDS = {"short": ("short01", "short02", "short04"), "side": ("short02", "short03", "short04"), "bob": ("bob02",),
-              "long": ("long01", "ponytail01", "braid01")}
-# Most games have cards, and few samples smear path-traced strands.
-HAIR_CARD_SHARE, LASH_CARD_SHARE, BEARD_SHARE = 0.9, 0.5, 0.3
+              "long": ("long01", "braid01"), "tied": ("ponytail01",)}
+# Nobody takes a path-traced card for hair: most hair is strands, from which the rasteriser's cards are cut as well.
+HAIR_CARD_SHARE, LASH_CARD_SHARE, BEARD_SHARE = 0.1, 0.5, 0.3
 BROW_STYLES = ("painted", "strands", "cards")
 # Irises by eye colour; the packs' names.
 IRISES = {"brown": ("brown", "brownlight"), "dark_brown": ("brown",), "blue": ("blue", "deepblue", "lightblue"),

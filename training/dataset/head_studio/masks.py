@@ -36,9 +36,10 @@ def ears(rest, base_uv):
 def scalp(rest, base_uv):
     """Where head hair grows; 0.5 along the hairline."""
     x, y, z = abs(rest[..., 0]), rest[..., 1], rest[..., 2]
-    hairline = 7.98 - 0.30 * smoothstep(0.45, 0.85, x) - 0.55 * smoothstep(1.1, 0.4, z)
+    ragged = 0.022 * np.sin(13 * rest[..., 0] + 1) + 0.014 * np.sin(37 * rest[..., 0] + 4 * z)
+    hairline = 7.94 + ragged - 0.30 * smoothstep(0.45, 0.85, x) - 0.55 * smoothstep(1.1, 0.4, z)
     no_ear = 1 - np.clip(ears(rest, base_uv) * 2.2, 0, 1)
-    top = smoothstep(-0.06, 0.06, y - hairline) * smoothstep(6.5, 6.75, y + 0.25 * smoothstep(0.0, -0.6, z))
+    top = smoothstep(-0.09, 0.07, y - hairline) * smoothstep(6.5, 6.75, y + 0.25 * smoothstep(0.0, -0.6, z))
     nape = smoothstep(0.35, 0.15, z + 0.25 * (7.0 - y)) * smoothstep(6.35, 6.6, y)
     return np.maximum(top, nape) * no_ear
 

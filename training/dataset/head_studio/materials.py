@@ -7,12 +7,16 @@ from . import blender
 
 IMPORTANCE_CLOTH, IMPORTANCE_HAIR, IMPORTANCE_SKIN, IMPORTANCE_FEATURE = 56 / 255, 64 / 255, 160 / 255, 1.0
 SUBSURFACE_RADIUS = (1.0, 0.36, 0.20)
-SUBSURFACE_SCALE_M = 0.0024
+SUBSURFACE_SCALE_M, SUBSURFACE_SHARE = 0.002, 0.7      # the rest leaves where it came in, as from the outermost skin
 # Path tracing loses light that a rasteriser's skin and hair do not: what a surface reflects is taken from what it scatters, and
 # light under the skin leaves beside the lit place. Factors on albedo with which a well-lit cheek, and hair, are as bright in both.
 SKIN_GAIN, HAIR_GAIN, LIGHTEST = 1.16, 1.2, 0.95
 TEETH_LINEAR, TONGUE_LINEAR = (0.60, 0.54, 0.44), (0.38, 0.13, 0.115)
 CARD_ROUGHNESS, CARD_TRANSLUCENCY = 0.5, 0.2
+CORNEA_IOR = 1.376
+# Tears reflect 2 %. This film reflects 4 %, as the rasteriser's eyes do, or catchlights of a pixel are lost; its lower lobe
+# is so blurred that a small lamp is met by more than one of few samples.
+TEAR_FILM_IOR, TEAR_FILM_ROUGHNESS, BLURRED_FILM_ROUGHNESS = 1.5, 0.15, 0.3
 EUMELANIN_ABSORPTION = np.array([0.506, 0.841, 1.653])
 PHEOMELANIN_ABSORPTION = np.array([0.343, 0.733, 1.924])
 
@@ -28,7 +32,8 @@ class Graph:
         self.output = self.node("OutputMaterial")
         aov = self.node("OutputAOV")
         aov.aov_name = "importance"
-        self.join(importance, aov.inputs["Value"])
+        self.importance = aov.inputs["Value"]
+        self.join(importance, self.importance)
 
     def node(self, kind, **inputs):
         node = self.tree.nodes.new(f"ShaderNode{kind}")
@@ -67,28 +72,33 @@ def skin(textures):
                                  linear=False)
     graph = Graph("Skin", 0.0)
     importance = graph.image(feature)
-    graph.join(importance, next(n for n in graph.tree.nodes if n.type == "OUTPUT_AOV").inputs["Value"])
+    graph.join(importance, graph.importance)
     relief = graph.image(blender.make_image("normal", textures.normal * 0.5 + 0.5, linear=False))
     normal = graph.node("NormalMap", Color=relief).outputs["Normal"]
     roughness = graph.image(blender.make_image("roughness", textures.roughness, linear=False))
     albedo = np.minimum(SKIN_GAIN * textures.albedo_linear, LIGHTEST)
     colour = graph.image(blender.make_image("albedo", albedo, linear=True))
     shader = graph.node("BsdfPrincipled", Base_Color=colour, Roughness=roughness, Normal=normal, IOR=1.4,
-                        Subsurface_Weight=1.0, Subsurface_Radius=SUBSURFACE_RADIUS,
+                        Subsurface_Weight=SUBSURFACE_SHARE, Subsurface_Radius=SUBSURFACE_RADIUS,
                         Subsurface_Scale=SUBSURFACE_SCALE_M, Coat_Weight=0.04, Coat_Roughness=0.3, Coat_Normal=normal)
     shader.subsurface_method = "RANDOM_WALK"
     return graph.finish(shader.outputs[0])
 
 
 def eye(albedo_linear):
-    """The globe under the cornea."""
+    """The globe under its tear film.
+
+    The film is a coat and no refractive shell: a shell is left to chance, 2 % of few samples, and denoising takes the
+    catchlight for noise; a coat over a dark iris is sampled about as often as the iris.
+    """
     graph = Graph("Eye", IMPORTANCE_FEATURE)
     colour = graph.image(blender.make_image("eye", albedo_linear, linear=True))
-    return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour, Roughness=0.45, Specular_IOR_Level=0.2,
-                                   Subsurface_Weight=0.2, Subsurface_Scale=0.0005).outputs[0])
+    return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour, Roughness=BLURRED_FILM_ROUGHNESS, IOR=TEAR_FILM_IOR,
+                                   Subsurface_Weight=0.2, Subsurface_Scale=0.0005, Coat_Weight=1.0,
+                                   Coat_Roughness=TEAR_FILM_ROUGHNESS, Coat_IOR=TEAR_FILM_IOR).outputs[0])
 
 
-def cornea(roughness=0.02):
+def cornea(roughness):
     """Clear and refractive to the camera; transparent to shadow and diffuse rays, so the iris is lit."""
     graph = Graph("Cornea", IMPORTANCE_FEATURE)
     ray = graph.node("LightPath")
@@ -96,7 +106,7 @@ def cornea(roughness=0.02):
     either.operation = "MAXIMUM"
     graph.join(ray.outputs["Is Shadow Ray"], either.inputs[0])
     graph.join(ray.outputs["Is Diffuse Ray"], either.inputs[1])
-    glass = graph.node("BsdfPrincipled", Base_Color=(1.0, 1.0, 1.0), Roughness=roughness, IOR=1.376, Transmission_Weight=1.0)
+    glass = graph.node("BsdfPrincipled", Base_Color=(1.0, 1.0, 1.0), Roughness=roughness, IOR=CORNEA_IOR, Transmission_Weight=1.0)
     mix = graph.node("MixShader", Fac=either.outputs[0])
     graph.join(glass.outputs[0], mix.inputs[1])
     graph.join(graph.node("BsdfTransparent").outputs[0], mix.inputs[2])
@@ -109,13 +119,13 @@ def mouth(name, colour_linear, roughness):
                                    Subsurface_Weight=0.4, Subsurface_Scale=0.002).outputs[0])
 
 
-def cloth(colour_linear):
-    """Rough cloth with a fine weave."""
+def cloth(texture):
+    """Rough cloth of a `cloth_texture.Cloth`."""
     graph = Graph("Cloth", IMPORTANCE_CLOTH)
-    place = graph.node("TexCoord").outputs["Object"]
-    weave = graph.node("TexNoise", Vector=place, Scale=900.0, Detail=2.0).outputs[0]
-    bump = graph.node("Bump", Strength=0.4, Distance=0.0008, Height=weave).outputs[0]
-    return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour_linear, Roughness=0.85, Normal=bump,
+    relief = graph.image(blender.make_image("cloth normal", texture.normal * 0.5 + 0.5, linear=False))
+    normal = graph.node("NormalMap", Color=relief).outputs["Normal"]
+    colour = graph.image(blender.make_image("cloth", texture.albedo_linear, linear=True))
+    return graph.finish(graph.node("BsdfPrincipled", Base_Color=colour, Normal=normal, Roughness=0.85,
                                    Sheen_Weight=0.2).outputs[0])
 
 
@@ -149,25 +159,20 @@ def matte(colour_linear):
 def strand_shades(identity):
     """Melanin, redness, roughness and importance of each kind of strand."""
     melanin, redness = identity.hair_melanin, identity.hair_redness
-    return {"hair": (melanin, redness, 0.30, IMPORTANCE_HAIR),
+    return {"hair": (melanin, redness, 0.26, IMPORTANCE_HAIR),
             "brow": (min(0.97, 0.7 * melanin + 0.3), redness, 0.38, IMPORTANCE_FEATURE),
             "lash": (max(0.93, melanin), 0.1, 0.25, IMPORTANCE_FEATURE)}
 
 
 def hair(identity, kind):
-    """Principled hair; the strand attribute `grey` removes its melanin."""
-    melanin, redness, roughness, importance = strand_shades(identity)[kind]
+    """Principled hair, whose melanin is the strand attribute `melanin`."""
+    _, redness, roughness, importance = strand_shades(identity)[kind]
     graph = Graph("Strands " + kind, importance)
-    remaining = graph.node("Math")
-    remaining.operation = "MULTIPLY_ADD"
-    attribute = graph.node("Attribute")
-    attribute.attribute_name = "grey"
-    graph.join(attribute.outputs["Fac"], remaining.inputs[0])
-    graph.join(-melanin, remaining.inputs[1])
-    graph.join(melanin, remaining.inputs[2])
+    amount = graph.node("Attribute")
+    amount.attribute_name = "melanin"
     shader = graph.tree.nodes.new("ShaderNodeBsdfHairPrincipled")
     shader.parametrization = "MELANIN"
-    for name, value in (("Melanin", remaining.outputs[0]), ("Melanin Redness", redness), ("Roughness", roughness),
+    for name, value in (("Melanin", amount.outputs["Fac"]), ("Melanin Redness", redness), ("Roughness", roughness),
                         ("Radial Roughness", roughness + 0.05), ("Random Color", 0.3), ("Random Roughness", 0.25),
                         ("Coat", 0.05)):
         graph.join(value, shader.inputs[name])
@@ -175,13 +180,13 @@ def hair(identity, kind):
 
 
 def hair_albedo_linear(melanin, redness, radial_roughness):
-    """Diffuse colour that makes a rasteriser's hair look like Principled Hair with this melanin.
+    """Diffuse colours [..., 3] that make a rasteriser's hair look like Principled Hair with this melanin [...].
 
     The albedo follows Chiang et al. 2016, "A Practical and Controllable Hair and Fur Model",
     equation 9, solved for the colour. The power, scale and lift were fitted to rendered references: a
     diffuse ribbon lacks the light that passes through and glances off strands.
     """
-    amount = -np.log(max(1 - melanin, 1e-4))
+    amount = -np.log(np.maximum(1 - np.asarray(melanin), 1e-4))[..., None]
     absorption = amount * ((1 - redness) * EUMELANIN_ABSORPTION + redness * PHEOMELANIN_ABSORPTION)
     b = radial_roughness
     scale = 5.969 - 0.215 * b + 2.532 * b**2 - 10.73 * b**3 + 5.574 * b**4 + 0.245 * b**5

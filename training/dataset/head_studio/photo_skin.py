@@ -18,6 +18,7 @@ from .skin_tone import HEMOGLOBIN_ABSORPTION, MELANIN_ABSORPTION
 HEAD_CROP = (0.10, 1.0, 0.14, 1.0)     # of the texture: u from, to; v from, to (v up), all skin of head and chest
 SHADING_BLUR, DETAIL_BLUR = 0.020, 0.0055      # standard deviations, of the texture's width
 SHADING_KEPT = 0.15            # of the broad shading
+DETAIL_GAIN = 1.6              # light under the skin blurs it a second time
 BROAD_GAIN = 0.75              # of the broad differences of colour: light of two colours is baked in as well
 LARGEST_LIGHTENING = 1.1       # of the logarithm
 STRONGEST_DETAIL = 0.28        # of the logarithm: painted lashes and the darkest moles stand back
@@ -71,7 +72,7 @@ def photo_albedo(files, share, detail_gain, tone, rest, base_uv, draw, lips):
     weight = weight / weight.sum()
     centred = lambda values: values - weight @ values
     mix = np.clip(share + 0.4 * value_noise(rest, 1.5, draw, 2), 0, 1)[:, None]
-    log = BROAD_GAIN * (mix * centred(broad_a) + (1 - mix) * centred(broad_b)) + detail_gain * detail
+    log = BROAD_GAIN * (mix * centred(broad_a) + (1 - mix) * centred(broad_b)) + DETAIL_GAIN * detail_gain * detail
     # Shaved hair is in the photographs; what a head wears is painted on later.
     scalp = (smoothstep(0.2, 0.7, masks.scalp(rest, base_uv)))[:, None]
     log = log * (1 - scalp) + (0.3 * detail) * scalp

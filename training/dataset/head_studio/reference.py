@@ -6,9 +6,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from . import blender, export, eyes, materials
 from .anatomy import head_part
+from .cloth_texture import make_cloth
 from .exr import read_exr, write_exr
 from .storage import UsageError, replacing
 from .texture_space import head_uvs
@@ -27,22 +29,21 @@ def add_figure(figure, textures, eye_albedo, card_alpha="mask"):
     """Puts a figure into the current Blender scene."""
     identity = figure.identity
     blender.add_mesh("Head", figure.head, head_part().mesh.quads, materials.skin(textures), head_uvs())
-    positions, _, quads = figure.shirt
-    blender.add_mesh("Shirt", positions, quads, materials.cloth(identity.cloth_linear))
+    positions, _, quads, uvs = figure.shirt
+    blender.add_mesh("Shirt", positions, quads, materials.cloth(make_cloth(identity)), uvs[quads])
     teeth = materials.mouth("Teeth", materials.TEETH_LINEAR, 0.25)
     tongue = materials.mouth("Tongue", materials.TONGUE_LINEAR, 0.35)
     for name, (positions, quads) in figure.mouth.items():
         blender.add_mesh(name, positions, quads, tongue if name == "Tongue" else teeth)
-    globe_material, cornea_material = materials.eye(eye_albedo), materials.cornea()
+    wet_eye = materials.eye(eye_albedo)
+    vertices, quads, uvs = eyes.globe()
     for place in figure.eyes:
-        for name, cornea, material in (("Eye", False, globe_material), ("Cornea", True, cornea_material)):
-            vertices, quads, uvs = eyes.globe(cornea)
-            world = vertices @ place.rotation.T * place.radius_m + place.centre_m
-            blender.add_mesh(f"{name}.{place.side}", world, quads, material, uvs[quads])
+        world = vertices @ place.rotation.T * place.radius_m + place.centre_m
+        blender.add_mesh(f"Eye.{place.side}", world, quads, wet_eye, uvs[quads])
     kinds = {strands.kind for strands in figure.strands}
     shades = {kind: materials.hair(identity, kind) for kind in sorted(kinds)}
     for strands in figure.strands:
-        blender.add_curves(strands, shades[strands.kind])
+        blender.add_curves(strands, shades[strands.kind], strands.melanin(materials.strand_shades(identity)[strands.kind][0]))
     for one in figure.cards:
         importance = materials.strand_shades(identity)[one.kind][3]
         material = materials.hair_cards(one.name, export.card_albedo(one, identity), _shown_alpha(one, card_alpha), importance)
@@ -80,15 +81,12 @@ def use_device(kind):
     _device = "GPU"
 
 
-def _configure(size_px, samples, seed, denoise):
+def _configure(size_px, samples, seed):
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     cycles = scene.cycles
     cycles.device, cycles.samples, cycles.seed = _device, samples, seed % 2**31
-    cycles.use_adaptive_sampling = False
-    cycles.use_denoising = denoise
-    cycles.denoiser, cycles.denoising_input_passes = "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL"
-    cycles.denoising_prefilter, cycles.denoising_use_gpu = "ACCURATE", _device == "GPU"
+    cycles.use_adaptive_sampling = cycles.use_denoising = False
     for name, value in BOUNCES.items():
         setattr(cycles, name, value)
     cycles.sample_clamp_indirect = 4.0
@@ -126,10 +124,15 @@ def _write_mask(layers, path):
 
 def render(folder, image_name, size_px, samples, seed, mask_name=None, denoise=True):
     """Renders the current scene to `folder/image_name` (linear RGBA half EXR) and the mask beside it."""
-    scene = _configure(size_px, samples, seed, denoise)
+    scene = _configure(size_px, samples, seed)
     with tempfile.TemporaryDirectory() as scratch:
+        if denoise:
+            _denoise(scene, ["Image"], scratch)
         layers = _path_trace(scene, scratch)
-    image = np.stack([layers[f"Combined.{channel}"] for channel in "RGBA"], axis=2)
+        colour, alpha = _colour(layers, "Combined"), layers["Combined.A"]
+        if denoise:
+            (colour,), alpha = _denoised(scratch, ["Image"], alpha)
+    image = np.dstack([colour, alpha])
     with replacing(folder / image_name) as path:
         write_exr(path, image)
     if mask_name is not None:
@@ -141,34 +144,49 @@ def render_light_groups(mask_path, size_px, samples, seed):
     """The current scene under each lamp and the surroundings ("Environment") alone, in one render: ({name: linear
     [H, W, 3]}, alpha [H, W]). Light adds up, so any weighted sum of them is the scene under other light.
     """
-    scene = _configure(size_px, samples, seed, False)
-    layer = scene.view_layers[0]
-    layer.cycles.denoising_store_passes = True
+    scene = _configure(size_px, samples, seed)
     lit = {thing.name: thing for thing in scene.objects if thing.type == "LIGHT"} | {"Environment": scene.world}
     for name, source in lit.items():
-        layer.lightgroups.add(name=name)
+        scene.view_layers[0].lightgroups.add(name=name)
         source.lightgroup = name
+    passes = [f"Combined_{name}" for name in lit]
     with tempfile.TemporaryDirectory() as scratch:
-        _denoise_groups(scene, lit, scratch)
+        _denoise(scene, passes, scratch)
         layers = _path_trace(scene, scratch)
-        denoised = read_exr(Path(scratch) / "denoised.exr")
+        groups, alpha = _denoised(scratch, passes, layers["Combined.A"])
     _write_mask(layers, mask_path)
-    groups = {name: np.stack([denoised[f"{name}.{channel}"] for channel in "RGB"], 2).clip(0) for name in lit}
-    return groups, layers["Combined.A"].clip(0, 1)
+    return dict(zip(lit, groups)), alpha
 
 
-def _denoise_groups(scene, names, folder):
-    """Has the compositor denoise every light group, with albedo and normals as guides, into `folder/denoised.exr`."""
+def _colour(planes, name):
+    return np.stack([planes[f"{name}.{channel}"] for channel in "RGB"], 2)
+
+
+def _denoised(folder, names, alpha):
+    """([linear [H, W, 3] of each name], alpha [H, W]) of what `_denoise` had written; `alpha` is the traced one, which is kept
+    inside and outside the silhouette."""
+    planes = read_exr(Path(folder) / "denoised.exr")
+    even = ndimage.maximum_filter(alpha, 3) == ndimage.minimum_filter(alpha, 3)
+    return [_colour(planes, name).clip(0) for name in names], np.where(even, alpha, planes["Alpha.R"]).clip(0, 1)
+
+
+def _denoise(scene, names, folder):
+    """Has the compositor denoise passes of the render, with albedo and normals as guides, into `folder/denoised.exr`.
+
+    Alpha is denoised as well: strands cover pixels by chance, and over another background that noise is a rim of specks.
+    """
+    scene.view_layers[0].cycles.denoising_store_passes = True
     scene.render.use_compositing = True
     scene.compositing_node_group = bpy.data.node_groups.new("Denoise", "CompositorNodeTree")
     nodes, links = scene.compositing_node_group.nodes, scene.compositing_node_group.links
     layers, output = nodes.new("CompositorNodeRLayers"), nodes.new("CompositorNodeOutputFile")
     _write_layers(output.format)
     output.directory, output.file_name = folder, "denoised"
-    for name in names:
+    for name in [*names, "Alpha"]:
         denoise = nodes.new("CompositorNodeDenoise")
-        links.new(layers.outputs[f"Combined_{name}"], denoise.inputs["Image"])
-        for guide in ("Albedo", "Normal"):
+        links.new(layers.outputs[name], denoise.inputs["Image"])
+        # Alpha would take over the noise that strands' guides are.
+        for guide in ("Albedo", "Normal") if name != "Alpha" else ():
             links.new(layers.outputs[f"Denoising {guide}"], denoise.inputs[guide])
         output.file_output_items.new("RGBA", name)
         links.new(denoise.outputs["Image"], output.inputs[name])

@@ -22,7 +22,7 @@ class Figure:
     base_vertices: np.ndarray      # shaped base mesh, decimetres
     head: np.ndarray               # [V, 3]
     neutral_head: np.ndarray       # [V, 3], without expression
-    shirt: tuple                   # positions, normals, quads
+    shirt: tuple                   # positions, normals, quads, uvs
     mouth: dict                    # name -> (positions, quads)
     eyes: list
     strands: list
@@ -84,7 +84,8 @@ def _wear(figure, wear, skin_linear):
     if "headwear" in wear:
         figure.items += accessories.make_headwear(figure, wear["headwear"])
     if wear.get("headwear", {}).get("kind") == "beanie":
-        figure.strands = [bundle for bundle in figure.strands if bundle.name != "Hair"]
+        below = lambda bundle: accessories.strands_below_headwear(figure, bundle, wear["headwear"])
+        figure.strands = [below(bundle) if bundle.name == "Hair" else bundle for bundle in figure.strands]
         figure.cards = [accessories.below_headwear(figure, one, wear["headwear"]) if one.kind == "hair" else one
                         for one in figure.cards]
     if "hand" in wear:
@@ -105,7 +106,8 @@ def build_figure(identity, look, expression, gaze_deg, wear=None, skin_linear=(0
     strands = [bundle.moved_with(head - neutral_head) for bundle in neutral_strands]
     if not look.lash_cards:
         strands.append(grow_lashes(identity, vertices))
-    figure = Figure(identity, look, vertices, head, neutral_head, clothes.make_shirt(neutral_vertices), mouth,
+    figure = Figure(identity, look, vertices, head, neutral_head, clothes.make_shirt(neutral_vertices, identity.number),
+                    mouth,
                     eyes.place_eyes(neutral_vertices, gaze_deg), strands, _fit_cards(look, vertices), [])
     _wear(figure, wear or {}, skin_linear)
     return figure

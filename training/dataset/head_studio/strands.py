@@ -15,7 +15,8 @@ ROOT_SHADE = 0.55              # how light a painted strand is at its root, over
 class Strands:
     """`points` [N, K, 3] metres, root first; radii in metres; `root_normals` [N, 3] of the skin below.
 
-    `grey` [N] 0..1 bleaches single strands. `kind` names the material: hair, brow, lash or fuzz.
+    `grey` [N] 0..1 bleaches single strands, `shade` [N] multiplies what their melanin absorbs, `lock` [N] numbers the lock that
+    each keeps to. `kind` names the material: hair, brow, lash or fuzz.
     """
 
     name: str
@@ -26,6 +27,8 @@ class Strands:
     tip_radius_m: float
     grey: np.ndarray
     anchors: tuple | None = None   # head vertices [N, 3] and weights [N, 3] that carry the roots
+    shade: np.ndarray | None = None
+    lock: np.ndarray | None = None
 
     def moved_with(self, skin_offsets_m):
         """The same strands when the head's vertices have moved by these offsets [V, 3]."""
@@ -33,16 +36,43 @@ class Strands:
         offset = (skin_offsets_m[vertices] * weights[:, :, None]).sum(1)
         return replace(self, points=self.points + offset[:, None])
 
+    def only(self, kept):
+        """The strands of a mask [N] alone."""
+        return replace(self, points=self.points[kept], root_normals=self.root_normals[kept], grey=self.grey[kept],
+                       anchors=self.anchors and tuple(values[kept] for values in self.anchors),
+                       shade=None if self.shade is None else self.shade[kept],
+                       lock=None if self.lock is None else self.lock[kept])
+
     def radii_m(self):
         """[N, K]: thick for most of its length, then thin."""
         count, length = self.points.shape[:2]
         taper = np.linspace(1, 0, length) ** 0.7
         return np.broadcast_to(self.tip_radius_m + (self.root_radius_m - self.tip_radius_m) * taper, (count, length))
 
+    def melanin(self, amount):
+        """Melanin 0..1 of each strand [N], where that of the hair as a whole is `amount`: 1 - exp(-absorption), as Principled
+        Hair has it."""
+        shade = 1.0 if self.shade is None else self.shade
+        return (1 - (1 - amount) ** shade) * (1 - self.grey)
+
 
 def subset(strands, keep, draw):
     """At most `keep` strands, chosen at random, as indices."""
     return np.sort(draw.permutation(len(strands.points))[:keep])
+
+
+def evenly(count, share):
+    """The indices of a `share` of `count` things, evenly spread."""
+    return np.unique((np.arange(int(count * share)) / share).astype(int))
+
+
+def cut_off(strands, length_m):
+    """The strands' first `length_m`, straight from the root towards the point there; shorter ones as they are."""
+    apart = np.linalg.norm(strands.points - strands.points[:, :1], axis=2)
+    reached = np.where((apart >= length_m).any(1), (apart >= length_m).argmax(1), strands.points.shape[1] - 1)
+    onward = strands.points[np.arange(len(reached)), reached] - strands.points[:, 0]
+    onward *= np.minimum(1, length_m / np.maximum(np.linalg.norm(onward, axis=1, keepdims=True), 1e-9))
+    return replace(strands, points=np.stack([strands.points[:, 0], strands.points[:, 0] + onward], 1))
 
 
 def resample(points, length):
@@ -53,14 +83,7 @@ def resample(points, length):
     return points[:, low] * (1 - part) + points[:, low + 1] * part
 
 
-def grey_shares(grey, per_ribbon):
-    """The greyness 0..1 of ribbons whose own strand is (dark, bleached). A ribbon stands for `per_ribbon` strands: it is coloured
-    as their mixture, which varies the less the more they are."""
-    share, spread = float(grey.mean()), 1 / np.sqrt(max(per_ribbon, 1.0))
-    return share * (1 - spread), share + (1 - share) * spread
-
-
-def ribbon_texture(draw, strand_count, grey_share, size_px=(256, 128)):
+def ribbon_texture(draw, strand_count, size_px=(256, 128)):
     """(alpha, pattern) [H, W] of a ribbon that shows many strands, roots on top; a pattern of mean one says how light each is.
 
     Strands are rarer and finer towards the tip, as a bundle's are, and darker towards the root, where hair shades itself: a
@@ -76,16 +99,15 @@ def ribbon_texture(draw, strand_count, grey_share, size_px=(256, 128)):
     for _ in range(strand_count):
         place, ends = draw.uniform(0.04, 0.96), draw.uniform(0.7, 1.0)
         bend = place + draw.normal(0, 0.03) * np.sin(along * draw.uniform(2, 6)) + draw.normal(0, 0.02) * along
-        half = draw.uniform(0.5, 1.1) / strand_count * (1 - 0.7 * along ** 3)
+        half = draw.uniform(0.8, 1.4) / strand_count * (1 - 0.7 * along ** 3)
         cover = np.clip((half - abs(across - bend)) * width + 0.5, 0, 1) * (along < ends)
-        light = draw.uniform(0.85, 1.15) * (1 + 1.2 * (draw.random() < grey_share))
-        pattern = np.where(cover > 0.5, light, pattern)
+        pattern = np.where(cover > 0.5, draw.uniform(0.85, 1.15), pattern)
         alpha = np.maximum(alpha, cover)
     return alpha, pattern / pattern.mean() * (ROOT_SHADE + (1 - ROOT_SHADE) * along ** 0.7)
 
 
 def ribbon_uvs(count, length):
-    """Texture coordinates [V, 2], v down, of `count` ribbons of `length` points each: roots on top."""
+    """Texture coordinates [V, 2], v down, of ribbons of `length` points each: roots on top."""
     down = np.linspace(0.002, 0.998, length)
     one = np.stack([np.stack([np.full(length, u), down], 1) for u in (0.0, 1.0)], 1).reshape(-1, 2)
     return np.tile(one, (count, 1))
@@ -116,7 +138,7 @@ def ribbons(points, away, half_width_m, twist):
     offset = side * half_width_m[:, None, None] * taper
     positions = np.stack([points - offset, points + offset], 2).reshape(-1, 3)
     rounded = np.stack([outward - 0.5 * side, outward + 0.5 * side], 2)
-    normals = unit(0.4 * rounded + 0.8 * away[:, :, None]).reshape(-1, 3)
+    normals = unit(0.2 * rounded + 0.9 * away[:, :, None]).reshape(-1, 3)
     first = (np.arange(count) * length * 2)[:, None] + np.arange(length - 1) * 2
     quads = np.stack([first, first + 1, first + 3, first + 2], -1).reshape(-1, 4)
     return positions, normals, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])

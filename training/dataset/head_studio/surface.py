@@ -88,6 +88,14 @@ class HeadSurface:
         lift = np.where(distance < 0.035, np.maximum(0, wanted - height), 0)
         return (flat + self.normals[index] * lift[:, None]).reshape(points.shape)
 
+    def lay_on(self, points, clearance_m):
+        """Points [..., 3] moved along the nearest normals to this height [...] above the skin; those far from it stay."""
+        flat = points.reshape(-1, 3)
+        distance, index = self._nearest(flat)
+        height = ((flat - self.positions[index]) * self.normals[index]).sum(1)
+        lift = np.where(np.isfinite(distance), clearance_m.ravel() - height, 0)
+        return (flat + self.normals[index] * lift[:, None]).reshape(points.shape)
+
     def part_from_face(self, points, side):
         """Points [N, 3] moved sideways, to their strand's `side` [N] (+-1), off the face below the hairline."""
         _, index = self._nearest(points)

@@ -19,7 +19,7 @@ import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from ..materials import HAIR_GAIN, SKIN_GAIN, SUBSURFACE_SCALE_M
+from ..materials import HAIR_GAIN, SKIN_GAIN, SUBSURFACE_SCALE_M, SUBSURFACE_SHARE
 from ..storage import UsageError, read_text
 from ..variation import DISPLAY, LIGHT, OWN_LAMPS, Choice
 
@@ -39,7 +39,7 @@ class SkinSettings:
     """The look of skin in the reference."""
 
     scattering_m: float = SUBSURFACE_SCALE_M
-    scattering: float = 1.0        # share of the light that goes under the skin, 0..1
+    scattering: float = SUBSURFACE_SHARE       # share of the light that goes under the skin, 0..1
     roughness: float = 1.0         # factor on the file's, 0.2..5
     brightness: float = SKIN_GAIN  # factor on the texture's colour, 0.2..5
     atlas_has_cloth: bool = True

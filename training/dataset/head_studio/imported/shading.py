@@ -14,7 +14,7 @@ CLOTH_ROUGHNESS, CLOTH_SHEEN = 0.85, 0.2
 PAINTED_HAIR_ROUGHNESS, PAINTED_HAIR_ANISOTROPY = 0.5, 0.4
 STRAND_RELIEF_M = 0.0006       # strands that only the colour shows break the highlight as if they stood out
 WET_ROUGHNESS = 0.25
-WET_EYE_ROUGHNESS, DRY_EYE_ROUGHNESS = 0.02, 0.3
+WET_EYE_ROUGHNESS, DRY_EYE_ROUGHNESS = 0.15, 0.3     # few samples find no lamp in a sharper one
 CORNEA_GAP = 1.006             # radius of the cornea's globe over the eyeball's, which it must not touch
 IMPORTANCE = {"eye": IMPORTANCE_FEATURE, "cornea": IMPORTANCE_FEATURE, "brow": IMPORTANCE_FEATURE, "lash": IMPORTANCE_FEATURE,
               "teeth": IMPORTANCE_FEATURE, "mouth": IMPORTANCE_FEATURE, "glasses": IMPORTANCE_FEATURE,
@@ -170,7 +170,7 @@ def _skin(part, look, load, imported):
         graph.join(importance, mean.inputs[2])
         graph.join(IMPORTANCE_HAIR, mean.inputs[3])
         importance = mean.outputs[0]
-    graph.join(importance, next(node for node in graph.tree.nodes if node.type == "OUTPUT_AOV").inputs["Value"])
+    graph.join(importance, graph.importance)
     return surface.finish(skin)
 
 
@@ -234,7 +234,7 @@ def add_figure(figure):
             materials[key] = material_of(part, look, load, imported)
         _add_part(part, look, positions, normals, materials[key], imported.head)
     if imported.head.found_eyes and not any(part.role == "cornea" for part in figure.parts):
-        vertices, quads, uvs = eyes.globe(cornea=True)
+        vertices, quads, uvs = eyes.globe()
         clear = _cornea(imported)
         for side, eye in zip("lr", imported.head.eyes):
             placed = vertices @ figure.gaze.T * (eye.radius_m * CORNEA_GAP) + eye.centre_m

@@ -49,7 +49,7 @@ class Template(InFolder):
         self.assertTrue(write_unless_there(self.glb, self.toml))
         self.assertEqual(read_settings(self.toml), Settings())
         text = self.toml.read_text()
-        for line in ('# "Skin" = "skin"', '# "Hair" = "hair"', '# "jaw_Open" = "jawOpen"', "scattering_m = 0.0024",
+        for line in ('# "Skin" = "skin"', '# "Hair" = "hair"', '# "jaw_Open" = "jawOpen"', "scattering_m = 0.002",
                      "# rotate_deg = [0.0, 0.0, 0.0]", "kinds = []"):
             self.assertIn(line, text)
 

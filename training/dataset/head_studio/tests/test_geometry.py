@@ -38,6 +38,15 @@ class Formats(unittest.TestCase):
         self.assertEqual(document["meshes"][0]["extras"]["targetNames"], ["jawOpen"])
         self.assertEqual(document["accessors"][0]["max"], [1.0, 1.0, 1.0])
 
+    def test_tiled_textures_repeat_and_others_do_not(self):
+        triangle = np.eye(3)
+        materials = [gltf.Material("Cloth", colour_image=b"\x89PNG", tiled=True), gltf.Material("Skin", colour_image=b"\x89PNG")]
+        gltf.write_glb(self.path, [gltf.Mesh(one.name, triangle, triangle, np.array([[0, 1, 2]]), one) for one in materials])
+        data = self.path.read_bytes()
+        document = json.loads(data[20:20 + struct.unpack("<I", data[12:16])[0]])
+        wraps = [document["samplers"][texture["sampler"]]["wrapS"] for texture in document["textures"]]
+        self.assertEqual(wraps, [gltf.REPEAT, gltf.CLAMP])
+
 
 class Formulas(unittest.TestCase):
     def test_environment_directions_follow_the_documented_convention(self):
@@ -71,12 +80,19 @@ class Formulas(unittest.TestCase):
         self.assertGreater(normals[:, 1].mean(), 0.5)
         self.assertLess(triangles.max(), 600)
 
-    def test_many_strands_in_a_ribbon_make_it_their_mixture(self):
-        grey = np.array([0.0, 0.0, 0.0, 1.0])
-        self.assertEqual(strands.grey_shares(grey, 1), (0.0, 1.0))
-        dark, bleached = strands.grey_shares(grey, 100)
-        self.assertAlmostEqual(0.75 * dark + 0.25 * bleached, 0.25)
-        self.assertLess(bleached - dark, 0.11)
+    def test_a_glb_stores_the_same_content_once_and_colours_of_vertices(self):
+        points = np.eye(3)
+        material = gltf.Material("Plain", specular=0.5)
+        one = gltf.Mesh("One", points, points, np.array([[0, 1, 2]]), material, colours_linear=points / 2)
+        document, buffer = {key: [] for key in ("meshes", "materials", "nodes", "images", "textures")}, gltf.Buffer()
+        document["scenes"] = [{"nodes": []}]
+        gltf._add_mesh(document, buffer, one)
+        before = buffer.length
+        gltf._add_mesh(document, buffer, one)
+        self.assertEqual(buffer.length, before)
+        self.assertIn("COLOR_0", document["meshes"][0]["primitives"][0]["attributes"])
+        self.assertEqual(document["extensionsUsed"], [gltf.SPECULAR])
+
 
 
 if __name__ == "__main__":
