@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use bevy::app::{PluginsState, TerminalCtrlCHandlerPlugin};
 use bevy::asset::RecursiveDependencyLoadState;
-use bevy::gltf::Gltf;
+use bevy::gltf::{Gltf, GltfMaterialName};
 use bevy::light::cluster::GlobalClusterSettings;
-use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight, PointLightShadowMap};
+use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight, NotShadowCaster, PointLightShadowMap};
 use bevy::log::LogPlugin;
 use bevy::prelude::*;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
@@ -43,6 +43,8 @@ static LOGGING: AtomicBool = AtomicBool::new(false);
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Perceptual roughness at which Bevy's diffuse reflection (Burley's) is nearest to Lambert's.
 const LAMBERT_ROUGHNESS: f32 = 0.7;
+/// Name of the material of lashes, as head_studio exports own people.
+const LASHES: &str = "Lashes";
 /// Maximum width and height of a face of a point light's shadow cube, in texels: it has six faces.
 const MAX_POINT_SHADOW_PX: usize = 2048;
 
@@ -274,6 +276,7 @@ impl Studio {
         world.spawn((WorldAssetRoot(root.ok_or_else(no_scene)?), ChildOf(stage)));
         self.wait_for_geometry(glb)?;
         self.prepare_materials(&scene.rendering);
+        self.leave_out_shadows_of_lashes();
         let bounds = self.bounds();
         let world = self.app.world_mut();
         world.resource_mut::<DirectionalLightShadowMap>().size = scene.rendering.shadow_map_px;
@@ -348,6 +351,17 @@ impl Studio {
                 }
             }
         });
+    }
+
+    /// Leaves out shadows of lashes, as games do: they are finer than a shadow map, and dot the eyes.
+    fn leave_out_shadows_of_lashes(&mut self) {
+        let world = self.app.world_mut();
+        let mut meshes = world.query_filtered::<(Entity, &GltfMaterialName), With<Mesh3d>>();
+        let lashes: Vec<Entity> =
+            meshes.iter(world).filter(|(_, material)| material.0 == LASHES).map(|(mesh, _)| mesh).collect();
+        for mesh in lashes {
+            world.entity_mut(mesh).insert(NotShadowCaster);
+        }
     }
 
     fn make_lambertian(&mut self) {

@@ -10,6 +10,7 @@ pub const SEED: u64 = 7;
 pub const CAMERA_Z: f32 = 1.0;
 pub const FOV_Y: f32 = 0.5;
 pub const RADIUS: f32 = 0.1;
+pub const VEIL: [f32; 3] = [0.0, 0.4, 0.3];
 
 /// A scene with a sphere at `center`.
 pub struct Toy {
@@ -18,6 +19,8 @@ pub struct Toy {
     pub lights: Value,
     pub environment: Value,
     pub background: [[f32; 3]; 2],
+    /// Material of another such sphere, out of view at [`VEIL`] from the first one, if there is one.
+    pub veil: Option<&'static str>,
 }
 
 impl Default for Toy {
@@ -28,6 +31,7 @@ impl Default for Toy {
             lights: json!([]),
             environment: json!({"file": "environments/sky.exr", "rotation_deg": 0.0, "strength": 1.0}),
             background: [[0.1, 0.2, 0.3], [0.4, 0.3, 0.2]],
+            veil: None,
         }
     }
 }
@@ -49,7 +53,7 @@ impl Toy {
         let folder = data.join(format!("{SEED:08}"));
         std::fs::create_dir_all(&folder).unwrap();
         write_sky(data, |_| 1.0);
-        std::fs::write(folder.join("scene.glb"), sphere_glb(self.center, self.albedo)).unwrap();
+        std::fs::write(folder.join("scene.glb"), sphere_glb(self.center, self.albedo, self.veil)).unwrap();
         std::fs::write(folder.join("scene.json"), self.scene().to_string()).unwrap();
         write_exr(&folder.join("reference.exr"), [SIZE_PX; 2], |x, y| {
             let alpha = f32::from(u8::from(self.covers(x, y)));
@@ -104,8 +108,8 @@ pub fn write_sky(data: &Path, radiance: impl Fn(f32) -> f32) {
     });
 }
 
-/// Makes a binary glTF file of one smooth sphere with a rough grey material.
-pub fn sphere_glb(center: [f32; 3], albedo: f32) -> Vec<u8> {
+/// Makes a binary glTF file of one smooth sphere with a rough grey material, and of another of that material's name at [`VEIL`] from it.
+pub fn sphere_glb(center: [f32; 3], albedo: f32, veil: Option<&str>) -> Vec<u8> {
     const SEGMENTS: u32 = 64;
     const RINGS: u32 = 32;
     let (mut positions, mut normals, mut indices) = (Vec::new(), Vec::new(), Vec::new());
@@ -132,12 +136,16 @@ pub fn sphere_glb(center: [f32; 3], albedo: f32) -> Vec<u8> {
         let offset: usize = parts[..part].iter().map(Vec::len).sum();
         json!({"buffer": 0, "byteOffset": offset, "byteLength": parts[part].len()})
     };
+    let names: Vec<&str> = [Some("Head"), veil].into_iter().flatten().collect();
+    let each = |make: &dyn Fn(usize, &str) -> Value| {
+        names.iter().enumerate().map(|(at, name)| make(at, name)).collect::<Value>()
+    };
     let document = json!({
-        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}],
-        "nodes": [{"name": "Head", "mesh": 0}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1}, "indices": 2, "material": 0}]}],
-        "materials": [{"pbrMetallicRoughness": {"baseColorFactor": [albedo, albedo, albedo, 1.0],
-                       "metallicFactor": 0.0, "roughnessFactor": 1.0}}],
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": each(&|at, _| json!(at))}],
+        "nodes": each(&|at, name| json!({"name": name, "mesh": at, "translation": VEIL.map(|part| part * at as f32)})),
+        "meshes": each(&|at, _| json!({"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1}, "indices": 2, "material": at}]})),
+        "materials": each(&|_, name| json!({"name": name, "pbrMetallicRoughness": {
+            "baseColorFactor": [albedo, albedo, albedo, 1.0], "metallicFactor": 0.0, "roughnessFactor": 1.0}})),
         "buffers": [{"byteLength": binary.len()}], "bufferViews": [view(0), view(1), view(2)],
         "accessors": [
             {"bufferView": 0, "componentType": 5126, "count": count, "type": "VEC3", "min": low, "max": high},

@@ -122,6 +122,25 @@ fn a_sun_gives_its_irradiance_and_a_point_light_its_flux_over_the_sphere() {
 }
 
 #[test]
+fn lashes_throw_no_shadow_and_other_things_do() {
+    let lit = |veil| {
+        let toy = Toy {
+            lights: json!([{"kind": "sun", "name": "Key", "direction": [0.0, -0.8, -0.6], "irradiance_w_m2": 3.0,
+                            "color_linear": [1.0, 1.0, 1.0]}]),
+            environment: json!({"file": "environments/sky.exr", "rotation_deg": 0.0, "strength": 0.0}),
+            veil,
+            ..Toy::default()
+        };
+        let data = tempfile::tempdir().unwrap();
+        let image = radiance(data.path(), &toy);
+        surface(&toy).iter().map(|&(pixel, ..)| image.pixels[pixel][1]).sum::<f32>()
+    };
+    let [free, lashes, cloth] = [None, Some("Lashes"), Some("Cloth")].map(lit);
+    assert!((lashes / free - 1.0).abs() < 0.01, "{lashes} behind lashes, {free} without");
+    assert!(cloth < 0.5 * free, "{cloth} behind cloth, {free} without");
+}
+
+#[test]
 fn a_spot_light_is_a_point_light_whose_cone_falls_off_as_gltf_says() {
     let dark = json!({"file": "environments/sky.exr", "rotation_deg": 0.0, "strength": 0.0});
     let (place, power) = ([0.0, 0.0, 0.9_f32], 20.0_f32);
