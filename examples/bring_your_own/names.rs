@@ -1,9 +1,9 @@
-//! What names say: whether a bone is a head's, and whether a part is an eye.
+//! Names say whether a bone is a head's, and whether a part is an eye.
 
-/// What an eye and the layers on it are called, with or without a side.
+/// These words name an eye and the layers on it, with or without a side.
 const EYES: [&str; 4] = ["eye", "eyeball", "cornea", "sclera"];
 const SIDES: [&str; 4] = ["left", "right", "l", "r"];
-/// What lies beside an eye, with or without `eye` before it.
+/// These words name what lies beside an eye, with or without `eye` before them.
 const BESIDE: [&str; 17] = [
     "brow",
     "caruncle",

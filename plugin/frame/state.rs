@@ -21,7 +21,7 @@ use crate::stages::shape::ShapingMemory;
 pub struct PortraitGpuState {
     pub(crate) networks: HashMap<AssetId<PortraitModel>, Executor>,
     pub(crate) successors: HashMap<AssetId<PortraitModel>, Successor>,
-    /// What all networks and successors run in.
+    /// The memory that all networks and successors run in.
     pub(crate) scratch: ScratchMemory,
     pub(crate) copies: HashMap<TextureFormat, RegionCopy>,
     pub(crate) guide: Option<Guide>,

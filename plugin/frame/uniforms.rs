@@ -24,7 +24,7 @@ pub(crate) struct PlannedRegion {
     pub region: Region,
     /// The model whose network it passes through.
     pub model: AssetId<PortraitModel>,
-    /// What the stages around that network depend on.
+    /// The key of the stages around that network.
     pub key: StageKey,
     pub network_px: UVec2,
     pub slot: usize,

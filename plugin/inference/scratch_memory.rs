@@ -16,7 +16,7 @@ pub struct ScratchMemory {
     buffers: Vec<Buffer>,
     /// The textures that a step's sources are copied into, if a network reads textures.
     textures: Option<[Texture; 2]>,
-    /// What the buffers and textures were made for.
+    /// The need that the buffers and textures were made for.
     size: Need,
     version: u64,
 }

@@ -1,4 +1,4 @@
-"""What shirts are made of: a square of cloth that repeats, plain or with stripes or checks, as colour and relief."""
+"""The cloth that shirts are made of: a square of cloth that repeats, plain or with stripes or checks, as colour and relief."""
 
 from dataclasses import dataclass
 
