@@ -35,7 +35,7 @@ HAIR_OCCLUSION, CARD_OCCLUSION = (0.6, 0.85), 0.65
 RIBBON_ROUGHNESS = 0.6         # broad: a narrow highlight on wide ribbons reads as wire
 # Of strands' albedo: long locks lie deep, and light is lost between them, but not in a shell of cards.
 HAIR_LIGHT = {"bob": 0.72, "long": 0.58, "curls": 1.4}
-HAIR_SPECULAR = 0.5            # strands are round: they reflect less of a light behind the head than a card does
+HAIR_SPECULAR = 0.45           # strands are round: they reflect less of a light behind the head than a card does
 OCCLUSION_SHARE, OCCLUSION_PX = 0.75, 256      # of identities whose skin has baked occlusion, as most games' has
 HEAD_CENTRE_M = np.array([0, 0.03, -0.02])     # from the mean of the head's vertices, which the face crowds
 CARD_CUTOFF = 0.4              # alpha below which masked cards show nothing
@@ -270,13 +270,13 @@ def _hair_meshes(bundle, figure, moved_bundles, triangle_share, card_alpha):
 
     def make(strips):
         widths = strips.half_width_m[kept] / np.sqrt(share)
-        some = replace(strips, paths=strips.paths[kept], away=strips.away[kept], half_width_m=widths)
+        some = replace(strips, paths=strips.paths[kept], away=strips.away[kept], normals=strips.normals[kept], half_width_m=widths)
         return locks.strip_mesh(some, twist[kept])
 
     positions, normals, triangles = make(strips)
     morphs = {name: make(locks.hair_strips(moved, identity, centre_m))[0] - positions for name, moved in moved_bundles.items()}
     morphs = {name: offsets for name, offsets in morphs.items() if abs(offsets).max() > 1e-5}
-    albedo = HAIR_LIGHT.get(identity.hair_style, 0.92) * strand_albedo(identity, bundle.kind, strips.shade, strips.grey)[kept]
+    albedo = HAIR_LIGHT.get(identity.hair_style, 0.88) * strand_albedo(identity, bundle.kind, strips.shade, strips.grey)[kept]
     colours = locks.strip_colours((albedo * locks.LIGHTEST).clip(0, 1), points)
     picture, surface = _hair_images()
     blended = card_alpha == "blend"

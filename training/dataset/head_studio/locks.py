@@ -32,20 +32,22 @@ SHELL_NEIGHBOURS, SHELL_REACH_M, SHELL_STRIDE = 24, 0.016, 6      # of every six
 LIFT_SHARE, LIFT_SHARES = 0.22, {"short": 0.1, "tied": 0.0}      # short hair stands off, tied hair lies flat
 # Curls, of which a lock has two cards: from where they show, how far they lie over, as shares of their length, and the width of
 # each over the lock's.
-CURL_BASE, CURL_REACH, CURL_WIDENED = 0.3, 0.2, 0.8
+CURL_BASE, CURL_REACH, CURL_WIDENED = 0.3, 0.2, 1.4
 ROOT_SHADE = 0.78              # how light hair is at its root, over its tip
 PARTED_M = 0.003               # from a lock's mean path to its closest strand: then the path is no strand's
 OWN, NEIGHBOURS = 0.4, 8        # of a strip's shade and greyness that is its own, and how many neighbours the rest is of
-ROUNDED = 0.25                 # how much a strip's own curvature bends its normals
+ROUNDED = 0.1                  # how much a strip's own curvature bends its normals
 
 
 @dataclass(frozen=True)
 class Strips:
-    """Flat strips [N] of K points: their middle lines `paths` [N, K, 3] metres, half widths [N, K], and what they face,
-    `away` [N, K, 3]; `shade` and `grey` [N] are those of strands."""
+    """Flat strips [N] of K points: their middle lines `paths` [N, K, 3] metres, half widths [N, K], what they face, `away`
+    [N, K, 3], and the `normals` [N, K, 3] that they are lit by: those of the head below, so that neighbours look alike. `shade`
+    and `grey` [N] are those of strands."""
 
     paths: np.ndarray
     away: np.ndarray
+    normals: np.ndarray
     half_width_m: np.ndarray
     shade: np.ndarray
     grey: np.ndarray
@@ -187,13 +189,14 @@ def hair_strips(bundle, identity, centre_m):
         paths, away = curl_over(paths, centre_m, draw)
     else:
         paths, away = lay_in_shell(paths, centre_m, LIFT_SHARES.get(identity.hair_style, LIFT_SHARE))
-    return Strips(paths, away, half_width_m, like_neighbours(shade, paths), like_neighbours(grey, paths))
+    return Strips(paths, away, around_head(paths, centre_m), half_width_m, like_neighbours(shade, paths),
+                  like_neighbours(grey, paths))
 
 
 def strip_mesh(strips, twist):
     """Positions, normals [V, 3] and triangles [T, 3] of strips, turned by `twist` [N] radians.
 
-    Normals are those of the hair's surface, a little rounded. A strip has both of its sides, since a
+    Normals are the strips' own, a little rounded. A strip has both of its sides, since a
     double-sided material turns the normals of the far one against the light.
     """
     points, away = strips.paths, strips.away
@@ -206,7 +209,7 @@ def strip_mesh(strips, twist):
     narrowed = 1 - NARROWED_TIP * at ** 3 - NARROWED_ROOT * smoothstep(0.2, 0.0, at)
     offset = side * (strips.half_width_m * narrowed)[..., None]
     positions = np.stack([points - offset, points + offset], 2).reshape(-1, 3)
-    normals = unit(np.stack([away - ROUNDED * side, away + ROUNDED * side], 2)).reshape(-1, 3)
+    normals = unit(np.stack([strips.normals - ROUNDED * side, strips.normals + ROUNDED * side], 2)).reshape(-1, 3)
     start = (np.arange(count) * length * 2)[:, None] + np.arange(length - 1) * 2
     quads = np.stack([start, start + 1, start + 3, start + 2], -1).reshape(-1, 4)
     outside = np.stack([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]], 1).reshape(-1, 3)

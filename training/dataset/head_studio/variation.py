@@ -38,7 +38,7 @@ APP_KINDS = ("sun", "point")   # what most apps have, under ambient light or sur
 OWN_LAMPS = "lamps:"           # of the kind of light of a game's own lamps, before their name
 AMBIENT_SHARE = 0.75           # of sun, point light and own lamps: under ambient light instead of surroundings
 # Of hair cards, with multisampling and without: coverage needs it.
-CARD_ALPHA = {True: {"mask": 0.2, "alpha_to_coverage": 0.65, "blend": 0.15}, False: {"mask": 0.85, "blend": 0.15}}
+CARD_ALPHA = {True: {"mask": 0.1, "alpha_to_coverage": 0.4, "blend": 0.5}, False: {"mask": 0.45, "blend": 0.55}}
 NEAREST_M = 0.3                # from the camera to the face
 CLIP_STEP_DEG = (1.5, 3.0)     # a turning head, for each frame
 

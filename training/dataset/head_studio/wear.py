@@ -5,7 +5,7 @@ import numpy as np
 from .identity import floats, generator
 from .variation import APP_KINDS
 
-GLASSES, SUNGLASSES, HEADWEAR, HAND, PROP, ROOM = 0.16, 0.2, 0.10, 0.05, 0.05, 0.5   # shares of the scenes
+GLASSES, SUNGLASSES, HEADWEAR, HAND, PROP, ROOM = 0.12, 0.2, 0.05, 0.02, 0.04, 0.5   # shares of the scenes
 
 
 def rotation(yaw_deg, pitch_deg, roll_deg):

@@ -9,7 +9,9 @@ use bevy::app::{PluginsState, TerminalCtrlCHandlerPlugin};
 use bevy::asset::RecursiveDependencyLoadState;
 use bevy::gltf::{Gltf, GltfMaterialName};
 use bevy::light::cluster::GlobalClusterSettings;
-use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight, NotShadowCaster, PointLightShadowMap};
+use bevy::light::{
+    DirectionalLightShadowMap, EnvironmentMapLight, NotShadowCaster, NotShadowReceiver, PointLightShadowMap,
+};
 use bevy::log::LogPlugin;
 use bevy::prelude::*;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
@@ -43,8 +45,9 @@ static LOGGING: AtomicBool = AtomicBool::new(false);
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Perceptual roughness at which Bevy's diffuse reflection (Burley's) is nearest to Lambert's.
 const LAMBERT_ROUGHNESS: f32 = 0.7;
-/// Name of the material of lashes, as head_studio exports own people.
+/// Names of the materials of lashes and of head hair, as head_studio exports own people.
 const LASHES: &str = "Lashes";
+const HAIR: [&str; 2] = ["Hair", "Hair rims"];
 /// Maximum width and height of a face of a point light's shadow cube, in texels: it has six faces.
 const MAX_POINT_SHADOW_PX: usize = 2048;
 
@@ -276,7 +279,7 @@ impl Studio {
         world.spawn((WorldAssetRoot(root.ok_or_else(no_scene)?), ChildOf(stage)));
         self.wait_for_geometry(glb)?;
         self.prepare_materials(&scene.rendering);
-        self.leave_out_shadows_of_lashes();
+        self.leave_out_finest_shadows();
         let bounds = self.bounds();
         let world = self.app.world_mut();
         world.resource_mut::<DirectionalLightShadowMap>().size = scene.rendering.shadow_map_px;
@@ -353,14 +356,19 @@ impl Studio {
         });
     }
 
-    /// Leaves out shadows of lashes, as games do: they are finer than a shadow map, and dot the eyes.
-    fn leave_out_shadows_of_lashes(&mut self) {
+    /// Leaves out shadows that are finer than a shadow map, as games do: those of lashes, which dot the eyes, and those of
+    /// strands of hair on other hair, which make specks of it. Hair still throws its shadow on the face.
+    fn leave_out_finest_shadows(&mut self) {
         let world = self.app.world_mut();
         let mut meshes = world.query_filtered::<(Entity, &GltfMaterialName), With<Mesh3d>>();
-        let lashes: Vec<Entity> =
-            meshes.iter(world).filter(|(_, material)| material.0 == LASHES).map(|(mesh, _)| mesh).collect();
-        for mesh in lashes {
-            world.entity_mut(mesh).insert(NotShadowCaster);
+        let named: Vec<(Entity, String)> =
+            meshes.iter(world).map(|(mesh, material)| (mesh, material.0.to_string())).collect();
+        for (mesh, material) in named {
+            if material == LASHES {
+                world.entity_mut(mesh).insert(NotShadowCaster);
+            } else if HAIR.contains(&material.as_str()) {
+                world.entity_mut(mesh).insert(NotShadowReceiver);
+            }
         }
     }
 
