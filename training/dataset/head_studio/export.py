@@ -18,8 +18,8 @@ from .noise import smoothstep
 from .subdivision import triangles_of, unit, vertex_normals
 from .texture_space import head_uvs, rasterise, texture_space
 
-# Ribbons of brows and lashes: how many, their half width, and how many strands each shows.
-RIBBONS = {"Brows": (1300, 0.0003, 1), "Lashes": (150, 0.0008, 7)}
+# Ribbons of brows and lashes, each of which shows one strand: how many, and their half width in metres.
+RIBBONS = {"Brows": (1300, 0.0003), "Lashes": (450, 0.0004)}
 RIBBON_POINTS, RIBBON_TWIST = 4, 0.1           # radians, standard deviation
 HAIR_SHARE = {"bob": 0.75, "long": 0.65}      # of strips that are long, and wider instead
 BLENDED_CUTOFF = 0.6           # alpha from which blended hair is solid, and hides what is behind it
@@ -226,9 +226,9 @@ def _card_material(name, kind, colour, alpha, card_alpha):
 
 
 def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share, card_alpha):
-    """The ribbons of brows or lashes, each of which shows a few strands."""
+    """The ribbons of brows or lashes, each of which shows one strand."""
     identity = figure.identity
-    keep, half_width_m, shown = RIBBONS[bundle.name]
+    keep, half_width_m = RIBBONS[bundle.name]
     draw = generator(identity.number, "ribbons " + bundle.name)
     chosen = strands.subset(bundle, int(keep * triangle_share), draw)
     widths, twist = half_width_m * draw.uniform(0.75, 1.25, len(chosen)), draw.normal(0, RIBBON_TWIST, len(chosen))
@@ -240,8 +240,8 @@ def _ribbon_mesh(bundle, figure, moved_bundles, triangle_share, card_alpha):
     positions, normals, triangles = make(bundle)
     morphs = {name: make(moved)[0] - positions for name, moved in moved_bundles.items()}
     morphs = {name: offsets for name, offsets in morphs.items() if abs(offsets).max() > 1e-5}
-    alpha, pattern = strands.ribbon_texture(draw, shown)
-    colour = pattern[..., None] * bundle_albedo(bundle, identity)
+    alpha = strands.ribbon_alpha()
+    colour = np.broadcast_to(bundle_albedo(bundle, identity), (*alpha.shape, 3))
     material = _card_material(bundle.name, bundle.kind, colour, alpha, card_alpha)
     return Mesh(bundle.name, positions, normals, triangles, material, strands.ribbon_uvs(len(chosen), RIBBON_POINTS),
                 morphs=morphs)

@@ -12,8 +12,7 @@ KEPT_SKINS = {"validation": ("young_lightskinned_male", "middleage_lightskinned_
 HAIR_CARDS = {"short": ("short01", "short02", "short04"), "side": ("short02", "short03", "short04"), "bob": ("bob02",),
               "long": ("long01", "braid01"), "tied": ("ponytail01",)}
 # Nobody takes a path-traced card for hair: most hair is strands, from which the rasteriser's cards are cut as well.
-# Lashes are cards wherever a pack has them: strands of lashes are dots in a rasteriser.
-HAIR_CARD_SHARE, LASH_CARD_SHARE, BEARD_SHARE = 0.1, 1.0, 0.3
+HAIR_CARD_SHARE, LASH_CARD_SHARE, BEARD_SHARE = 0.1, 0.5, 0.3
 BROW_STYLES = ("painted", "strands", "cards")
 # Irises by eye colour; the packs' names.
 IRISES = {"brown": ("brown", "brownlight"), "dark_brown": ("brown",), "blue": ("blue", "deepblue", "lightblue"),

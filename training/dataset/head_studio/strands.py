@@ -1,4 +1,4 @@
-"""Strand bundles, and the ribbons of many painted strands that a rasteriser draws instead of them."""
+"""Strand bundles, and the ribbons that a rasteriser draws instead of them."""
 
 from dataclasses import dataclass, replace
 
@@ -7,8 +7,7 @@ import numpy as np
 from .subdivision import unit
 
 
-SINGLE_STRAND_ALPHA = 0.55     # of a ribbon that is wider than its one strand, and that much thinner
-ROOT_SHADE = 0.55              # how light a painted strand is at its root, over its tip
+STRAND_ALPHA = 0.55            # of a ribbon that is wider than its one strand, and that much thinner
 
 
 @dataclass
@@ -83,27 +82,11 @@ def resample(points, length):
     return points[:, low] * (1 - part) + points[:, low + 1] * part
 
 
-def ribbon_texture(draw, strand_count, size_px=(256, 128)):
-    """(alpha, pattern) [H, W] of a ribbon that shows many strands, roots on top; a pattern of mean one says how light each is.
-
-    Strands are rarer and finer towards the tip, as a bundle's are, and darker towards the root, where hair shades itself: a
-    rasteriser's lights do not see that.
-    """
-    height, width = size_px
-    along = np.linspace(0, 1, height)[:, None]
-    across = (np.arange(width) + 0.5) / width
-    if strand_count == 1:
-        soft = SINGLE_STRAND_ALPHA * np.exp(-((across - 0.5) / 0.25) ** 2) * (1 - 0.8 * along ** 2)
-        return soft, np.ones(size_px)
-    alpha, pattern = np.zeros(size_px), np.ones(size_px)
-    for _ in range(strand_count):
-        place, ends = draw.uniform(0.04, 0.96), draw.uniform(0.7, 1.0)
-        bend = place + draw.normal(0, 0.03) * np.sin(along * draw.uniform(2, 6)) + draw.normal(0, 0.02) * along
-        half = draw.uniform(0.8, 1.4) / strand_count * (1 - 0.7 * along ** 3)
-        cover = np.clip((half - abs(across - bend)) * width + 0.5, 0, 1) * (along < ends)
-        pattern = np.where(cover > 0.5, draw.uniform(0.85, 1.15), pattern)
-        alpha = np.maximum(alpha, cover)
-    return alpha, pattern / pattern.mean() * (ROOT_SHADE + (1 - ROOT_SHADE) * along ** 0.7)
+def ribbon_alpha(size_px=(256, 128)):
+    """Alpha [H, W] of a ribbon that shows one strand, root on top: soft across, and thinner towards the tip."""
+    along = np.linspace(0, 1, size_px[0])[:, None]
+    across = (np.arange(size_px[1]) + 0.5) / size_px[1]
+    return STRAND_ALPHA * np.exp(-((across - 0.5) / 0.25) ** 2) * (1 - 0.8 * along ** 2)
 
 
 def ribbon_uvs(count, length):
