@@ -77,7 +77,11 @@ fn main() -> Result<()> {
     let Cli { file, face, turn: side, weights, options } = Cli::parse();
     ensure!(file.is_file(), "there is no file {}", file.display());
     let end = file.extension().map(|end| end.to_ascii_lowercase());
-    ensure!(end.is_some_and(|end| end == "glb" || end == "gltf"), "{} is no .glb or .gltf file", file.display());
+    ensure!(
+        end.is_some_and(|end| end == "glb" || end == "gltf"),
+        "{} is no .glb or .gltf file; a .vrm file is one, under a name that ends with .glb",
+        file.display()
+    );
     ensure!(side.is_none_or(f32::is_finite), "--turn takes degrees, such as 180");
     if let Some(obstacles) = readable::obstacles(&file) {
         bail!("{obstacles}");
