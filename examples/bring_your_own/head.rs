@@ -8,7 +8,7 @@ use bevy::mesh::VertexAttributeValues;
 use bevy::mesh::skinning::{SkinnedMesh, SkinnedMeshInverseBindposes};
 use bevy::prelude::*;
 
-use crate::eyes::{Corners, head_about, hull};
+use crate::eyes::{Corners, Eyes, hull};
 use crate::names::{is_head, name_an_eye};
 
 /// The joints that move a vertex, each with its weight.
@@ -20,6 +20,11 @@ const SLICES: usize = 96;
 const SHOULDERS: f32 = 1.4;
 /// Ratio of a slice's width to the head's below which the head has ended in a neck.
 const NECK: f32 = 0.9;
+/// Ratio of a slice's width to the neck's narrowest from which on the neck begins: some necks are as narrow from top to bottom.
+const NARROW: f32 = 1.01;
+/// The chin lies below the place where the neck begins by one part in this many of that place's distance from the head's widest. On the
+/// heads in head_studio's `imported/game_heads.toml` this is at most 2.5 cm above the chin and 3 cm below it.
+const CHIN: usize = 5;
 /// Minimum depth of a head, as a share of the model's: horns and tufts are thinner.
 const MIN_DEPTH: f32 = 0.3;
 /// Minimum height of head and neck, as a share of the head's width.
@@ -76,9 +81,9 @@ impl Shapes<'_, '_> {
         })
     }
 
-    /// Returns the box of the head about the model's eyes, with the names of what was taken for them. `None` where nothing is called an eye,
-    /// or what is does not lie as two eyes do.
-    pub fn head_by_eyes(&self, root: Entity) -> Option<(String, Corners)> {
+    /// Returns the model's eyes, with the names of what was taken for them. `None` where nothing is called an eye, or what is does not lie as
+    /// two eyes do.
+    pub fn eyes(&self, root: Entity) -> Option<(String, Eyes)> {
         let family = self.family(root);
         let (mut names, mut points) = (Vec::<&str>::new(), Vec::<Vec3>::new());
         for (owner, mesh, skin) in self.drawn.iter().filter(|(owner, ..)| family.contains(owner)) {
@@ -90,11 +95,16 @@ impl Shapes<'_, '_> {
             points.extend(shape.triangles.iter().flatten().map(|at| shape.vertices[*at]));
             names.extend(self.names.get(owner).ok().map(Name::as_str));
         }
-        let head = head_about(&points, self.around(root)?)?;
+        let eyes = Eyes::at(&points)?;
         // The primitives of a mesh may share a name.
         names.sort_unstable();
         names.dedup();
-        Some((names.join(", "), head))
+        Some((names.join(", "), eyes))
+    }
+
+    /// Returns whether the head of these eyes looks along -z; `None` where the model does not tell.
+    pub fn look_back(&self, root: Entity, eyes: &Eyes) -> Option<bool> {
+        eyes.look_back(self.shapes(root).into_iter().flat_map(|shape| shape.vertices))
     }
 
     /// Returns whether a mesh is an eye, by the names of its material, of itself, and of its nodes from the innermost.
@@ -108,9 +118,7 @@ impl Shapes<'_, '_> {
     /// Returns the box of what is above the neck, of a model that has shoulders; else of the head of a body that stands upright; else of
     /// the whole model. Says which of them it is.
     pub fn head_by_shape(&self, root: Entity) -> Option<(&'static str, Corners)> {
-        let family = self.family(root);
-        let drawn = self.drawn.iter().filter(|(owner, ..)| family.contains(owner));
-        let shapes: Vec<Shape> = drawn.filter_map(|(owner, mesh, skin)| self.shape(owner, mesh, skin)).collect();
+        let shapes = self.shapes(root);
         let [min, max] = hull(shapes.iter().flat_map(|shape| shape.vertices.iter().copied()))?;
         let edges = shapes.iter().flat_map(Shape::edges);
         if let Some(head) = above_the_neck(edges, [min, max]) {
@@ -128,6 +136,13 @@ impl Shapes<'_, '_> {
 
     fn family(&self, entity: Entity) -> EntityHashSet {
         std::iter::once(entity).chain(self.children.iter_descendants(entity)).collect()
+    }
+
+    /// Returns the meshes of an entity and its descendants.
+    fn shapes(&self, root: Entity) -> Vec<Shape> {
+        let family = self.family(root);
+        let drawn = self.drawn.iter().filter(|(owner, ..)| family.contains(owner));
+        drawn.filter_map(|(owner, mesh, skin)| self.shape(owner, mesh, skin)).collect()
     }
 
     /// Returns the mesh with its skin in its present pose, and without morph targets.
@@ -200,8 +215,8 @@ impl Shape {
 /// The outline in which a plane at some height cuts a model, seen from above: the minimum and the maximum of x and z.
 type Slice = Option<[Vec2; 2]>;
 
-/// Returns the box of what is above the chin, over the narrowest place between the head's widest and the shoulders. `None` where there are
-/// no shoulders.
+/// Returns the box of what is above the chin, by the narrowest place between the head's widest and the shoulders. `None` where there are no
+/// shoulders.
 fn above_the_neck(edges: impl Iterator<Item = [Vec3; 2]>, [min, max]: Corners) -> Option<Corners> {
     let step = (max.y - min.y) / SLICES as f32;
     let height = |slice: usize| max.y - (slice as f32 + 0.5) * step;
@@ -238,9 +253,9 @@ fn above_the_neck(edges: impl Iterator<Item = [Vec3; 2]>, [min, max]: Corners) -
         false
     })?;
     let width = |slice: &usize| size(slices[*slice]).x;
-    let neck = (widest..shoulders).min_by(|a, b| width(a).total_cmp(&width(b)))?;
-    // The chin is where the width lies half-way between the head's and the neck's.
-    let chin = (widest..=neck).find(|slice| width(slice) <= (width(&widest) + width(&neck)) / 2.0)?;
+    let narrowest = (widest..shoulders).map(|slice| width(&slice)).min_by(f32::total_cmp)?;
+    let neck = (widest..shoulders).find(|slice| width(slice) <= NARROW * narrowest)?;
+    let chin = (neck + (neck - widest) / CHIN).min(shoulders - 1);
     let cuts = slices[..=chin].iter().flatten();
     let [least, most] = cuts
         .fold([Vec2::INFINITY, Vec2::NEG_INFINITY], |[least, most], [low, high]| [least.min(*low), most.max(*high)]);

@@ -8,6 +8,7 @@ mod names;
 mod readable;
 mod weights;
 
+use std::f32::consts::PI;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -40,6 +41,10 @@ struct Cli {
     /// about parts called eyes, else what is above the neck, else the whole model]
     #[arg(long, value_name = "NODE_NAME")]
     face: Option<String>,
+    /// Side of the file that is shown, degrees about the vertical axis: 0 is its +z, 90 its +x, 180 its -z [default: the side
+    /// on which parts called eyes lie, else -z for VRM 0, else +z]
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
+    turn: Option<f32>,
     /// Weights file of the character's own, as `cargo xtask character` makes it, in place of --model
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     weights: Option<PathBuf>,
@@ -52,6 +57,8 @@ struct Cli {
 struct Wanted {
     file: PathBuf,
     face: Option<String>,
+    /// Side of the file to show, degrees.
+    side: Option<f32>,
     portrait: PortraitRealism,
 }
 
@@ -62,15 +69,20 @@ struct Orbit {
     center: Vec3,
     /// Distance of the camera from the point.
     distance: f32,
-    /// Angle about the vertical axis, radians; 0 is in front of the point.
+    /// Angle about the vertical axis, radians; 0 is on the side of +z.
     angle: f32,
 }
 
 fn main() -> Result<()> {
-    let Cli { file, face, weights, options } = Cli::parse();
+    let Cli { file, face, turn: side, weights, options } = Cli::parse();
     ensure!(file.is_file(), "there is no file {}", file.display());
     let end = file.extension().map(|end| end.to_ascii_lowercase());
-    ensure!(end.is_some_and(|end| end == "glb" || end == "gltf"), "{} is no .glb or .gltf file", file.display());
+    ensure!(
+        end.is_some_and(|end| end == "glb" || end == "gltf"),
+        "{} is no .glb or .gltf file; a .vrm file is one, under a name that ends with .glb",
+        file.display()
+    );
+    ensure!(side.is_none_or(f32::is_finite), "--turn takes degrees, such as 180");
     if let Some(obstacles) = readable::obstacles(&file) {
         bail!("{obstacles}");
     }
@@ -89,7 +101,7 @@ fn main() -> Result<()> {
         }
         app.insert_resource(ClearColor(Color::srgb(0.22, 0.24, 0.26)))
             .insert_resource(GlobalAmbientLight { brightness: 250.0, ..default() })
-            .insert_resource(Wanted { file, face, portrait })
+            .insert_resource(Wanted { file, face, side, portrait })
             .add_systems(Update, (add_mip_levels, frame_the_face, turn, toggle));
         let scene = app.world().resource::<AssetServer>().load(GltfAssetLabel::Scene(0).from_asset(name));
         let mut root = app.world_mut().spawn((WorldAssetRoot(scene), Model));
@@ -109,13 +121,36 @@ struct Found {
     /// Its description, for people.
     what: String,
     corners: Corners,
+    front: Front,
     /// The entity that has to be marked: none where the plugin has marked it, a bone, or the whole model with the face's box.
     mark: Option<Mark>,
+}
+
+/// The side of the file that is shown.
+#[derive(Clone, Copy)]
+struct Front {
+    /// Angle about the vertical axis, radians; 0 is the file's +z.
+    angle: f32,
+    /// Its description, for people, and where it is known from.
+    what: &'static str,
 }
 
 enum Mark {
     Bone(Entity),
     Corners,
+}
+
+impl Wanted {
+    /// Returns the side to show of a file whose eyes say whether the head looks along -z.
+    fn front(&self, looks_back: Option<bool>) -> Front {
+        match (self.side, looks_back) {
+            (Some(side), _) => Front { angle: side.to_radians(), what: "the side that --turn names" },
+            (None, Some(true)) => Front { angle: PI, what: "-z, where its eyes are" },
+            (None, Some(false)) => Front { angle: 0.0, what: "+z, where its eyes are" },
+            (None, None) if readable::is_vrm_0(&self.file) => Front { angle: PI, what: "-z, as VRM 0 has it" },
+            (None, None) => Front { angle: 0.0, what: "+z, as glTF has it" },
+        }
+    }
 }
 
 #[derive(SystemParam)]
@@ -141,15 +176,25 @@ impl World3d<'_, '_> {
         }
         let shape = self.shapes.head_by_shape(root);
         let (what, corners) = shape.with_context(|| format!("there is no mesh in the first scene of {file}"))?;
+        let eyes = self.shapes.eyes(root);
+        let looks_back = eyes.as_ref().and_then(|(_, eyes)| self.shapes.look_back(root, eyes));
+        let front = wanted.front(looks_back);
         let Some(name) = &wanted.face else {
             if let Some((bone, name, corners)) = self.shapes.head_bone(root) {
-                return Ok(Some(Found { what: format!("the bone {name}"), corners, mark: Some(Mark::Bone(bone)) }));
+                return Ok(Some(Found {
+                    what: format!("the bone {name}"),
+                    corners,
+                    front,
+                    mark: Some(Mark::Bone(bone)),
+                }));
             }
-            let (what, corners) = match self.shapes.head_by_eyes(root) {
-                Some((eyes, corners)) => (format!("the head about the eyes {eyes}"), corners),
+            let (what, corners) = match eyes.zip(self.shapes.around(root)) {
+                Some(((names, eyes), model)) => {
+                    (format!("the head about the eyes {names}"), eyes.head(looks_back == Some(true), model))
+                }
                 None => (what.into(), corners),
             };
-            return Ok(Some(Found { what, corners, mark: Some(Mark::Corners) }));
+            return Ok(Some(Found { what, corners, front, mark: Some(Mark::Corners) }));
         };
         // The plugin marked the face when the model appeared.
         let (face, marked, place) =
@@ -165,7 +210,7 @@ impl World3d<'_, '_> {
             format!("{name} has no mesh below it, and moves no vertices as a bone: take the node of the head's mesh, or its bone")
         })?;
         let what = self.names.get(face).map_or_else(|_| name.clone(), ToString::to_string);
-        Ok(Some(Found { what, corners, mark: None }))
+        Ok(Some(Found { what, corners, front, mark: None }))
     }
 }
 
@@ -181,7 +226,7 @@ fn frame_the_face(
     if !framed.is_empty() {
         return;
     }
-    let Found { what, corners: [min, max], mark } = match model.face(&wanted) {
+    let Found { what, corners: [min, max], front, mark } = match model.face(&wanted) {
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(error) => {
@@ -195,6 +240,7 @@ fn frame_the_face(
         "the face is {what}: {:.3} × {:.3} × {:.3} units of the file; --face NAME takes another node or bone",
         size.x, size.y, size.z
     );
+    println!("it is seen from {}; --turn DEGREES takes another side", front.what);
     match mark {
         Some(Mark::Bone(bone)) => _ = commands.entity(bone).insert(PortraitFace::default()),
         // The root stands at the origin: its space is the world's.
@@ -208,7 +254,7 @@ fn frame_the_face(
     // The file's own cameras look elsewhere.
     cameras.iter_mut().for_each(|mut camera| camera.is_active = false);
     let lens = PerspectiveProjection { fov: FOV, near: distance / 100.0, far: distance * 100.0, ..default() };
-    let orbit = Orbit { center: (min + max) / 2.0, distance, angle: 0.25 };
+    let orbit = Orbit { center: (min + max) / 2.0, distance, angle: front.angle + 0.25 };
     commands.spawn((Camera3d::default(), Hdr, Projection::from(lens), orbit.place(), orbit, wanted.portrait.clone()));
 
     // A key light from the left, a weaker one from the right, and one from behind that parts the hair from the background.
@@ -224,12 +270,13 @@ fn frame_the_face(
         (Vec3::new(0.8, 1.0, -1.5), 3_000.0, false),
     ] {
         let light = DirectionalLight { illuminance, shadow_maps_enabled, ..default() };
+        let from = Quat::from_rotation_y(front.angle) * from;
         commands.spawn((light, shadows.build(), Transform::from_translation(from).looking_at(Vec3::ZERO, Vec3::Y)));
     }
 }
 
 impl Orbit {
-    /// Returns the camera's transform. Models of glTF files look along +z.
+    /// Returns the camera's transform.
     fn place(&self) -> Transform {
         let direction = Vec3::new(self.angle.sin(), 0.08, self.angle.cos()).normalize();
         Transform::from_translation(self.center + direction * self.distance).looking_at(self.center, Vec3::Y)

@@ -1,4 +1,4 @@
-//! Finds the parts of a glTF file that Bevy cannot read, and names the way out.
+//! Finds the parts of a glTF file that Bevy cannot read, and names the way out; and by which convention a file looks along -z.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -100,6 +100,12 @@ impl Obstacle {
             None => self.extensions.iter().any(|it| !texture["extensions"][*it].is_null()),
         })
     }
+}
+
+/// Returns whether a file is of VRM 0, in which characters look along -z. In VRM 1, as in glTF, they look along +z.
+pub fn is_vrm_0(file: &Path) -> bool {
+    let is_own = |gltf: Value| gltf["extensionsUsed"].as_array().is_some_and(|used| used.iter().any(|it| it == "VRM"));
+    description(file).is_some_and(is_own)
 }
 
 /// Reads the file's JSON, which in a .glb file is the first chunk after a header of 12 bytes.

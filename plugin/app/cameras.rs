@@ -2,6 +2,7 @@
 
 use bevy::app::App;
 use bevy::asset::{AssetId, Assets, Handle};
+use bevy::camera::{Camera, NormalizedRenderTarget, RenderTarget};
 use bevy::core_pipeline::prepass::{DepthPrepass, MotionVectorPrepass, NormalPrepass};
 use bevy::ecs::archetype::Archetypes;
 use bevy::ecs::component::Components;
@@ -10,6 +11,7 @@ use bevy::ecs::prelude::*;
 use bevy::ecs::query::QueryData;
 use bevy::ecs::system::SystemParam;
 use bevy::log::{error_once, info_once};
+use bevy::render::view::Msaa;
 use portrait_network::Plane;
 
 use crate::api::model::PortraitModel;
@@ -25,6 +27,13 @@ pub(crate) struct AddedPrepasses {
     motion: bool,
     /// The weights that they were added for, in order.
     models: Vec<AssetId<PortraitModel>>,
+}
+
+impl AddedPrepasses {
+    /// Returns whether there are normals, depth and motion vectors among them.
+    fn kinds(&self) -> [bool; 3] {
+        [self.normals, self.depth, self.motion]
+    }
 }
 
 /// Which components other components of an entity require.
@@ -60,19 +69,74 @@ pub(crate) struct EquippedCamera {
 
 type IsEquipped = Or<(With<PortraitRealism>, With<AddedPrepasses>)>;
 
+/// A camera of any kind.
+#[derive(QueryData)]
+pub(crate) struct AnyCamera {
+    entity: Entity,
+    camera: &'static Camera,
+    target: &'static RenderTarget,
+    msaa: &'static Msaa,
+    has_normals: Has<NormalPrepass>,
+    has_depth: Has<DepthPrepass>,
+    has_motion: Has<MotionVectorPrepass>,
+    added: Option<&'static AddedPrepasses>,
+}
+
+/// All cameras.
+#[derive(SystemParam)]
+pub(crate) struct Cameras<'w, 's> {
+    any: Query<'w, 's, AnyCamera>,
+    equipped: Query<'w, 's, EquippedCamera, IsEquipped>,
+}
+
+/// Prepasses of a camera that draws. Bevy makes one texture of each kind for a target, with the samples of one of its cameras, and the app
+/// ends where another camera has other samples.
+struct Claim {
+    camera: Entity,
+    /// `None` is the primary window.
+    target: Option<NormalizedRenderTarget>,
+    msaa: Msaa,
+    kinds: [bool; 3],
+}
+
+impl Claim {
+    /// Returns whether the prepasses of both cameras cannot be drawn in one frame.
+    fn excludes(&self, other: &Self) -> bool {
+        let share_a_kind = self.kinds.iter().zip(other.kinds).any(|(own, other)| *own && other);
+        self.camera != other.camera && self.target == other.target && self.msaa != other.msaa && share_a_kind
+    }
+}
+
+impl AnyCameraItem<'_, '_> {
+    fn claim(&self, kinds: [bool; 3]) -> Claim {
+        Claim { camera: self.entity, target: self.target.normalize(None), msaa: *self.msaa, kinds }
+    }
+
+    /// Returns the prepasses that the plugin has not added.
+    fn own(&self) -> Claim {
+        let [normals, depth, motion] = self.added.map(AddedPrepasses::kinds).unwrap_or_default();
+        self.claim([self.has_normals && !normals, self.has_depth && !depth, self.has_motion && !motion])
+    }
+}
+
 /// Adds and removes prepasses, and makes embedded weights an asset when the first camera asks for them. A camera has the prepasses that its
 /// settings, its weights and those of faces read for as long as it is enhanced: with them Bevy draws some edges differently, and off has to
-/// be the identical frame.
+/// be the identical frame. Of cameras that cannot have them in one frame, the first is enhanced, and the others are left as they are.
 pub(crate) fn equip_cameras(
     mut commands: Commands,
-    cameras: Query<EquippedCamera, IsEquipped>,
+    cameras: Cameras,
     faces: Query<&PortraitFace>,
     excluded: Query<(), With<PortraitExclude>>,
     mut models: ResMut<Assets<PortraitModel>>,
     supported: Res<PortraitRealismSupported>,
     requirements: Requirements,
 ) {
-    for camera in cameras {
+    let drawing = cameras.any.iter().filter(|camera| camera.camera.is_active);
+    let mut claims: Vec<Claim> = drawing.map(|camera| camera.own()).collect();
+    // The order of a query changes with the prepasses that its cameras have.
+    let mut equipped: Vec<_> = cameras.equipped.iter().collect();
+    equipped.sort_unstable_by_key(|camera| camera.entity);
+    for camera in equipped {
         let EquippedCameraItem { entity, settings, has_normals, has_depth, has_motion, added } = camera;
         let before = added.cloned().unwrap_or_default();
         let mut needed = AddedPrepasses::default();
@@ -101,6 +165,21 @@ pub(crate) fn equip_cameras(
             needed.motion = settings.keeps_history() && (!has_motion || before.motion);
             needed.models = if needed.normals || needed.depth { named } else { Vec::new() };
         }
+        if let Some(camera) = cameras.any.get(entity).ok().filter(|camera| camera.camera.is_active) {
+            let claim = camera.claim(needed.kinds());
+            let rival = claims.iter().find(|other| claim.excludes(other)).map(|other| other.camera);
+            match rival {
+                Some(other) => {
+                    error_once!(
+                        "portrait realism: camera {entity} is left as it is, because it draws on the target of camera {other} with another \
+                         `Msaa`, and Bevy's prepasses serve both: give both the same `Msaa` or targets of their own, or use \
+                         `PortraitModel::FAST`, which reads no prepass"
+                    );
+                    needed = AddedPrepasses::default();
+                }
+                None => claims.push(claim),
+            }
+        }
         // The app may have taken away what the plugin had added.
         let is_complete = [(needed.normals, has_normals), (needed.depth, has_depth), (needed.motion, has_motion)]
             .into_iter()
@@ -110,11 +189,12 @@ pub(crate) fn equip_cameras(
         }
         if needed.normals || needed.depth || needed.motion {
             info_once!(
-                "portrait realism: Bevy draws prepasses for the effect, which can change a picture outside of the face as well: hair \
+                "portrait realism: Bevy draws prepasses for the effect, which can change a picture outside of the face as well. Hair \
                  cards with `AlphaMode::AlphaToCoverage` under MSAA, and materials whose main pass moves or discards what their prepass \
-                 does not, hide what is behind them; give such a material an `enable_prepass` of false or a prepass shader of its own, \
-                 use `AlphaMode::Mask` for cards, or `PortraitModel::FAST`, which reads no prepass. Cameras of one target need the same \
-                 `Msaa`"
+                 does not, hide what is behind them: use `AlphaMode::Mask` for cards, and give such a material an `enable_prepass` of \
+                 false or a prepass shader of its own. Without MSAA, lit materials take their normals from the prepass, in 10 bits. \
+                 Materials and pipelines of other plugins that cannot be made with a prepass end the app. `PortraitModel::FAST` avoids \
+                 all of it: without `history`, masks over the face and `PortraitExclude` it reads no prepass"
             );
         }
         // The camera may be despawned in the same frame, so every change is one that may fail.

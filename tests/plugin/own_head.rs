@@ -2,7 +2,7 @@
 
 use bevy::math::{Quat, Vec3};
 
-use eyes::head_about;
+use eyes::{Corners, Eyes};
 use names::{is_head, name_an_eye};
 
 #[path = "../../examples/bring_your_own/eyes.rs"]
@@ -106,6 +106,33 @@ fn eyes_at(middle: Vec3, apart: f32, radius: f32) -> Vec<Vec3> {
 /// The box of a bust with a tall hat, and the middle between its eyes, metres.
 const BUST: [Vec3; 2] = [Vec3::new(-0.24, 1.3, -0.2), Vec3::new(0.24, 1.9, 0.2)];
 const EYES: Vec3 = Vec3::new(0.0, 1.6, 0.08);
+
+/// Returns the box of the head that has these points of its eyes and looks along +z, in a model with this box.
+fn head_about(eyes: &[Vec3], model: Corners) -> Option<Corners> {
+    Eyes::at(eyes).map(|eyes| eyes.head(false, model))
+}
+
+#[test]
+fn a_head_looks_to_the_side_on_which_its_eyes_are() {
+    // A skull at the height of the eyes, and the hem of a dress far ahead and below.
+    let head = [(-0.08, -0.12), (0.08, -0.12), (-0.02, 0.1), (0.02, 0.1)].map(|(x, z)| Vec3::new(x, 1.61, z));
+    let model = [&head[..], &[Vec3::new(0.0, 0.5, 3.0)]].concat();
+    let eyes = eyes_at(EYES, 0.063, 0.012);
+    for (angle, looks_back) in [(0.0, false), (std::f32::consts::PI, true), (0.3, false), (-2.9, true)] {
+        let turned = |points: &[Vec3]| -> Vec<Vec3> {
+            points.iter().map(|point| Quat::from_rotation_y(angle) * *point).collect()
+        };
+        let (eyes, model) = (Eyes::at(&turned(&eyes)).expect("two eyes"), turned(&model));
+        assert_eq!(eyes.look_back(model), Some(looks_back), "turned by {angle}");
+        let [min, max] = eyes.head(looks_back, [Vec3::MIN, Vec3::MAX]);
+        let (low, high) = if looks_back { (-max.z, -min.z) } else { (min.z, max.z) };
+        let (behind, ahead) = (EYES.z - low, high - EYES.z);
+        assert!(behind > 2.0 * ahead && ahead > 0.0, "turned by {angle}: {behind} behind the eyes, {ahead} ahead");
+    }
+    let eyes = Eyes::at(&eyes).expect("two eyes");
+    assert_eq!(eyes.look_back(head.map(|point| point + Vec3::Z * 0.09)), None, "eyes in the middle");
+    assert_eq!(eyes.look_back([Vec3::ZERO]), None, "nothing is as high as the eyes");
+}
 
 #[test]
 fn a_head_has_the_size_of_peoples_about_its_eyes_in_any_unit() {

@@ -1,7 +1,9 @@
 //! Faces and exclusions that never get bounds are warned about once.
 
+use std::any::TypeId;
+
 use bevy::camera::primitives::Aabb;
-use bevy::camera::visibility::NoFrustumCulling;
+use bevy::camera::visibility::{NoFrustumCulling, VisibilityClass};
 use bevy::mesh::skinning::{SkinnedMesh, SkinnedMeshInverseBindposes};
 use bevy::prelude::*;
 use bevy_portrait_realism::prelude::*;
@@ -10,6 +12,9 @@ use crate::common::{headless, settle, spawn_camera, target};
 use crate::log::Log;
 use crate::stage::{LDR, SIZE};
 use crate::steady::runs_alone;
+
+/// The class of what another plugin draws.
+struct Particles;
 
 #[test]
 fn what_never_gets_bounds_is_warned_about_once_by_name_with_what_to_do() {
@@ -35,6 +40,11 @@ fn what_never_gets_bounds_is_warned_about_once_by_name_with_what_to_do() {
     world.spawn((Name::new("Never_Culled"), Mesh3d(mesh.clone()), NoFrustumCulling, PortraitFace::default()));
     world.spawn((Name::new("Sparks"), place(), PortraitExclude::default()));
     world.spawn((Name::new("Mist"), place(), PortraitFace::default()));
+    // Particles and the like are of a class of their own, and have no bounds.
+    let mut class = VisibilityClass::default();
+    class.push(TypeId::of::<Particles>());
+    world.spawn((Name::new("Fountain"), place(), class, PortraitExclude::default()));
+    world.spawn((Name::new("Glove"), Mesh3d(mesh.clone()), NoFrustumCulling, PortraitExclude::default()));
     // These have bounds, or will.
     let by_hand = Some(Aabb::from_min_max(Vec3::ZERO, Vec3::ONE));
     world.spawn((Name::new("By_Hand"), place(), PortraitExclude { bounds: by_hand, ..default() }));
@@ -57,6 +67,8 @@ fn what_never_gets_bounds_is_warned_about_once_by_name_with_what_to_do() {
         ("Never_Culled", "`PortraitFace`", "`NoFrustumCulling`"),
         ("Sparks", "`PortraitExclude`", "draws anything"),
         ("Mist", "`PortraitFace`", "draws anything"),
+        ("Fountain", "`PortraitExclude`", "as particles have none"),
+        ("Glove", "`PortraitExclude`", "`NoFrustumCulling`"),
     ];
     let mut said = log.about("portrait realism");
     said.retain(|line| line.contains("bounds"));

@@ -5,5 +5,6 @@ mod hair;
 mod heads;
 mod materials;
 mod pipelined;
+mod prepasses;
 mod still;
 mod transparent;
