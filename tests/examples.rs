@@ -323,14 +323,14 @@ fn a_bust_is_framed_by_its_head_which_is_found_by_shape_or_by_bone() {
         let (on, words) = picture_and_words("bring_your_own", &arguments, SIZE_PX, folder.path());
         assert!(words.contains(says), "{says} is not in {words}");
         let off = picture("bring_your_own", &[&arguments[..], &["--off"]].concat(), folder.path());
-        // The head fills the picture, of which it would be 0.04 with the shirt, and the shirt is hardly touched.
+        // The head fills the picture, of which it would be 0.04 with the shirt. Of the shirt only what lies beside the neck is touched.
         let skin = share(off.pixels().map(|px| is_skin(px.0)));
         assert!(skin >= 0.1, "{says}: {skin} of the picture is skin");
         let changed: Vec<[u8; 3]> =
             off.pixels().zip(on.pixels()).filter(|(off, on)| off != on).map(|(off, _)| off.0).collect();
         let shirt = share(changed.iter().map(|[r, _, b]| *b > r.saturating_add(40)));
         assert!(
-            changed.len() > 1_000 && shirt < 0.1,
+            changed.len() > 1_000 && shirt < 0.2,
             "{says}: {} pixels changed, {shirt} of them shirt",
             changed.len()
         );

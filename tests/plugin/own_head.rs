@@ -114,8 +114,10 @@ fn head_about(eyes: &[Vec3], model: Corners) -> Option<Corners> {
 
 #[test]
 fn a_head_looks_to_the_side_on_which_its_eyes_are() {
-    // A skull at the height of the eyes, and the hem of a dress far ahead and below.
-    let head = [(-0.08, -0.12), (0.08, -0.12), (-0.02, 0.1), (0.02, 0.1)].map(|(x, z)| Vec3::new(x, 1.61, z));
+    // The outline of a skull at the height of the eyes, and the hem of a dress far ahead and below.
+    let around = |step: u8| f32::from(step) * std::f32::consts::TAU / 24.0;
+    let head: Vec<Vec3> =
+        (0..24).map(|step| Vec3::new(0.075 * around(step).sin(), 1.61, 0.1 * around(step).cos() - 0.01)).collect();
     let model = [&head[..], &[Vec3::new(0.0, 0.5, 3.0)]].concat();
     let eyes = eyes_at(EYES, 0.063, 0.012);
     for (angle, looks_back) in [(0.0, false), (std::f32::consts::PI, true), (0.3, false), (-2.9, true)] {
@@ -130,7 +132,8 @@ fn a_head_looks_to_the_side_on_which_its_eyes_are() {
         assert!(behind > 2.0 * ahead && ahead > 0.0, "turned by {angle}: {behind} behind the eyes, {ahead} ahead");
     }
     let eyes = Eyes::at(&eyes).expect("two eyes");
-    assert_eq!(eyes.look_back(head.map(|point| point + Vec3::Z * 0.09)), None, "eyes in the middle");
+    let middle = head.iter().map(|point| *point + Vec3::Z * 0.09);
+    assert_eq!(eyes.look_back(middle), None, "eyes in the middle");
     assert_eq!(eyes.look_back([Vec3::ZERO]), None, "nothing is as high as the eyes");
 }
 
