@@ -1,8 +1,9 @@
 //! A face is what a camera draws of it: layers, visibility and culling of each part count, and of what is excluded as well.
 
-use bevy::camera::ScalingMode;
 use bevy::camera::visibility::{NoCpuCulling, NoFrustumCulling, RenderLayers, VisibilityRange};
+use bevy::camera::{CameraProjection, ScalingMode, SubCameraView};
 use bevy::core_pipeline::prepass::DepthPrepass;
+use bevy::math::Vec3A;
 use bevy::prelude::*;
 use bevy_portrait_realism::internals::box_corners;
 use bevy_portrait_realism::prelude::*;
@@ -194,6 +195,37 @@ fn a_camera_inside_the_head_or_past_it_leaves_the_frame_alone() {
     }
 }
 
+/// A projection of an app's own: a perspective whose lens is shifted aside, so that what it shows is not symmetric about the view axis.
+#[derive(Clone, Debug)]
+struct ShiftedLens(PerspectiveProjection);
+
+impl ShiftedLens {
+    /// Moves the picture to the right by a tenth of its width.
+    const SHIFT: Mat4 = Mat4::from_cols(Vec4::X, Vec4::Y, Vec4::Z, Vec4::new(0.2, 0.0, 0.0, 1.0));
+}
+
+impl CameraProjection for ShiftedLens {
+    fn get_clip_from_view(&self) -> Mat4 {
+        Self::SHIFT * self.0.get_clip_from_view()
+    }
+
+    fn get_clip_from_view_for_sub(&self, sub_view: &SubCameraView) -> Mat4 {
+        Self::SHIFT * self.0.get_clip_from_view_for_sub(sub_view)
+    }
+
+    fn update(&mut self, width: f32, height: f32) {
+        self.0.update(width, height);
+    }
+
+    fn far(&self) -> f32 {
+        self.0.far()
+    }
+
+    fn get_frustum_corners(&self, z_near: f32, z_far: f32) -> [Vec3A; 8] {
+        self.0.get_frustum_corners(z_near, z_far)
+    }
+}
+
 #[test]
 fn faces_beyond_any_side_of_the_view_leave_the_frame_alone() {
     let orthographic = OrthographicProjection {
@@ -204,7 +236,8 @@ fn faces_beyond_any_side_of_the_view_leave_the_frame_alone() {
     };
     let perspective = PerspectiveProjection { near: 0.5, ..default() };
     for (what, projection) in [
-        ("perspective", Projection::Perspective(perspective)),
+        ("perspective", Projection::Perspective(perspective.clone())),
+        ("of the app's own", Projection::custom(ShiftedLens(perspective))),
         ("orthographic", Projection::Orthographic(orthographic)),
     ] {
         let mut character = Modular::new(PortraitFace { bounds: Some(face_bounds()), ..default() });
