@@ -270,7 +270,8 @@ def _hair_meshes(bundle, figure, moved_bundles, triangle_share, card_alpha):
 
     def make(strips):
         widths = strips.half_width_m[kept] / np.sqrt(share)
-        some = replace(strips, paths=strips.paths[kept], away=strips.away[kept], normals=strips.normals[kept], half_width_m=widths)
+        some = replace(strips, paths=strips.paths[kept], away=strips.away[kept], normals=strips.normals[kept],
+                       half_width_m=widths)
         return locks.strip_mesh(some, twist[kept])
 
     positions, normals, triangles = make(strips)
