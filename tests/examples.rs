@@ -206,10 +206,10 @@ const HEAD_RINGS: [[f32; 3]; 8] = [
     [1.53, 0.06, 0.08],
     [1.50, 0.05, 0.05],
     [1.48, 0.05, 0.05],
-    [1.42, 0.06, 0.06],
+    [1.38, 0.06, 0.06],
 ];
 const SHIRT_RINGS: [[f32; 3]; 5] =
-    [[1.42, 0.06, 0.06], [1.4, 0.2, 0.1], [1.37, 0.24, 0.11], [1.29, 0.23, 0.12], [1.21, 0.15, 0.12]];
+    [[1.38, 0.06, 0.06], [1.36, 0.2, 0.1], [1.33, 0.24, 0.11], [1.25, 0.23, 0.12], [1.17, 0.15, 0.12]];
 /// Rings of a robe as wide as the head, which shows no neck.
 const ROBE_RINGS: [[f32; 3]; 3] = [[1.46, 0.06, 0.06], [1.45, 0.1, 0.1], [1.3, 0.1, 0.1]];
 const EYE_RINGS: [[f32; 3]; 5] =
@@ -314,7 +314,7 @@ fn a_bust_is_framed_by_its_head_which_is_found_by_shape_or_by_bone() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (eyes_ahead, has_bones, more, says) in [
         // From where the neck begins, at 1.5, and a fifth of its distance from the ears further down, where a chin may be.
-        (None, false, &[][..], "the face is what is above the neck: 0.169 × 0.236 × 0.200 units"),
+        (None, false, &[][..], "the face is what is above the neck: 0.170 × 0.232 × 0.200 units"),
         (Some(EYES_AHEAD), true, &[][..], "the bone mixamorig:Head"),
         (None, true, &["--face", "*Head"][..], "the face is mixamorig:Head"),
     ] {
@@ -323,14 +323,14 @@ fn a_bust_is_framed_by_its_head_which_is_found_by_shape_or_by_bone() {
         let (on, words) = picture_and_words("bring_your_own", &arguments, SIZE_PX, folder.path());
         assert!(words.contains(says), "{says} is not in {words}");
         let off = picture("bring_your_own", &[&arguments[..], &["--off"]].concat(), folder.path());
-        // The head fills the picture, of which it would be 0.04 with the shirt. Of the shirt only what lies beside the neck is touched.
+        // The head fills the picture, of which it would be 0.04 with the shirt, and the shirt is hardly touched.
         let skin = share(off.pixels().map(|px| is_skin(px.0)));
-        assert!(skin >= 0.1, "{says}: {skin} of the picture is skin");
+        assert!(skin >= 0.15, "{says}: {skin} of the picture is skin");
         let changed: Vec<[u8; 3]> =
             off.pixels().zip(on.pixels()).filter(|(off, on)| off != on).map(|(off, _)| off.0).collect();
         let shirt = share(changed.iter().map(|[r, _, b]| *b > r.saturating_add(40)));
         assert!(
-            changed.len() > 1_000 && shirt < 0.2,
+            changed.len() > 1_000 && shirt < 0.1,
             "{says}: {} pixels changed, {shirt} of them shirt",
             changed.len()
         );
