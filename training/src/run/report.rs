@@ -18,6 +18,8 @@ pub struct Losses {
     pub flip: f64,
     /// L_P before `perceptual.weight`; 0 where its weight is 0.
     pub perceptual: f64,
+    /// L_S before `steady_weight`; 0 where its weight is 0. It pulls at two images, so that it has no strength in the list below.
+    pub steady: f64,
     /// L_G before `adv_weight`, the mean over the critic's scales; 0 in the warm-up.
     pub adversarial: f64,
     /// W = E[D(second)] − E[D(reference)].
@@ -61,6 +63,7 @@ impl Losses {
             edges: with(self.edges, other.edges),
             flip: with(self.flip, other.flip),
             perceptual: with(self.perceptual, other.perceptual),
+            steady: with(self.steady, other.steady),
             adversarial: with(self.adversarial, other.adversarial),
             wasserstein: with(self.wasserstein, other.wasserstein),
             penalty: with(self.penalty, other.penalty),

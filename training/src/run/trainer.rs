@@ -142,14 +142,19 @@ impl<B: AutodiffBackend> Trainer<B> {
             self.critic_step(config, second, batch.reference, &mut losses)?;
         }
         let batch = self.draw(draw)?;
-        let second = self.generator.forward(Tensor::from_inner(batch.planes));
+        let second = self.generator.forward(Tensor::from_inner(batch.planes.clone()));
         if adversarial {
             self.critic_step(config, second.clone().inner(), batch.reference.clone(), &mut losses)?;
         }
         let pull = self.pull(config, second.clone().inner(), batch.reference, batch.weight, &mut losses)?;
 
         // By the chain rule, Σ second·pull has the gradient of all weighted losses with respect to the weights.
-        let loss = (second * Tensor::from_inner(pull)).sum();
+        let mut loss = (second.clone() * Tensor::from_inner(pull)).sum();
+        if config.loss.steady_weight > 0.0 {
+            let unsteadiness = self.unsteadiness(second, batch.planes);
+            [losses.steady] = self.figures(["L_S"], vec![unsteadiness.clone().inner()])?;
+            loss = loss + unsteadiness * config.loss.steady_weight;
+        }
         let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
         let gradients = mean_gradients(&self.worker, &self.generator, gradients)?;
         losses.generator_gradient = finite("the generator's gradient", gradient_norm(&self.generator, &gradients))?;
@@ -250,6 +255,17 @@ impl<B: AutodiffBackend> Trainer<B> {
             losses.half_adversarial_image_gradient,
         ] = strengths;
         Ok(total)
+    }
+
+    /// Returns L_S: the mean absolute difference between a part of the second images and what the network makes of that part of the
+    /// first images alone, whose corner lies off the grid of the network's coarse layers. It is 0 for a network that makes the same of a
+    /// face wherever it lies, whose residual does not flicker as the face moves.
+    fn unsteadiness(&mut self, second: Tensor<B, 4>, planes: Tensor<B::InnerBackend, 4>) -> Tensor<B, 1> {
+        let alignment = self.generator.graph().alignment_px();
+        let side = (planes.dims()[3] - (alignment - 1)) / alignment * alignment;
+        let [x, y] = std::array::from_fn(|_| self.rng.random_range(0..alignment));
+        let moved = self.generator.forward(Tensor::from_inner(planes.narrow(2, y, side).narrow(3, x, side)));
+        (second.narrow(2, y, side).narrow(3, x, side) - moved).abs().mean()
     }
 
     /// Averages one number each over all workers, so that every worker accepts or rejects alike.

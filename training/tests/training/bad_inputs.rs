@@ -153,6 +153,11 @@ fn wrong_configs_are_refused() {
             "[data]\ncrop_px = 48\n[critic]\nscales = 2",
             &["data.crop_px", "twice that with two critic scales", "found 48"],
         ),
+        ("[loss]\nsteady_weight = -0.1", &["loss.steady_weight", "found -0.1"]),
+        (
+            "[data]\ncrop_px = 24\n[critic]\nchannels = [8]\n[loss]\nsteady_weight = 0.1",
+            &["data.crop_px", "twice the network's alignment", "found 24"],
+        ),
         ("[loss]\nperceptual = { weight = -1.0 }", &["loss.perceptual.weight", "found -1"]),
         ("[loss]\nperceptual = { layers = [] }", &["loss.perceptual.layers", "at least one", "found []"]),
         ("[loss]\nperceptual = { layers = [3, 1] }", &["loss.perceptual.layers", "ascending", "[3, 1]"]),

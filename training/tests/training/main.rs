@@ -14,6 +14,7 @@ mod other_tools;
 mod perceptual;
 mod smoke;
 mod start;
+mod steady;
 mod workers;
 
 #[path = "../common/mod.rs"]

@@ -68,7 +68,7 @@ impl Config {
     /// # Errors
     /// Fails with the first value that is out of range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.graph()?;
+        let alignment_px = self.graph()?.alignment_px();
         let (data, loss, optimizer, run) = (&self.data, &self.loss, &self.optimizer, &self.run);
         for (name, seeds) in [("train_seeds", &data.train_seeds), ("validation_seeds", &data.validation_seeds)] {
             if let Some(seed) = seeds.first_evaluation_seed() {
@@ -115,6 +115,9 @@ impl Config {
             ("loss.perceptual.weight", "a number from 0", not_negative(loss.perceptual.weight), loss.perceptual.weight.to_string()),
             ("loss.perceptual.layers", "layers from 0 to 17 in ascending order, at least one",
                 ascending && layers.last().is_some_and(|&last| last < PERCEPTUAL_LAYERS), format!("{:?}", &layers[..layers.len().min(20)])),
+            ("loss.steady_weight", "a number from 0", not_negative(loss.steady_weight), loss.steady_weight.to_string()),
+            ("data.crop_px", "at least twice the network's alignment with `loss.steady_weight`",
+                loss.steady_weight == 0.0 || data.crop_px >= 2 * alignment_px, data.crop_px.to_string()),
             ("loss.adv_weight", "a number from 0", not_negative(loss.adv_weight), loss.adv_weight.to_string()),
             ("loss.gp_weight", "a number from 0", not_negative(loss.gp_weight), loss.gp_weight.to_string()),
             ("loss.importance", "numbers from 0, `skin` above 0",
