@@ -15,14 +15,32 @@ use crate::run::{run, target_folder, workspace_root};
 pub struct Recipe<'a> {
     /// Data sets, all in one folder.
     pub sets: Vec<Request>,
-    /// Names of configs in `training/configs`, the default model's first, each with the expected minutes of its training.
-    pub configs: &'a [(&'a str, f64)],
+    /// Trainings in their order, the default model's first.
+    pub trainings: &'a [Training],
     /// Expected minutes of the evaluation.
     pub evaluation_minutes: f64,
     /// Folder of photographs to measure the distance to.
     pub photographs: Option<PathBuf>,
     /// Further arguments of `portrait-train evaluate`.
     pub evaluate: &'a [&'a str],
+}
+
+/// One run of the trainer.
+pub struct Training {
+    /// Name of its config in `training/configs`, and of its weights in the recipe's folder.
+    pub config: &'static str,
+    /// Expected minutes.
+    pub minutes: f64,
+    /// The earlier training whose weights it starts from, instead of random ones. Those weights are not measured.
+    pub init: Option<&'static str>,
+}
+
+impl Recipe<'_> {
+    /// The trainings that no other one goes on from.
+    fn last(&self) -> impl Iterator<Item = &'static str> {
+        let is_last = |config: &&str| self.trainings.iter().all(|other| other.init != Some(config));
+        self.trainings.iter().map(|training| training.config).filter(is_last)
+    }
 }
 
 fn holds_files(folder: &Path) -> bool {
@@ -36,8 +54,9 @@ pub fn steps<'a>(recipe: &'a Recipe, folder: &'a Path) -> Result<Vec<Step<'a>>> 
         steps.extend(head_studio::pictures(request)?);
     }
     steps.push(compile_step());
-    for &(name, minutes) in recipe.configs {
-        steps.push(Step::new(format!("Train and export {name}"), minutes, move || train(name, folder)));
+    for training in recipe.trainings {
+        let what = format!("Train and export {}", training.config);
+        steps.push(Step::new(what, training.minutes, move || train(training, folder)));
     }
     steps.push(Step::new("Measure the weights", recipe.evaluation_minutes, || evaluate(recipe, folder)));
     Ok(steps)
@@ -66,8 +85,11 @@ pub fn portrait_train() -> Command {
     Command::new(target_folder().join("debug/portrait-train"))
 }
 
-fn train(name: &str, folder: &Path) -> Result<()> {
+fn train(training: &Training, folder: &Path) -> Result<()> {
+    let name = training.config;
     let run_folder = folder.join("runs").join(name);
+    let begun = holds_files(&run_folder);
+    let init = training.init.filter(|_| !begun).map(|init| [PathBuf::from("--init"), weights(folder, init)]);
     run(portrait_train()
         .arg("train")
         .arg("--config")
@@ -76,7 +98,8 @@ fn train(name: &str, folder: &Path) -> Result<()> {
         .arg(folder.join("data"))
         .arg("--out")
         .arg(&run_folder)
-        .args(holds_files(&run_folder).then_some("--resume")))?;
+        .args(init.into_iter().flatten())
+        .args(begun.then_some("--resume")))?;
     run(portrait_train()
         .args(["export", "--overwrite", "--dtype", "f16", "--last", "--checkpoint"])
         .arg(&run_folder)
@@ -90,11 +113,11 @@ fn evaluate(recipe: &Recipe, folder: &Path) -> Result<()> {
         .args(["evaluate", "--overwrite", "--likeness"])
         .arg(LIKENESS.ensure()?)
         .arg("--weights")
-        .args(recipe.configs.iter().map(|(name, _)| weights(folder, name)))
+        .args(recipe.last().map(|name| weights(folder, name)))
         .arg("--data")
         .arg(folder.join("data"))
         .arg("--config")
-        .args(recipe.configs.first().map(|(name, _)| config(name)))
+        .args(recipe.last().next().map(config))
         .args(recipe.evaluate)
         .arg("--out")
         .arg(folder.join("report"));

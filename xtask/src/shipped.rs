@@ -8,13 +8,20 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::head_studio::{Heads, Request};
-use crate::pipeline::{self, Recipe};
+use crate::pipeline::{self, Recipe, Training};
 use crate::run::workspace_root;
 
-/// Configs of the weights that ship, the default model's first, each with the expected minutes of its training.
-const CONFIGS: [(&str, f64); 2] = [("quality", 400.0), ("fast", 200.0)];
-/// Seeds that the figures are of: own people and game heads.
-const MEASURED: &str = "1011000..1011192, 1500000..1500032";
+/// The trainings of the weights that ship, the default model's first: each a long run, and a second one that steadies its weights.
+const TRAININGS: [Training; 4] = [
+    Training { config: "quality", minutes: 400.0, init: None },
+    Training { config: "quality_steady", minutes: 60.0, init: Some("quality") },
+    Training { config: "fast", minutes: 200.0, init: None },
+    Training { config: "fast_steady", minutes: 20.0, init: Some("fast") },
+];
+/// Seeds of test data: own people, and eight scenes of each game head.
+const TEST: &str = "1012000..1012192, 1500000..1500064";
+/// Those that the figures are of. The first four scenes of each game head were looked at before, with other weights.
+const MEASURED: &str = "1012000..1012192, 1500032..1500064";
 /// Seeds of the turning heads whose flicker is measured.
 const CLIPS: &str = "1008000..1008064";
 
@@ -50,17 +57,17 @@ pub fn shipped(folder: &Path, assets: &[PathBuf]) -> Result<Recipe<'static>> {
     };
     let casts = casts()?;
     let mut sets = Vec::new();
-    for (name, _) in CONFIGS {
-        let Config { data } = read(&pipeline::config(name))?;
+    for Training { config, .. } in TRAININGS {
+        let Config { data } = read(&pipeline::config(config))?;
         add(&mut sets, &data.train_seeds, &Request { light_groups: true, ..like(4, 16) }, &casts)?;
         add(&mut sets, &data.validation_seeds, &like(8, 16), &casts)?;
     }
-    add(&mut sets, MEASURED, &like(8, 24), &casts)?;
+    add(&mut sets, TEST, &like(8, 24), &casts)?;
     // The warping error looks at first images alone.
     sets.push(Request { seeds: CLIPS.into(), clip: true, ..like(1, 2) });
     Ok(Recipe {
         sets,
-        configs: &CONFIGS,
+        trainings: &TRAININGS,
         evaluation_minutes: 30.0,
         photographs: None,
         evaluate: &["--seeds", MEASURED, "--clips", CLIPS],
@@ -160,8 +167,8 @@ mod tests {
     fn all_seeds_that_the_shipped_configs_name_are_made_and_training_has_light_groups() {
         let packs = packs();
         let recipe = shipped(Path::new("out"), &[packs.path().to_path_buf()]).unwrap();
-        for (name, _) in CONFIGS {
-            let Config { data } = read(&pipeline::config(name)).unwrap();
+        for Training { config, .. } in TRAININGS {
+            let Config { data } = read(&pipeline::config(config)).unwrap();
             for (ranges, light_groups) in [(data.train_seeds, true), (data.validation_seeds, false)] {
                 for seeds in ranges.split(',') {
                     let wanted = Request::new(seeds.trim(), Path::new("")).range().unwrap();
@@ -169,7 +176,7 @@ mod tests {
                         let range = set.range().unwrap();
                         range.start <= wanted.start && wanted.end <= range.end && set.light_groups == light_groups
                     });
-                    assert!(made, "{name}: {seeds}");
+                    assert!(made, "{config}: {seeds}");
                 }
             }
         }

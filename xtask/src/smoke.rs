@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::character;
 use crate::demo;
 use crate::head_studio::{self, Request};
-use crate::pipeline::{self, Recipe, weights};
+use crate::pipeline::{self, Recipe, Training, weights};
 use crate::run::{target_folder, workspace_root};
 
 /// Returns a folder in the target folder that is not there.
@@ -37,7 +37,7 @@ pub fn end_to_end() -> Result<()> {
     ];
     let recipe = Recipe {
         sets,
-        configs: &[("toy", 0.5)],
+        trainings: &[Training { config: "toy", minutes: 0.5, init: None }],
         evaluation_minutes: 0.5,
         // The demo's head stands in: there is no photograph in this repository.
         photographs: Some(workspace_root().join("assets/heads")),

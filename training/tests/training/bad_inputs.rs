@@ -178,7 +178,7 @@ fn wrong_configs_are_refused() {
 
 #[test]
 fn configs_that_ship_are_valid() {
-    for name in ["quality", "fast", "toy", "character", "character_toy"] {
+    for name in ["quality", "quality_steady", "fast", "fast_steady", "toy", "character", "character_toy"] {
         let path = format!("{}/configs/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         ConfigFile::load(path.as_ref()).unwrap();
     }

@@ -96,7 +96,7 @@ fn generator_agrees_with_the_reference_on_the_shipped_weights() {
         let path = format!("{}/../assets/weights/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
         let model = weights::load(path.as_ref()).unwrap_or_else(|error| {
             panic!(
-                "the weights that ship cannot be read: {error}; train them with training/configs/{name}.toml and \
+                "the weights that ship cannot be read: {error}; train them with training/configs/{name}.toml and {name}_steady.toml, and \
                  write them with `portrait-train export`"
             )
         });
