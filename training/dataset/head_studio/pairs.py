@@ -91,6 +91,9 @@ def is_made(out, seed, size_px, samples, light_groups=False):
         raise storage.UsageError(
             f"{folder} was made with --size {made['size_px']} --samples {made['samples']}, not --size {size_px} "
             f"--samples {samples}; finished seeds are never replaced: choose another --out")
+    if made.get("cycles") != reference.cycles_settings(samples, seed):
+        raise storage.UsageError(f"{folder} was traced with other settings of Cycles than today's ({made.get('cycles')} in its "
+                                 "scene.json); finished seeds are never replaced: choose another --out")
     if light_groups and "light_groups" not in made and not has_own_lamps(made.get("light_kind", "")):
         raise storage.UsageError(f"{folder} was made without --light-groups; finished seeds are never replaced: choose "
                                  "another --out, or leave the option out")

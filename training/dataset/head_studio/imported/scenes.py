@@ -58,8 +58,8 @@ def is_current(out, seed, file, made_of, size_px, samples, light_groups):
         return False
     made = _refuse_other_head(folder, file)
     light_groups = light_groups and not has_own_lamps(made.get("light_kind", ""))
-    return ((made["size_px"], made["samples"], "light_groups" in made) == (size_px, samples, light_groups)
-            and made.get("made_of") == made_of)
+    return ((made["size_px"], "light_groups" in made) == (size_px, light_groups)
+            and made.get("cycles") == reference.cycles_settings(samples, seed) and made.get("made_of") == made_of)
 
 
 def _refuse_other_head(folder, file):

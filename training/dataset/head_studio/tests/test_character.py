@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
-from head_studio import storage
+from head_studio import reference, storage
 from head_studio.__main__ import main
 from head_studio.exr import read_exr, write_exr
 from head_studio.imported import elsewhere, scenes
@@ -162,7 +162,7 @@ class WithScenes(InFolder):
         Image.fromarray(np.zeros((SIZE_PX, SIZE_PX), np.uint8)).save(folder / "mask.png")
         storage.write_json(folder / "scene.json", {
             "source": scenes.source_of(self.glb), "made_of": self.made_of(), "size_px": SIZE_PX, "samples": 4,
-            "split": "training", "camera": CAMERA, "lights": [], "expression": {}, "gaze_deg": [0.0, 0.0],
+            "cycles": reference.cycles_settings(4, seed), "split": "training", "camera": CAMERA, "lights": [], "expression": {}, "gaze_deg": [0.0, 0.0],
             "environment": {"file": "environments/studio.exr", "rotation_deg": 0.0, "strength": 1.0},
             "background": {"kind": "gradient", "bottom_linear": [0.1] * 3, "top_linear": [0.2] * 3},
             "rendering": {"exposure_ev": 0.0}})
@@ -187,6 +187,17 @@ class Anew(WithScenes):
         toml.unlink()
         game_head.edit(self.glb, lambda document: document["asset"].update(copyright="somebody"))
         self.assertFalse(current(SIZE_PX, 4, False))
+
+    def test_a_scene_whose_reference_was_traced_in_another_way_is_not_current(self):
+        path = self.data / "00700000/scene.json"
+        scene = json.loads(path.read_text())
+        del scene["cycles"]["supersampling"]
+        storage.write_json(path, scene)
+        storage.finish(path.parent, scenes.pairs.FILES)
+        self.assertFalse(scenes.is_current(self.data, 700_000, self.glb, self.made_of(), SIZE_PX, 4, False))
+        message = self.refusal(scenes.is_made, self.data, 700_000, self.glb, SIZE_PX, 4, False)
+        self.assertIn("other settings of Cycles", message)
+        self.assertTrue(scenes.is_made(self.data, 700_001, self.glb, SIZE_PX, 4, False))
 
     def test_a_scene_of_another_head_is_never_made_again(self):
         other = self.folder / "villain.glb"
