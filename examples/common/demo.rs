@@ -5,17 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bevy::camera::primitives::Aabb;
 use bevy::camera::{Hdr, ShadowLodOrigin};
-use bevy::light::{DirectionalLightShadowMap, EnvironmentMapLight, ShadowFilteringMethod};
+use bevy::light::{DirectionalLightShadowMap, ShadowFilteringMethod};
 use bevy::mesh::morph::MorphWeights;
 use bevy::prelude::*;
 use bevy_portrait_realism::prelude::*;
 use portrait_dataset::background::Backdrop;
-use portrait_dataset::linear_image::LinearImage;
-use portrait_dataset::pixels::{MAX_ENVIRONMENT_PX, Size};
 use portrait_dataset::scene::Scene;
-use portrait_dataset::{cameras, environment, lights, mipmaps, rendering};
+use portrait_dataset::{cameras, lights, mipmaps, rendering};
 
-/// Radius around the head that the lights' cones and shadows cover, metres.
+/// Radius around the head that the lights' shadows cover, metres.
 const LIT_RADIUS_M: f32 = 0.45;
 /// Angle by which the head turns to either side, radians.
 const TURN: f32 = 0.45;
@@ -34,8 +32,6 @@ pub struct DemoClock(pub f32);
 pub struct Demo {
     scene: Scene,
     backdrop: Backdrop,
-    /// Maps of the diffuse and specular light of the surroundings.
-    maps: [Handle<Image>; 2],
 }
 
 /// A head that turns about its own axis.
@@ -58,14 +54,12 @@ pub fn assets_folder() -> PathBuf {
 pub fn load(app: &mut App) -> Result<()> {
     let heads = assets_folder().join("heads");
     let scene = Scene::read(&heads.join("demo.json")).context("the demo's scene")?;
-    let sky = LinearImage::read_exr(&heads.join(&scene.environment.file), Size::AtMost(MAX_ENVIRONMENT_PX))
-        .context("the demo's environment")?;
     let backdrop = Backdrop::read(&heads, &scene).context("the demo's background")?;
-    let mut images = app.world_mut().resource_mut::<Assets<Image>>();
-    let maps = environment::filter(&sky).map(|map| images.add(map));
-    app.insert_resource(GlobalAmbientLight { brightness: 0.0, ..default() })
+    // The even sky of the reference image is ambient light here.
+    let brightness = lights::ambient_brightness(scene.environment.strength * scene.rendering.gain());
+    app.insert_resource(GlobalAmbientLight { brightness, ..default() })
         .insert_resource(DirectionalLightShadowMap { size: scene.rendering.shadow_map_px })
-        .insert_resource(Demo { scene, backdrop, maps })
+        .insert_resource(Demo { scene, backdrop })
         .init_resource::<DemoClock>()
         .add_systems(Update, (turn, express, add_mip_levels));
     Ok(())
@@ -96,9 +90,10 @@ pub fn face_bounds(world: &World) -> Aabb {
 /// Spawns the lights of the reference image, which cover a head at the origin.
 pub fn spawn_lights(world: &mut World) {
     let scene = world.resource::<Demo>().scene.clone();
-    let center = Vec3::from(scene.face.center);
-    for area in &scene.lights {
-        world.spawn(lights::spot_light(area, center, &lights::Bounds { center, radius_m: LIT_RADIUS_M }));
+    let bounds = lights::Bounds { center: scene.face.center.into(), radius_m: LIT_RADIUS_M };
+    let stage = world.spawn((Transform::default(), Visibility::default())).id();
+    for light in &scene.lights {
+        lights::spawn(world, stage, light, &scene, &bounds, scene.rendering.gain());
     }
 }
 
@@ -123,11 +118,8 @@ pub fn spawn_camera(world: &mut World) -> Entity {
     camera
 }
 
-/// Returns the components with which every camera of the demo draws: the exposure and tone mapping of the reference image, and the light
-/// of its surroundings.
+/// Returns the components with which every camera of the demo draws: the exposure and tone mapping of the reference image.
 pub fn camera(demo: &Demo) -> impl Bundle + use<> {
-    let [diffuse_map, specular_map] = demo.maps.clone();
-    let environment = &demo.scene.environment;
     (
         Camera3d::default(),
         Hdr,
@@ -135,13 +127,6 @@ pub fn camera(demo: &Demo) -> impl Bundle + use<> {
         lights::unit_exposure(),
         rendering::tonemapping(demo.scene.rendering.tone_mapping),
         ShadowFilteringMethod::Gaussian,
-        EnvironmentMapLight {
-            diffuse_map,
-            specular_map,
-            intensity: environment.strength,
-            rotation: environment::rotation(environment.rotation_deg),
-            ..default()
-        },
     )
 }
 

@@ -5,20 +5,19 @@ from dataclasses import replace
 from . import blender, export, library, lighting, pairs, reference, storage
 from .gltf import write_glb
 from .identity import draw_identity, identity_of
-from .lighting import kelvin_to_linear
+from .lighting import EVEN_SKY, kelvin_to_linear
 from .look import draw_look
 from .scene import build_figure
 from .variation import Rendering, draw_variation
 
 MORPHS = ("mouthSmileLeft", "mouthSmileRight", "eyeBlinkLeft", "eyeBlinkRight", "browInnerUp", "jawOpen")
 EXPRESSION = {"mouthSmileLeft": 0.35, "mouthSmileRight": 0.32, "browInnerUp": 0.1}
-# Whatever the seed draws, the demo is a portrait under studio light.
+# Whatever the seed draws, the demo is lit as most Bevy scenes are: a sun, and ambient light.
 STAGING = dict(yaw_deg=-14.0, pitch_deg=2.0, roll_deg=0.0, lens_mm=100.0, frame_m=0.3, aim_offset_m=(0.0, 0.0),
-               light_kind="studio", key_azimuth_deg=38.0, key_elevation_deg=30.0, key_diameter_m=0.5, fill_share=0.15,
-               rim_ratio=0.6, environment_share=0.35, key_linear=kelvin_to_linear(4800), fill_linear=kelvin_to_linear(6500),
-               rim_linear=kelvin_to_linear(7500), background_bottom_linear=(0.07, 0.08, 0.09),
+               light_kind="sun", key_azimuth_deg=48.0, key_elevation_deg=35.0, environment=EVEN_SKY, environment_share=0.25,
+               key_linear=kelvin_to_linear(5000), background_bottom_linear=(0.07, 0.08, 0.09),
                background_top_linear=(0.17, 0.19, 0.21),
-               rendering=Rendering("tony_mc_mapface", 0.0, "msaa_4x", 2048, "gaussian"))
+               rendering=Rendering("tony_mc_mapface", 0.4, "msaa_4x", 2048, "gaussian"))
 SIZE_PX, SAMPLES, TEXTURE_PX = 512, 64, 1024
 TRIANGLE_SHARE = 0.65          # of the cards and ribbons a training scene has
 BYTE_LIMIT = 9_000_000
