@@ -9,7 +9,7 @@
 pub mod calibrate;
 pub mod cameras;
 pub mod claim;
-pub mod environment;
+mod environment;
 mod error;
 pub mod light_groups;
 pub mod lights;
@@ -24,4 +24,4 @@ pub mod tone_tables;
 pub mod verify;
 
 pub use error::DatasetError;
-pub use portrait_files::{FileError, background, linear_image, manifest, pixels, scene};
+pub use portrait_files::{FileError, background, linear_image, manifest, scene};

@@ -168,7 +168,7 @@ pub fn ambient_brightness(sky: f32) -> f32 {
 /// irradiance Φ / (π (d² + R²)). Bevy's spot light makes lumens / (4π d²). Hence lumens = 4 Φ d² / (d² + R²). The cone
 /// covers the scene with full intensity; the cosine of a disk across a head is within 1 %. Its radius stays 0, as most games
 /// leave it: with a disk's, Bevy's normalisation (Karis 2013) takes half of the highlight on skin away.
-pub fn spot_light(area: &Light, target: Vec3, bounds: &Bounds) -> (SpotLight, Transform) {
+fn spot_light(area: &Light, target: Vec3, bounds: &Bounds) -> (SpotLight, Transform) {
     let position = Vec3::from(area.position);
     let direction = Vec3::from(area.direction).normalize();
     let radius_m = area.diameter_m / 2.0;

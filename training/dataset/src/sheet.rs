@@ -8,8 +8,8 @@ use image::{Rgb, RgbImage};
 use portrait_files::FileError;
 
 use crate::error::DatasetError;
-use crate::pixels::{self, Format, Size};
 use crate::seeds::seed_folder;
+use portrait_files::pixels::{self, Format, Size};
 
 /// Maximum number of pairs on a sheet.
 pub const MAX_PAIRS: usize = 24;

@@ -10,9 +10,9 @@ use crate::error::DatasetError;
 use crate::linear_image::luminance;
 use crate::manifest::PAIR;
 use crate::pair::{self, SILHOUETTE_ALPHA};
-use crate::pixels::{self, Format};
 use crate::scene::Scene;
 use crate::seeds::seed_folder;
+use portrait_files::pixels::{self, Format};
 
 /// Minimum overlap of the silhouettes that is wanted.
 pub const WANTED_IOU: f32 = 0.98;
