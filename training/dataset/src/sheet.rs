@@ -6,10 +6,10 @@ use std::path::Path;
 use image::imageops::{FilterType, replace, resize};
 use image::{Rgb, RgbImage};
 use portrait_files::FileError;
+use portrait_files::pixels::{self, Format, Size};
 
 use crate::error::DatasetError;
 use crate::seeds::seed_folder;
-use portrait_files::pixels::{self, Format, Size};
 
 /// Maximum number of pairs on a sheet.
 pub const MAX_PAIRS: usize = 24;

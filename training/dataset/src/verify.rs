@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use image::Rgb32FImage;
+use portrait_files::pixels::{self, Format};
 use serde_json::{Value, json};
 
 use crate::error::DatasetError;
@@ -12,7 +13,6 @@ use crate::manifest::PAIR;
 use crate::pair::{self, SILHOUETTE_ALPHA};
 use crate::scene::Scene;
 use crate::seeds::seed_folder;
-use portrait_files::pixels::{self, Format};
 
 /// Minimum overlap of the silhouettes that is wanted.
 pub const WANTED_IOU: f32 = 0.98;

@@ -162,7 +162,8 @@ class WithScenes(InFolder):
         Image.fromarray(np.zeros((SIZE_PX, SIZE_PX), np.uint8)).save(folder / "mask.png")
         storage.write_json(folder / "scene.json", {
             "source": scenes.source_of(self.glb), "made_of": self.made_of(), "size_px": SIZE_PX, "samples": 4,
-            "cycles": reference.cycles_settings(4, seed), "split": "training", "camera": CAMERA, "lights": [], "expression": {}, "gaze_deg": [0.0, 0.0],
+            "cycles": reference.cycles_settings(4, seed), "split": "training", "camera": CAMERA, "lights": [], "expression": {},
+            "gaze_deg": [0.0, 0.0],
             "environment": {"file": "environments/studio.exr", "rotation_deg": 0.0, "strength": 1.0},
             "background": {"kind": "gradient", "bottom_linear": [0.1] * 3, "top_linear": [0.2] * 3},
             "rendering": {"exposure_ev": 0.0}})
